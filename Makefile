@@ -1,0 +1,74 @@
+# `make lab` and `make test` do all their own set-up: Python >= 3.10 and make are enough. `make help` lists the rest.
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin
+SETUP := PYTHON="$(PYTHON)" VENV="$(VENV)" tools/setup.sh
+# Child processes (kernels, nbgrader, jupyter) must find the environment's programs and kernel first.
+RUN := PATH="$(BIN):$$PATH" JUPYTER_PREFER_ENV_PATH=1
+CHECKED := NCSN_EDU_FIGURES=check NCSN_EDU_PROGRESS=0
+heading = @printf '\n== %s\n' "$(1)"
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help lab test lint unit nbval browser-test notebooks pull figures figures-check bench constraints clean \
+        setup-lab setup-dev setup-browser
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@printf '\nOptions go in ARGS: make notebooks ARGS=06; another Python: make PYTHON=python3.12 lab\n'
+
+lab: setup-lab ## set up and open JupyterLab
+	@$(RUN) "$(BIN)/python" -m ncsn_edu lab $(ARGS)
+
+test: setup-dev setup-browser lint unit nbval browser-test ## set up and test everything
+	$(call heading,all tests passed)
+
+lint: setup-dev ## style of the package, tests, tools and notebooks
+	$(call heading,lint)
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+
+unit: setup-dev ## unit tests
+	$(call heading,unit tests)
+	@$(RUN) $(CHECKED) python -m pytest -q -n 2 -m "not browser" tests $(ARGS)
+
+nbval: setup-dev ## run every notebook and compare each output, figures included
+	$(call heading,notebooks: every cell run and every output compared)
+	@$(RUN) $(CHECKED) python -m pytest -q --nbval --nbval-current-env -p no:cacheprovider notebooks -n 2 --dist loadfile $(ARGS)
+
+browser-test: setup-dev setup-browser ## tests that drive JupyterLab in a real browser
+	$(call heading,browser tests)
+	@$(RUN) python -m pytest -q -m browser tests $(ARGS)
+
+notebooks: setup-dev ## make the notebooks from notebooks/source (ARGS=06 for one)
+	@$(RUN) python tools/notebooks.py build $(ARGS)
+
+pull: setup-dev ## carry an edit made in JupyterLab back to notebooks/source
+	@$(RUN) python tools/notebooks.py pull $(ARGS)
+
+figures: setup-dev ## make the figures again
+	@$(RUN) python -m ncsn_edu figures $(ARGS)
+
+figures-check: setup-dev ## make the figures and compare them with the stored ones
+	@$(RUN) $(CHECKED) python -m ncsn_edu figures --check $(ARGS)
+
+bench: setup-dev ## run the benchmarks
+	@set -e; for file in tests/benchmarks/*.py; do printf '\n== %s\n' "$$file"; $(RUN) python "$$file" $(ARGS); done
+
+constraints: setup-dev ## write constraints.txt from what is installed
+	@$(RUN) python tools/constraints.py
+
+clean: ## remove caches and build products (the environment stays: remove .venv by hand)
+	rm -rf build dist ./*.egg-info .pytest_cache .ruff_cache
+	find ncsn_edu tests tools notebooks conftest.py -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
+
+setup-lab:
+	@$(SETUP) lab
+
+setup-dev:
+	@$(SETUP) dev
+
+setup-browser: setup-dev
+	@$(SETUP) browser

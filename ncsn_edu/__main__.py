@@ -1,0 +1,325 @@
+"""The command line: python -m ncsn_edu COMMAND. Each command is a function here, and its parser beside it below."""
+
+import argparse
+import difflib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeAlias
+
+from . import __version__, doctor, figures
+
+EXAMPLES = """examples:
+  python -m ncsn_edu lab                    open the notebooks, at the first one
+  python -m ncsn_edu lab 06                 open the notebook whose name starts with 06
+  python -m ncsn_edu figures --check        make every figure again, and compare with the stored ones
+  python -m ncsn_edu figures fig3_annealing make this one figure anew
+  python -m ncsn_edu doctor                 what is missing on this machine, and how to mend it
+"""
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Run: TypeAlias = Callable[[argparse.Namespace], int]
+
+
+class WrongUsage(Exception):
+    """The command line asks for what there is not: exit code 2."""
+
+
+class Failed(Exception):
+    """The command could not do its work: exit code 1."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 ok, 1 something failed or is missing, 2 wrong usage, 130 interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    words, extra = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
+    try:
+        arguments = _parser().parse_args(words)
+        arguments.extra = extra
+        if extra and arguments.run is not lab:
+            raise WrongUsage("only lab takes arguments after --")
+        return int(arguments.run(arguments))
+    except SystemExit as stop:  # from argparse, which has said why
+        return int(stop.code or 0)
+    except WrongUsage as error:
+        return _say(error, 2)
+    except (Failed, OSError, ValueError, ImportError) as error:
+        return _say(error, 1)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # end the line of a notebook that was running
+        return 130
+
+
+def _say(error: Exception, code: int) -> int:
+    if isinstance(error, BrokenPipeError):  # python -m ncsn_edu doctor | head -1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    else:
+        print(f"ncsn_edu: {error}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ncsn_edu",
+        description="Score-based generative models, to learn from.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ncsn_edu {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (_add_lab, _add_figures, _add_doctor):
+        add(commands)
+    return parser
+
+
+def _command(commands: Commands, name: str, run: Run, text: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.set_defaults(run=run)
+    return parser
+
+
+# --- lab
+
+
+def _add_lab(commands: Commands) -> None:
+    parser = _command(commands, "lab", lab, "open the notebooks in JupyterLab")
+    parser.usage = "%(prog)s [-h] [--port N] [--no-browser] [NOTEBOOK] [-- EXTRA ...]"
+    parser.epilog = "what follows -- goes to JupyterLab as it is: lab -- --ip=0.0.0.0"
+    parser.add_argument(
+        "notebook", nargs="?", default="00_start_here", metavar="NOTEBOOK", help="06, 06_annealing or a path"
+    )
+    parser.add_argument(
+        "--port", type=_port, metavar="N", help="port to serve on (default: the first free one from 8888)"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="only print the address, open no browser")
+
+
+def lab(arguments: argparse.Namespace) -> int:
+    """Replace this process by JupyterLab, so that Ctrl-C and signals are JupyterLab's."""
+    folder, notebook = _find_notebook(arguments.notebook)
+    if find_spec("jupyterlab") is None:
+        raise Failed(f"JupyterLab is not installed in this Python: {sys.executable} -m pip install jupyterlab")
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
+    command.append(f"--LabApp.default_url=/lab/tree/{notebook}")
+    if arguments.port:
+        _check_free(arguments.port)
+        command += [f"--ServerApp.port={arguments.port}", "--ServerApp.port_retries=0"]
+    if arguments.no_browser:
+        command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and "--allow-root" not in arguments.extra:
+        print("running as root: JupyterLab is started with --allow-root", file=sys.stderr)
+        command.append("--allow-root")
+    command += arguments.extra
+    sys.stdout.flush()
+    if os.name == "posix":
+        os.execve(command[0], command, _environment())
+    return subprocess.call(command, env=_environment())
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: give a number from 1 to 65535, or leave --port out")
+    return int(text)
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server just closed does not hold its port
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise Failed(
+                f"port {port} cannot be used ({error.strerror}): choose another --port, or leave --port out "
+                "and a free one is taken"
+            ) from error
+
+
+def _find_notebook(asked: str) -> tuple[Path, str]:
+    """(folder to serve, the notebook's path in it) for 06, 06_annealing, 06_annealing.ipynb or a path."""
+    folder = _notebooks()
+    for path in (Path(asked).resolve(), (folder / asked).resolve()):
+        if path.suffix == ".ipynb" and path.is_file():
+            inside = path.is_relative_to(folder)
+            return (folder, path.relative_to(folder).as_posix()) if inside else (path.parent, path.name)
+    names = sorted(path.stem for path in folder.glob("*.ipynb"))
+    wanted = asked.removesuffix(".ipynb")
+    number = f"{int(wanted):02d}_" if wanted.isdecimal() else None
+    fitting = [name for name in names if name == wanted or (number and name.startswith(number))]
+    if not fitting:
+        raise WrongUsage(_unknown("notebook", asked, names))
+    if len(fitting) > 1:
+        raise WrongUsage(f"{asked} could be any of {', '.join(fitting)}: give the whole name")
+    return folder, f"{fitting[0]}.ipynb"
+
+
+# --- figures
+
+
+def _add_figures(commands: Commands) -> None:
+    parser = _command(
+        commands, "figures", make_figures, "make the figures again by running their notebooks, or check them"
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="figures to make (default: all)")
+    parser.add_argument("--check", action="store_true", help="write nothing: compare with the stored figures")
+    parser.add_argument("--list", action="store_true", help="only list the figures, and the notebook that makes each")
+
+
+def make_figures(arguments: argparse.Namespace) -> int:
+    """Run the notebooks that make the figures; report all that fail, not only the first."""
+    sources = figures.figure_sources(_notebooks())
+    unknown = [name for name in arguments.names if name not in sources]
+    if unknown:
+        raise WrongUsage(_unknown("figure", unknown[0], list(sources)))
+    wanted = {name: sources[name] for name in arguments.names or sources}
+    if arguments.list:
+        for name, notebook in wanted.items():
+            stored = (figures.figures_folder() / f"{name}.png").is_file()
+            print(f"{name}  {notebook.name}" + ("" if stored else "  (not stored yet)"))
+        return 0
+    if not wanted:
+        raise Failed(f"no notebook in {_notebooks()} calls save_figure")
+    if find_spec("nbclient") is None or find_spec("ipykernel") is None:
+        raise Failed(f"notebooks are run by nbclient and ipykernel: {sys.executable} -m pip install nbclient ipykernel")
+    folder = figures.figures_folder().resolve()
+    if not arguments.check:
+        figures.make_writable(folder)
+    environment = _environment() | {
+        "NCSN_EDU_PROGRESS": "0",
+        "NCSN_EDU_FIGURES": "check" if arguments.check else "write",
+        "NCSN_EDU_FIGURES_DIR": str(folder),
+        "NCSN_EDU_FIGURES_ONLY": ",".join(arguments.names),
+    }
+    return _run_all(wanted, folder, environment, "as stored" if arguments.check else "written")
+
+
+def _run_all(wanted: dict[str, Path], folder: Path, environment: dict[str, str], done: str) -> int:
+    notebooks = list(dict.fromkeys(wanted.values()))
+    failed = []
+    for i, notebook in enumerate(notebooks, start=1):
+        print(f"[{i}/{len(notebooks)}] {notebook.stem} ... ", end="", flush=True)
+        names = [name for name in wanted if wanted[name] == notebook]
+        start = time.monotonic()
+        problem = _run(notebook, environment)
+        if not problem and not all((folder / f"{name}.png").is_file() for name in names):
+            problem = "it ran to its end, but did not save all of its figures: " + ", ".join(names)
+        print(f"{'FAILED' if problem else 'ok'} after {time.monotonic() - start:.1f} s: {', '.join(names)}", flush=True)
+        if problem:
+            failed.append(notebook.stem)
+            print(f"ncsn_edu: {notebook.name}: {problem}", file=sys.stderr)
+    if failed:
+        print(f"{len(failed)} of {_count(notebooks, 'notebook')} failed: {', '.join(failed)}", file=sys.stderr)
+        return 1
+    print(f"{_count(wanted, 'figure')} from {_count(notebooks, 'notebook')} {done} in {folder}")
+    return 0
+
+
+def _run(notebook: Path, environment: dict[str, str]) -> str:
+    """Execute in a fresh kernel of this interpreter, without saving. What went wrong, or ""."""
+    import nbformat
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    specs = KernelSpecManager(kernel_dirs=[])  # so that python3 is this interpreter, whatever else is installed
+    client = NotebookClient(
+        nbformat.read(notebook, as_version=4),
+        km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs),
+        timeout=None,
+        extra_arguments=["--log-level=50"],  # the kernel's own log: the notebook's errors are reported below
+        resources={"metadata": {"path": str(notebook.parent)}},
+    )
+    client.reset_execution_trackers()
+    try:
+        # Cell by cell: client.execute() would turn Ctrl-C into the next notebook's turn.
+        with client.setup_kernel(cleanup_kc=True, env=environment):
+            for index, cell in enumerate(client.nb.cells):
+                client.execute_cell(cell, index)
+    except CellExecutionError as error:
+        return f"{error.ename}: {error.evalue}"
+    except (CellTimeoutError, DeadKernelError, RuntimeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+# --- doctor
+
+
+def _add_doctor(commands: Commands) -> None:
+    parser = _command(commands, "doctor", diagnose, "say what this machine has, what is missing, and how to mend it")
+    parser.add_argument("--json", action="store_true", help="the same for programs")
+
+
+def diagnose(arguments: argparse.Namespace) -> int:
+    """Print the findings; 1 where something required is missing."""
+    found = doctor.checks()
+    if arguments.json:
+        print(json.dumps([asdict(check) for check in found], indent=2))
+    else:
+        _print_table(found)
+    return int(any(check.status == "missing" for check in found))
+
+
+def _print_table(found: list[doctor.Check]) -> None:
+    width = max(len(check.name) for check in found)
+    for check in found:
+        print(f"{check.name:<{width}}  {check.status:<8}  {check.detail}")
+    for status, title in (("missing", "Missing: mend these first"), ("optional", "Optional: only if you want them")):
+        mends: dict[str, list[str]] = {}
+        for check in found:
+            if check.status == status and check.mend:
+                mends.setdefault(check.mend, []).append(check.name)
+        if mends:
+            print(f"\n{title}")
+        for mend, names in mends.items():
+            print(f"  {', '.join(names)}:\n      {mend}")
+    if not any(check.status == "missing" for check in found):
+        print("\nNothing required is missing. Start with: python -m ncsn_edu lab")
+
+
+# --- what the commands share
+
+
+def _notebooks() -> Path:
+    root = figures.source_checkout()
+    folder = root / "notebooks" if root else None
+    if folder is None or not folder.is_dir():
+        raise Failed(
+            "the notebooks are not beside the package: get the project's source folder, and run this in it "
+            "(the installed package has no notebooks)"
+        )
+    return folder
+
+
+def _environment() -> dict[str, str]:
+    """For a child: this interpreter's programs first on the PATH, and this very package importable."""
+    paths = {"PATH": Path(sys.executable).parent, "PYTHONPATH": Path(__file__).resolve().parent.parent}
+    return os.environ | {
+        name: os.pathsep.join([str(path), *filter(None, [os.environ.get(name)])]) for name, path in paths.items()
+    }
+
+
+def _count(things: Collection[object], name: str) -> str:
+    return f"{len(things)} {name}" + ("" if len(things) == 1 else "s")
+
+
+def _unknown(kind: str, asked: str, names: Iterable[str]) -> str:
+    names = list(names)
+    close = difflib.get_close_matches(asked, names, n=1, cutoff=0.5) or [
+        name for name in names if re.sub(r"\W", "", asked).lower() in name
+    ]
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return f"there is no {kind} {asked!r}.{hint} There are: {', '.join(names) or 'none'}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""Checks of what a user passes in: every error says what is wrong and what to do.
+
+This file does NOT know any model or sampler; the layers above call it at their doors, once.
+"""
+
+import math
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+
+
+def check_positive(name: str, value: float) -> float:
+    """A finite number above zero, as a float."""
+    if not _is_real(value) or not math.isfinite(value) or value <= 0:
+        raise ValueError(f"{name} must be a finite number above 0, not {value!r}")
+    return float(value)
+
+
+def check_count(name: str, value: int) -> int:
+    """A whole number of at least 1, as an int."""
+    if not _is_real(value) or not math.isfinite(value) or value < 1 or int(value) != value:
+        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return int(value)
+
+
+def check_sigma(sigma: float | Tensor) -> float | Tensor:
+    """A standard deviation, or one per row of the batch: no negative number, no NaN, no infinity.
+
+    Reading a tensor's values waits for the device, so nets inside a training loop do not call this.
+    """
+    values = torch.as_tensor(sigma)
+    bad = ~(values >= 0) | values.isinf()
+    if bad.any():
+        value = values[bad].flatten()[0].item()
+        raise ValueError(f"sigma is a standard deviation: it must be finite and 0 or more, not {value}")
+    return sigma
+
+
+def check_points(x: Tensor, dim: int | None = None) -> Tensor:
+    """A floating-point batch (B, *D); with `dim`, exactly (B, dim)."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a torch tensor, not {type(x).__name__}: use torch.as_tensor(x)")
+    if x.dtype not in FLOATS:
+        raise TypeError(f"x has dtype {x.dtype}, but scores are defined on real numbers: use x.float() or x.double()")
+    if x.ndim < 2:
+        hint = "x[None] for a single point, or x[:, None] for points on a line"
+        raise ValueError(f"x must have a batch dimension, (B, *D), but its shape is {tuple(x.shape)}: use {hint}")
+    if dim is not None and tuple(x.shape[1:]) != (dim,):
+        raise ValueError(f"x must have shape (B, {dim}) to fit this distribution, not {tuple(x.shape)}")
+    return x
+
+
+def check_ladder(sigmas: Tensor) -> Tensor:
+    """Noise levels sigma_1 > ... > sigma_L > 0, shape (L,)."""
+    sigmas = torch.as_tensor(sigmas)
+    if sigmas.ndim != 1 or len(sigmas) == 0:
+        raise ValueError(f"sigmas must be one row of noise levels, shape (L,), not {tuple(sigmas.shape)}")
+    if not (torch.isfinite(sigmas) & (sigmas > 0)).all():
+        raise ValueError(f"sigmas must all be finite and above 0, but they are {_short(sigmas)}")
+    rises = torch.nonzero(sigmas[1:] >= sigmas[:-1]).flatten()
+    if len(rises):
+        i = int(rises[0])
+        raise ValueError(
+            f"sigmas must be strictly decreasing, but sigmas[{i}] = {sigmas[i]:.4g} is followed by "
+            f"sigmas[{i + 1}] = {sigmas[i + 1]:.4g}: use geometric(sigma_max, sigma_min, n), or sigmas.flip(0)"
+        )
+    return sigmas
+
+
+def check_generator(generator: torch.Generator | None, device: torch.device) -> None:
+    """A generator draws on its own device only."""
+    if generator is not None and generator.device.type != device.type:
+        raise ValueError(
+            f"the generator lives on {generator.device}, x on {device}: use torch.Generator({str(device)!r})"
+        )
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Check a sampler's arguments, by their names, when it is called.
+
+    A generator runs nothing before its first step; with this its mistakes show at the call instead,
+    and its body holds the mathematics only.
+    """
+    parameters = signature(function)
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        bound = parameters.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given: dict[str, Any] = bound.arguments
+        for name in given.keys() & CHECKS.keys():
+            given[name] = CHECKS[name](given[name])
+        check_generator(given.get("generator"), given["x"].device)
+        return function(*bound.args, **bound.kwargs)
+
+    return call
+
+
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    "x": check_points,
+    "sigma": check_sigma,
+    "sigmas": check_ladder,
+    "alpha": lambda value: check_positive("alpha", value),
+    "eps": lambda value: check_positive("eps", value),
+    "n_steps": lambda value: check_count("n_steps", value),
+    "n_steps_each": lambda value: check_count("n_steps_each", value),
+}
+
+
+def _is_real(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    return not isinstance(value, (str, bool))
+
+
+def _short(values: Tensor) -> str:
+    return "[" + ", ".join(f"{value:.4g}" for value in values[:12].tolist()) + (", ...]" if len(values) > 12 else "]")

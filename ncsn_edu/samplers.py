@@ -1,0 +1,134 @@
+"""Samplers: generators that yield a State after every update, and see nothing of a model but score(x, sigma).
+
+Step sizes: x <- x + alpha/2 score + sqrt(alpha) z, as in Song & Ermon 2019 (schedules.py converts from other
+conventions). A sampler holds one batch at a time, so memory does not grow with the number of steps; `last` runs it to
+its end, a `for` watches it. The x passed in is never changed. This file does NOT know networks, data or plots.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from .checks import checked
+from .core import Score, State, expand_like, noise_like
+
+
+@checked
+@torch.no_grad()
+def langevin(
+    score: Score,
+    x: Tensor,
+    *,
+    alpha: float,
+    n_steps: int,
+    sigma: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Iterator[State]:
+    """Unadjusted Langevin dynamics at one noise level (Song & Ermon 2019, eq. 4), from x (B, *D).
+
+    Its stationary distribution is p_sigma only as alpha -> 0; see schedules.stationary_variance and mala.
+    """
+    for step in range(n_steps):
+        s = evaluate(score, x, sigma, level=0, step=step)
+        x = x + alpha / 2 * s + math.sqrt(alpha) * noise_like(x, generator)
+        yield State(x, sigma, 0, step)
+
+
+@checked
+@torch.no_grad()
+def annealed_langevin(
+    score: Score,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    eps: float = 2e-5,
+    n_steps_each: int = 100,
+    generator: torch.Generator | None = None,
+) -> Iterator[State]:
+    """Annealed Langevin dynamics (Song & Ermon 2019, Algorithm 1) down the ladder sigmas (L,), from x (B, *D)."""
+    ladder = sigmas.tolist()
+    for level, sigma in enumerate(ladder):
+        alpha = eps * sigma**2 / ladder[-1] ** 2
+        for step in range(n_steps_each):
+            s = evaluate(score, x, sigma, level, step)
+            x = x + alpha / 2 * s + math.sqrt(alpha) * noise_like(x, generator)
+            yield State(x, sigma, level, step)
+
+
+@checked
+@torch.no_grad()
+def mala(
+    log_prob_and_score: Callable[[Tensor], tuple[Tensor, Tensor]],
+    x: Tensor,
+    *,
+    alpha: float,
+    n_steps: int,
+    generator: torch.Generator | None = None,
+) -> Iterator[State]:
+    """Metropolis-adjusted Langevin (Roberts & Tweedie 1996): Langevin proposals, accepted or rejected; unbiased.
+
+    log_prob_and_score(x) -> (B,), (B, *D). Each State says in `accepted` (B,) which chains moved.
+    """
+
+    def log_q(to: Tensor, start: Tensor, s: Tensor) -> Tensor:  # log N(to; start + alpha/2 s, alpha), up to a constant
+        return -(to - start - alpha / 2 * s).flatten(1).square().sum(1) / (2 * alpha)
+
+    log_p, s = evaluate_both(log_prob_and_score, x, step=0)
+    for step in range(n_steps):
+        proposal = x + alpha / 2 * s + math.sqrt(alpha) * noise_like(x, generator)
+        log_p_new, s_new = evaluate_both(log_prob_and_score, proposal, step)
+        log_ratio = log_p_new + log_q(x, proposal, s_new) - log_p - log_q(proposal, x, s)
+        accepted = torch.rand(log_p.shape, generator=generator, dtype=x.dtype, device=x.device).log() < log_ratio
+        move = accepted.view(-1, *[1] * (x.ndim - 1))
+        x, s = torch.where(move, proposal, x), torch.where(move, s_new, s)
+        log_p = torch.where(accepted, log_p_new, log_p)
+        yield State(x, 0.0, 0, step, accepted)
+
+
+@checked
+@torch.no_grad()
+def denoise(score: Score, x: Tensor, sigma: float | Tensor) -> Tensor:
+    """E[clean | noisy = x] = x + sigma^2 score(x, sigma), shape of x (Tweedie; Jolicoeur-Martineau et al. 2021)."""
+    return x + expand_like(sigma, x) ** 2 * evaluate(score, x, sigma, level=0, step=0)
+
+
+def evaluate(score: Score, x: Tensor, sigma: float | Tensor, level: int, step: int) -> Tensor:
+    """score(x, sigma), refusing a wrong shape or a number that is not finite, with the place on the ladder."""
+    s = score(x, sigma)
+    where = f"at level {level} (sigma {_number(sigma)}), step {step}"
+    if not isinstance(s, Tensor) or s.shape != x.shape:
+        got = f"shape {tuple(s.shape)}" if isinstance(s, Tensor) else f"a {type(s).__name__}"
+        raise ValueError(f"the score function returned {got} {where}; it must return the shape of x, {tuple(x.shape)}")
+    if not s.isfinite().all():
+        raise FloatingPointError(
+            f"the score is NaN or infinite {where}. If the chains ran away before, the step is too large: "
+            "compare eps with stable_eps(sigmas, data_var), or alpha with stable_alpha(data_var, sigma). "
+            "If not, the score function itself returns it"
+        )
+    return s
+
+
+def evaluate_both(
+    log_prob_and_score: Callable[[Tensor], tuple[Tensor, Tensor]], x: Tensor, step: int
+) -> tuple[Tensor, Tensor]:
+    """log_prob_and_score(x), checked like evaluate. Where log_prob is -inf no score is needed: the move is rejected."""
+    both = log_prob_and_score(x)
+    if not (isinstance(both, tuple) and len(both) == 2):
+        raise ValueError(
+            "mala needs a function that returns the pair (log_prob (B,), score (B, *D)), e.g. "
+            f"mixture.log_prob_and_score; this one returned a {type(both).__name__}"
+        )
+    log_p, s = both
+    if log_p.shape != x.shape[:1]:
+        raise ValueError(f"log_prob must have shape ({len(x)},), one number a chain, not {tuple(log_p.shape)}")
+    if not (log_p < math.inf).all():
+        raise FloatingPointError(f"log_prob is NaN or +inf at step {step}; only finite numbers and -inf make sense")
+    if isinstance(s, Tensor) and s.shape == x.shape:
+        s = torch.where((log_p > -math.inf).view(-1, *[1] * (x.ndim - 1)), s, 0.0)
+    return log_p, evaluate(lambda *_: s, x, 0.0, level=0, step=step)
+
+
+def _number(sigma: float | Tensor) -> str:
+    return f"{sigma:.4g}" if not isinstance(sigma, Tensor) or sigma.ndim == 0 else "one per row"

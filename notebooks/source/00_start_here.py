@@ -1,0 +1,164 @@
+# %% [markdown]
+# # Start here
+#
+# *Reading: 10 minutes. Running every cell: about 10 seconds on a laptop, at full scale, without a GPU and without the internet.*
+#
+# This is a collection of notebooks about **score-based generative models**: how to
+# draw new samples, such as images, from a distribution of which only examples are
+# known, by learning a field of arrows that points to where data are likely. It
+# begins with two Gaussians in the plane, where everything can be computed and seen,
+# and leads to a network trained on photographs.
+#
+# Below you find: a check that your installation is complete, one picture of where
+# all this goes, the map, and how to work with the notebooks.
+#
+# ## Is everything there?
+
+# %%
+from ncsn_edu.doctor import missing
+
+print("missing:", ", ".join(missing()) or "nothing, all is there")
+
+# %% [markdown]
+# If something is missing, `python -m ncsn_edu doctor` in a terminal says how to
+# mend it. It also tells what is optional (a GPU, data sets) and whether you have
+# it.
+#
+# ## The idea in one picture
+#
+# Take 1000 points in the shape of a word. Forget the word, keep only its **score**:
+# at every place of the plane, and for every amount of noise $\sigma$, an arrow that
+# says in which direction points of the (noisy) word get more likely. Now throw 2000
+# new points into the plane, at random, and let them follow the arrows, with a
+# little jitter, while the noise level goes down.
+
+# %%
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ncsn_edu import Empirical, annealed_langevin, geometric, progress, save_figure
+from ncsn_edu.plots import BLUE, PURPLE, scatter, use_style
+
+use_style()
+
+# %% [markdown]
+# First the points. We write the word with Matplotlib and keep the places of dark
+# pixels, some of them.
+
+
+# %%
+def points_of(word: str, n: int, generator: torch.Generator) -> torch.Tensor:
+    figure = Figure(figsize=(4, 1.2), dpi=100)
+    FigureCanvasAgg(figure).figure.text(0.5, 0.5, word, size=60, weight="bold", ha="center", va="center")
+    figure.canvas.draw()
+    pixels = torch.tensor(figure.canvas.buffer_rgba().tolist())[:, :, 0]
+    row, column = torch.nonzero(pixels < 128, as_tuple=True)
+    chosen = torch.randperm(len(row), generator=generator)[:n]
+    return torch.stack([column[chosen] - 200.0, 60.0 - row[chosen]], 1) / 50
+
+
+generator = torch.Generator().manual_seed(0)
+word = points_of("score", 1000, generator)
+
+# %% [markdown]
+# Now the two objects that this whole collection is about. `Empirical(word)` is a
+# *score*: a function of places and a noise level. Later a neural network will take
+# its place. `annealed_langevin` is a *sampler*: it sees nothing of the word except
+# that function. The `for` loop only watches.
+#
+# **Predict:** what will the five pictures below show, from $\sigma = 3$ down to
+# $\sigma = 0.01$? When will you be able to read the word?
+#
+# <details><summary>Answer</summary>
+#
+# At first a shapeless cloud, wider than the word; then a long blob, then strokes,
+# then letters. Coarse things are decided early, at high noise, and details late.
+# That order is the reason why the method works, and notebook 6 explains it.
+# </details>
+
+# %%
+model = Empirical(word)
+sigmas = geometric(3, 0.01, 13)
+x = 3 * torch.randn(2000, 2, generator=generator)
+frames = []
+states = annealed_langevin(model, x, sigmas, eps=2e-5, n_steps_each=12, generator=generator)
+for state in progress(states, total=13 * 12):
+    if state.step == 11 and state.level % 3 == 0:
+        frames.append((state.sigma, state.x))
+
+# %%
+fig, axes = plt.subplots(1, 5, figsize=(14, 1.9))
+for ax, (sigma, x) in zip(axes, frames, strict=True):
+    scatter(ax, x, extent=(-4.4, 4.4, -2.2, 2.2), color=BLUE if ax is not axes[-1] else PURPLE, ms=1.5)
+    ax.set(title=rf"$\sigma = {sigma:.2g}$", xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+distance = torch.cdist(frames[-1][1], word).min(1).values.mean()
+save_figure(fig, "start_word", numbers={"mean_distance": distance}, tolerance=0.001)
+plt.show()
+
+# %% [markdown]
+# Every point ended on the word, although none was told where it is. You may have
+# noticed a flaw: the new points are *exactly* the old ones, give or take
+# $\sigma = 0.01$. The exact score of a finite data set can only give the data back.
+# A network that *learns* the score from examples does not remember each of them,
+# and that is where new images come from. Where it generalises, and where it fails,
+# is the subject of the notebooks.
+#
+# ## The map
+#
+# | notebook | question | minutes |
+# |---|---|---|
+# | [01 Scores](01_scores.ipynb) | What is a score, and why does it not need the normalising constant? | 25 |
+# | [03 Langevin dynamics](03_langevin.ipynb) | How do arrows become samples, and with which error? | 30 |
+# | [06 Annealing](06_annealing.ipynb) | Why does that fail between modes, and how does noise repair it? | 35 |
+#
+# The numbers leave room for the chapters between and behind them: score matching
+# (2), its failures on manifolds and in empty space (4, 5), networks on images (7 to
+# 11), DDPM, VAE and SDEs as the same idea (12 to 14), and how to judge samples.
+#
+# ## How to work with it
+#
+# - **Run** a cell with Shift+Enter. Every notebook runs from top to bottom (menu
+#   *Run*, *Run All Cells*) in seconds.
+# - **Predict before you look.** Before each plot stands a question in bold, with
+#   its answer folded beneath. A prediction that fails teaches more than ten plots
+#   that you nodded at.
+# - **Move the sliders.** Each notebook has an explorer near its end. With a slider
+#   in focus the arrow keys work as well.
+# - **Read the code.** `show(function)` displays the very source that runs; it is
+#   short, and uses the symbols of the papers.
+# - **Break things.** Change a number and run again. Cells marked *trap* break them
+#   for you.
+# - Running a notebook writes its figures into the folder `figures/`;
+#   `git checkout notebooks figures` brings the originals back.
+#
+# The convention that holds everywhere: `score(x, sigma)` is
+# $\nabla_x \log p_\sigma(x)$, where `x` has shape `(B, *D)`, a batch of points or
+# images, and $p_\sigma$ is the distribution of the data after adding noise of
+# standard deviation `sigma`. Any model that keeps this promise works with any
+# sampler.
+#
+# ## What you should be able to do now
+#
+# - Say in two sentences what a score is and what a sampler does with it.
+# - Find the notebook for a question, run it, and get back to its original state.
+# - Explain why the points in the picture above ended on the word, and why that is
+#   not yet a generative model.
+#
+# ## Exercises
+#
+# 1. Write another word, or your name. What happens to the picture if the ladder
+#    starts at $\sigma = 0.5$ instead of 3?
+# 2. Leave out the jitter: set `eps` to a tenth. And to ten times its value?
+#    (`ncsn_edu.stable_eps` knows what to expect.)
+# 3. Use 15 points of the word instead of 1000. What do the 2000 new points do? What
+#    does that say about memorising?
+#
+# ## References
+#
+# - Y. Song and S. Ermon, *Generative Modeling by Estimating Gradients of the Data
+#   Distribution*, NeurIPS 2019: the paper that this collection follows.
+# - Y. Song, *Generative Modeling by Estimating Gradients of the Data Distribution*,
+#   blog post, 2021: an overview by the author.

@@ -1,0 +1,533 @@
+# %% [markdown]
+# # 6 · Slow mixing, and annealing
+#
+# *Reading and trying: about 35 minutes. Running every cell: about 25 seconds on a laptop, at full scale (the paper's own: 1280 chains).*
+#
+# Notebook 3 ended with chains that could not cross a valley. Here we see that it is
+# worse than slow: where modes fall apart, the score **does not contain** their
+# weights at all. Then we meet the idea that made score-based models work: look at
+# the data through noise, and take the noise away level by level. You will
+#
+# - see a score that is blind to a weight, and a sampler that gets it wrong with
+#   confidence;
+# - run **annealed Langevin dynamics** (Song & Ermon 2019, Algorithm 1) and
+#   reproduce the paper's Figure 3;
+# - choose a ladder of noise levels and a step, and predict from both whether the
+#   chains explode;
+# - step into two traps that are quoted all over the internet.
+
+# %%
+import torch
+from matplotlib import pyplot as plt
+
+import ncsn_edu as ne
+from ncsn_edu import Empirical, GaussianMixture, annealed_langevin, geometric, last, mode_moments, mode_weights
+from ncsn_edu.figures import save_figure
+from ncsn_edu.plots import BLUE, GREY, ORANGE, RED, density, scatter, use_style
+from ncsn_edu.widgets import AnnealingExplorer
+
+use_style()
+mixture = GaussianMixture([[-5.0, -5.0], [5.0, 5.0]], 1.0, [0.2, 0.8])
+
+# %% [markdown]
+# ## 6.1 Blind to the weights
+#
+# Suppose the data consist of two groups that never meet: $p = \pi\, p_1$ on one
+# region, $(1 - \pi)\, p_2$ on another. On the first region
+#
+# $$ \nabla \log \big(\pi\, p_1(x)\big) = \nabla \log \pi + \nabla \log p_1(x) = \nabla \log p_1(x) . $$
+#
+# The weight $\pi$ is a constant factor, and notebook 1 praised the score for losing
+# constant factors. Now it hurts. The often heard "equal scores, equal densities"
+# holds only where the support is connected.
+#
+# Gaussians never fall apart completely, so the weight is not lost, it is only
+# hidden. How well? With equal covariances the score is
+# $\mu_1 - x + r_2(x)\,(\mu_2 - \mu_1)$, so changing the weights changes it by the
+# change of a responsibility times the distance of the means. (Subtracting two
+# scores would show only rounding, which makes the point in its own way.)
+#
+# **Predict:** the next cell draws, along the diagonal from mode to mode, how much
+# the score changes when the weights go from 0.2 : 0.8 to 0.5 : 0.5. At the left
+# mode, is the change about $10^{-1}$, $10^{-5}$ or $10^{-40}$?
+#
+# <details><summary>Answer</summary>
+#
+# The responsibility of the far component at $(-5, -5)$ is about
+# $e^{-100} \approx 10^{-43}$, and so is the change, times the distance. Float32
+# could not even represent it beside a number of order one. Only in a strip around
+# the middle does the weight matter, where data hardly ever are; and there a network
+# trained on data would be guessing.
+# </details>
+
+# %%
+even = GaussianMixture(mixture.means, 1.0, [0.5, 0.5])
+t = torch.linspace(-6, 6, 401, dtype=torch.float64)
+diagonal = torch.stack([t, t], 1)
+far = (t < 0).long()[:, None]  # the component on the other side; its responsibility is tiny and exact
+change = (even.responsibilities(diagonal) - mixture.responsibilities(diagonal)).gather(1, far)[:, 0].abs()
+change = change * (mixture.means[1] - mixture.means[0]).norm()
+
+# %%
+fig, ax = plt.subplots(figsize=(5.6, 3.2))
+ax.semilogy(t, change, color=RED, label="change of the score")
+ax.semilogy(t, mixture.log_prob(diagonal).exp(), color=BLUE, label="density")
+ax.axhline(torch.finfo(torch.float32).eps, color=GREY, ls="--", lw=0.8, label="float32 rounding")
+ax.set(xlabel="$t$ along $(t, t)$", ylim=(1e-48, 1e3), title="weights 0.2 : 0.8 or 0.5 : 0.5?")
+ax.legend(loc="lower center", fontsize=8)
+at_left_mode = change[(t + 5).abs().argmin()].log10()
+save_figure(fig, "annealing_blind", numbers={"log10_change_at_left_mode": at_left_mode}, tolerance=0.01)
+plt.show()
+
+# %% [markdown]
+# Read it from the left. In the left mode ($t = -5$), where a fifth of the data
+# live, the red curve lies forty orders of magnitude below anything that a computer
+# calculates with. Only between $t \approx -1.1$ and $1.1$, where the curves of the
+# change and of float32 rounding cross, do the weights show at all. There the blue
+# curve, the density, is below $10^{-7}$: among a million data points not one would
+# lie in that strip.
+#
+# So the information is not gone, but it sits where nobody looks. A network learns
+# the score from data, and where there are none it has no reason to be right;
+# notebook 5 measures how wrong it is there. In this notebook we give the sampler
+# every advantage and let it use the *exact* score everywhere.
+#
+# ## 6.2 A sampler that is wrong with confidence
+#
+# Now Langevin dynamics with the *exact* score: 1280 chains, started evenly over the
+# square $[-8, 8]^2$, 1000 steps with $\alpha = 0.1$.
+#
+# **Predict:** the truth is 0.2 in the lower left mode. What share will the chains
+# have there: 0.2, 0.5, 0.8? Where does the number come from? (The next cell prints
+# it with its 95 % confidence interval; the picture follows in section 6.4.)
+#
+# <details><summary>Answer</summary>
+#
+# About one half. Each chain falls into the mode on its side of the watershed, which
+# runs through the middle, so the share is that of the *starting points*, not that
+# of $p$. It was decided by our choice of a square, and the interval is narrow: more
+# chains would only make us surer of the wrong number.
+# </details>
+
+
+# %%
+def from_square(n: int, generator: torch.Generator, half: float = 8.0) -> torch.Tensor:
+    return half * (2 * torch.rand(n, 2, generator=generator) - 1)
+
+
+generator = torch.Generator().manual_seed(0)
+start = from_square(1280, generator)
+x_langevin = last(ne.langevin(mixture, start, alpha=0.1, n_steps=1000, generator=generator))
+found = mode_weights(x_langevin, mixture)
+print(f"small mode: {found.weight[0]:.3f} in [{found.low[0]:.3f}, {found.high[0]:.3f}], truth 0.200")
+assert 0.44 < found.weight[0] < 0.54
+
+# %% [markdown]
+# Would more steps help? The modes are $10\sqrt2 \approx 14$ standard deviations
+# apart. Notebook 3 found that the time to cross grows like $e^{d^2/8}$, which is
+# $e^{25}$ here, or $7 \cdot 10^{10}$ steps of a size of order one. At a million
+# steps a second that is a day for a single crossing, with an exact score, in two
+# dimensions.
+#
+# Would a better start help? If we knew the right share for the start, we would not
+# need the sampler. And note what does *not* warn us: every chain has converged to a
+# perfect Gaussian around its mode, looks stationary, and repeating the run gives
+# the same answer. The only symptom is that the answer depends on the start. That is
+# the test to remember: **start from different places, and see whether the results
+# agree.**
+#
+# ## 6.3 More noise, fewer problems
+#
+# Blur the data with noise of standard deviation $\sigma$. If $\sigma$ is larger
+# than the gap, there is only one hill, its score knows everything about the
+# weights, and chains mix in no time. But it is the score of the wrong distribution.
+# With little noise the distribution is right and the chains are stuck.
+# **Annealing** takes both: a ladder
+#
+# $$ \sigma_1 > \sigma_2 > \dots > \sigma_L, \qquad \frac{\sigma_1}{\sigma_2} = \dots = \frac{\sigma_{L-1}}{\sigma_L}, $$
+#
+# and at each level a short Langevin run that starts where the last one ended
+# (Algorithm 1 of the paper):
+#
+# > **for** $i = 1, \dots, L$: &nbsp; $\alpha_i = \epsilon\, \sigma_i^2 / \sigma_L^2$ <br>
+# > &nbsp;&nbsp; **repeat** $T$ times: &nbsp; $x \leftarrow x + \frac{\alpha_i}{2}\, s(x, \sigma_i) + \sqrt{\alpha_i}\, z$
+#
+# Three things make it work. The *first* level has no valleys, so chains arrive with
+# the right weights. Neighbouring levels overlap, so every level starts nearly in
+# its balance. And $\alpha_i \propto \sigma_i^2$ (a square!) keeps the ratio of
+# signal to noise in a step the same at all levels: the score has length about
+# $1/\sigma_i$, so the drift $\alpha_i \cdot 1/\sigma_i$ and the noise
+# $\sqrt{\alpha_i}$ both scale like $\sigma_i$.
+
+# %%
+ne.show(annealed_langevin)
+
+# %% [markdown]
+# ## 6.4 Figure 3 of the paper
+#
+# Which ladder? The paper's text does not say for this toy, and the published code
+# does something simple: it lets the *standard deviation of the components* fall
+# from 20 to 1, over 10 levels of 100 steps, with $\epsilon = 0.1$. At the last
+# level the components have exactly the variance that they should have.
+#
+# In our language those are five *points*, one at $(-5, -5)$ and four at $(5, 5)$,
+# blurred with $\sigma = 20 \dots 1$: the data set is finite, its score at every
+# $\sigma > 0$ is known, and at $\sigma = 1$ it *is* our mixture.
+
+# %%
+five_points = Empirical(torch.tensor([[-5.0, -5.0]] + 4 * [[5.0, 5.0]]))
+sigmas = geometric(20, 1, 10)
+probe = from_square(5, generator)
+print("at sigma 1 it is the mixture:", torch.allclose(five_points(probe, 1.0), mixture(probe), rtol=1e-3, atol=1e-3))
+print("levels:", " ".join(f"{sigma:.2f}" for sigma in sigmas.tolist()))
+print("steps: ", " ".join(f"{alpha:.2f}" for alpha in ne.step_sizes(sigmas, eps=0.1).tolist()))
+
+# %% [markdown]
+# **Predict:** three panels come next: independent samples, Langevin, annealed
+# Langevin; 1280 points each. What share will the small mode have in the third? And
+# will its points spread as widely as those of the first?
+#
+# <details><summary>Answer</summary>
+#
+# About 0.2, like the truth; the scatter of a single run is
+# $\sqrt{0.2 \cdot 0.8/1280} = 0.011$ at best. The spread is right up to ULA's bias:
+# the last step is $\alpha_L = 0.1$, so the variance is $1/(1 - 0.1/4) = 1.026$.
+# </details>
+
+# %%
+steps = annealed_langevin(five_points, start, sigmas, eps=0.1, n_steps_each=100, generator=generator)
+x_annealed = last(ne.progress(steps, total=1000, description="annealing"))
+x_iid = mixture.sample(1280, generator=generator)
+
+# %% [markdown]
+# `progress` draws a bar while the generator runs and knows nothing of what it
+# counts; `last` keeps one state at a time, so that a run of a million steps needs
+# no more memory than one of ten. Now the three panels.
+
+# %%
+panels = {"independent": x_iid, "Langevin": x_langevin, "annealed Langevin": x_annealed}
+shares = {name: mode_weights(x, mixture).weight[0].item() for name, x in panels.items()}
+fig, axes = plt.subplots(1, 3, figsize=(10.5, 3.9))
+for ax, (name, x) in zip(axes, panels.items(), strict=True):
+    density(ax, mixture.log_prob, extent=9)
+    scatter(ax, x, extent=9).set(title=f"{name}\nsmall mode: {shares[name]:.3f}")
+save_figure(fig, "fig3_annealing", numbers=shares, tolerance=0.02)
+plt.show()
+
+# %%
+assert 0.44 < shares["Langevin"] < 0.54 and 0.16 < shares["annealed Langevin"] < 0.26
+
+
+def variances(x: torch.Tensor) -> list[float]:  # of the small and the big mode
+    return mode_moments(x, mixture)[1].diagonal(dim1=1, dim2=2).mean(1).tolist()
+
+
+small, big = variances(x_annealed)
+print(f"variance: small mode {small:.2f}, big mode {big:.2f}, theory {ne.stationary_variance(0.1, 1.0):.2f}")
+
+# %% [markdown]
+# The three clouds are of the same shape, and at a glance all three look fine. Only
+# counting tells the middle one from the others. Keep that in mind for images, where
+# nobody can count modes by eye: a generator that draws each kind of picture
+# perfectly, but in the wrong proportions, looks perfect.
+#
+# The variance in the small mode rests on some 270 points, so it scatters by
+# $\sqrt{2/540} \approx 6\,\%$; a deviation from 1.03 by that much is chance. A
+# claim about it needs more chains.
+#
+# One run of 1280 chains is one number with an error. To compare methods we want the
+# spread over repetitions, and since chains do not know of each other, twenty
+# repetitions are simply one batch of $20 \times 1280$:
+
+# %%
+many = from_square(20 * 1280, generator)
+runs = {
+    "i.i.d.": mixture.sample(20 * 1280, generator=generator),
+    "Langevin": last(ne.langevin(mixture, many, alpha=0.1, n_steps=1000, generator=generator)),
+    "annealed": last(annealed_langevin(five_points, many, sigmas, eps=0.1, generator=generator)),
+}
+for name, x in runs.items():
+    repeats = torch.stack([mode_weights(part, mixture).weight[0] for part in x.split(1280)])
+    print(f"{name:9} small mode {repeats.mean():.2f}, spread of single runs {repeats.std():.2f}")
+
+# %%
+theory = ne.stationary_variance(0.1, 1.0)
+small, big = variances(runs["annealed"])
+print(f"variance over all runs: small {small:.2f}, big {big:.2f}, theory {theory:.2f}")
+assert abs(small / theory - 1) < 0.06 and abs(big / theory - 1) < 0.06
+
+# %% [markdown]
+# Independent samples scatter by 0.01 around 0.20, as
+# $\sqrt{0.2 \cdot 0.8/1280} = 0.011$ demands. Langevin dynamics sits at one half.
+# Annealing is close to the truth, but look closely: its mean over twenty runs is
+# above 0.20, and with $0.011/\sqrt{20} \approx 0.0025$ for the error of that mean
+# this is no accident. The widths, on the other hand, agree with ULA's formula
+# within the error. Where does the small excess come from?
+#
+# ## 6.5 Where the weights are decided
+#
+# At which level do the chains learn that the small mode has weight 0.2? We can
+# watch it, and we know what to expect: in the balance of level $i$ the share of
+# chains on the left of the watershed is the mass of $p_{\sigma_i}$ there. Along the
+# diagonal $p_\sigma$ is a pair of one-dimensional Gaussians at $\pm 5\sqrt2$ with
+# standard deviation $\sigma$, so that this mass is a sum of two normal distribution
+# functions.
+#
+# **Predict:** at the first level, $\sigma_1 = 20$: is the share on the left below
+# 0.2, about 0.2, or nearer to 0.5? From which level on do the chains fall behind
+# the theory, and why then?
+#
+# <details><summary>Answer</summary>
+#
+# Near 0.4: with so much blur almost half of the mass lies on either side, whoever
+# it belongs to. As the blur shrinks the mass sorts itself out, and the chains
+# follow as long as some still cross the middle. Around $\sigma \approx 3$ the
+# crossing stops, and the share is frozen at whatever it is. A ladder that goes too
+# fast through this *critical range* freezes too early, with too many in the small
+# mode: 0.21 to 0.22 instead of 0.20 here.
+# </details>
+
+# %%
+normal = torch.distributions.Normal(0.0, 1.0)
+expected = [0.2 * normal.cdf(5 * 2**0.5 / s) + 0.8 * normal.cdf(-5 * 2**0.5 / s) for s in sigmas]
+measured = []
+for state in annealed_langevin(five_points, many[:10_000], sigmas, eps=0.1, generator=generator):
+    if state.step == 99:  # the last step of each level
+        measured.append((state.x.sum(1) < 0).float().mean().item())
+
+# %%
+fig, ax = plt.subplots(figsize=(5.6, 3.3))
+ax.semilogx(sigmas, expected, "-", color=BLUE, label=r"mass of $p_\sigma$ on the left")
+ax.semilogx(sigmas, measured, "o", color=ORANGE, label="chains on the left")
+ax.axhline(0.2, color=GREY, ls="--", lw=0.8)
+ax.invert_xaxis()
+ax.set(xlabel=r"$\sigma$, from first to last level", ylim=(0.15, 0.5), title="share on the left of the watershed")
+ax.legend()
+save_figure(fig, "annealing_levels", numbers={"first_level": measured[0], "last_level": measured[-1]}, tolerance=0.01)
+plt.show()
+
+# %% [markdown]
+# On the left of the picture the chains follow the curve: at those levels they cross
+# the middle freely, and each level reaches its balance, whatever came before.
+# Between $\sigma = 5$ and 3 they begin to lag behind: the levels change faster than
+# the chains can follow. From then on nothing crosses any more, and the share stays
+# where it was caught, a little above the truth.
+#
+# That is how annealing fails when it fails: not at the end, and not at the
+# beginning, but in the narrow range of noise levels where the modes part. The cure
+# is to spend more time there: more levels (with $L = 30$ the share comes to 0.204)
+# or more steps at each. Physicists know this as quenching: cool a glass too fast,
+# and it keeps the disorder of the temperature at which it froze.
+#
+# ## 6.6 Trap: the ladder that everybody quotes
+#
+# Many texts describe this figure with a *noise* ladder, $\sigma$ from 10 to 0.1,
+# and the same $\epsilon = 0.1$. Compute the first step before running it:
+# $\alpha_1 = \epsilon\, \sigma_1^2/\sigma_L^2 = 0.1 \cdot 100/0.01 = 1000$. The
+# density there has variance $1 + \sigma_1^2 = 101$, and notebook 3 says that a step
+# must stay below $4 \cdot 101 = 404$. In general
+#
+# $$ \frac{\epsilon}{\sigma_L^2} \;<\; 4\,\Big(1 + \frac{s^2}{\sigma_i^2}\Big) \quad\text{for every } i, $$
+#
+# with $s^2$ the smallest variance of the clean data. The first level is the
+# strictest.
+#
+# **Predict:** each step multiplies the distance from the centre by
+# $|1 - \alpha_1 / (2 \cdot 101)| = 3.95$. Float32 ends near $3 \cdot 10^{38}$.
+# After how many steps will the chains have run away? What does the sampler do then?
+#
+# <details><summary>Answer</summary>
+#
+# $3.95^n = 10^{38}$ gives $n \approx 64$; squares inside the log-density overflow
+# at half of that, $n \approx 32$. The sampler stops and says where. The published
+# code would go on and hand you NaN.
+# </details>
+
+# %%
+quoted = geometric(10, 0.1, 10)
+print(f"first step {ne.step_sizes(quoted, eps=0.1)[0]:.0f}, limit {ne.stable_alpha(1.0, sigma=10):.0f}")
+print(f"eps 0.1, limit {ne.stable_eps(quoted, data_var=1.0):.4f}")
+
+# %%
+distance = []
+try:
+    for state in annealed_langevin(mixture, start, quoted, eps=0.1, generator=generator):
+        distance.append(state.x.double().norm(dim=1).mean().item())
+except FloatingPointError as error:
+    print(str(error).split(".")[0])
+
+# %% [markdown]
+# The error names the level and the step, because a NaN that surfaces at the end of
+# a long run says nothing about where it came from. We kept the distances on the
+# way; now we hold them against the predicted factor of 3.95 a step.
+
+# %%
+predicted = [distance[0] * abs(1 - 1000 / (2 * 101)) ** n for n in range(len(distance))]
+fig, ax = plt.subplots(figsize=(5.2, 3.1))
+ax.semilogy(range(1, len(distance) + 1), predicted, color=BLUE, label="predicted: times 3.95 a step")
+ax.semilogy(range(1, len(distance) + 1), distance, ".", color=RED, label="measured")
+ax.set(xlabel="step of the first level", title="mean distance from the centre")
+ax.legend()
+growth = (distance[-1] / distance[5]) ** (1 / (len(distance) - 6))
+save_figure(fig, "annealing_trap", numbers={"growth": growth, "steps": len(distance)}, tolerance=0.02)
+plt.show()
+
+# %% [markdown]
+# Prediction and measurement lie on one line over twenty orders of magnitude: this
+# is no mystery of floating-point numbers, it is a geometric series with a ratio
+# beyond 1. Two lines of arithmetic before the run would have saved it.
+#
+# With an $\epsilon$ below the limit the noise ladder works as well. Below by how
+# much? Not only stability counts: at the low levels the step $\alpha$ must still be
+# large enough to do something in $T$ steps. The next table tries three ladders,
+# each with an $\epsilon$ of its own.
+
+# %%
+for sigma_1, eps in ((20, 0.003), (10, 0.002), (1, 0.005)):
+    ladder = geometric(sigma_1, 0.1, 10)
+    x = last(annealed_langevin(mixture, many[:5000], ladder, eps=eps, generator=generator))
+    weight, spread = mode_weights(x, mixture).weight[0], variances(x)[1] ** 0.5
+    limit = ne.stable_eps(ladder, data_var=1.0)
+    print(
+        f"sigma {sigma_1:2} to 0.1, eps {eps} < {limit:.3f}: small mode {weight:.2f}, std of the big mode {spread:.2f}"
+    )
+
+# %% [markdown]
+# The first two ladders do what they should: weights within a few hundredths, widths
+# within a few percent. Both cost 1000 evaluations of the score a chain. With a
+# closed form that is nothing; with the network of notebook 8 it is 20 GFLOP each,
+# and the choice of ladder becomes a question of money. Techniques 1, 2 and 4 of
+# Song & Ermon 2020 (in `ncsn_edu.schedules`, and in notebook 11) turn it into three
+# small calculations.
+#
+# The third ladder begins with too little noise: $\sigma_1 = 1$ does not bridge a
+# gap of 14, the first level is stuck already, and all the others inherit its
+# weights. That is the rule of thumb of notebook 11: take $\sigma_1$ about as large
+# as the largest distance between data points.
+#
+# ## 6.7 Trap: the blurred mixture has variance $s^2 + \sigma^2$
+#
+# Two mistakes that look alike. (a) Take the *true* perturbed score and stop the
+# ladder at $\sigma_L = 1$: the components have variance 1 and the noise adds 1, so
+# you sample from $p_{\sigma_L}$, $\sqrt2$ times too wide. (b) Forget the data's own
+# variance, use $\sigma^2$ *instead of* $s^2 + \sigma^2$, and anneal to 0.1: every
+# mode collapses to a needle.
+#
+# **Predict:** both get the *weights* right. Which standard deviation has the big
+# mode in each of the two?
+#
+# <details><summary>Answer</summary>
+#
+# (a) $\sqrt{1 + 1} = 1.41$, and slightly more by ULA's bias. (b) 0.1. Neither shows
+# in the mode weights: **always check the width as well**, one number is never
+# enough to judge samples.
+# </details>
+
+# %% [markdown]
+# The three runs first. They differ in two things only: the model that is asked for
+# the score, and where the ladder ends. Note that `five_points` in the last one is
+# the very model that was *right* in section 6.4: there the ladder stopped at
+# $\sigma_L = 1$, which supplied the width of the modes. Whether a variance belongs
+# to the data or to the noise is a matter of bookkeeping, but one has to keep the
+# books.
+
+# %%
+long, short = geometric(20, 0.1, 10), geometric(20, 1, 10)
+settings = {
+    "right": (mixture, long, 0.003),
+    "(a) stopped at sigma 1": (mixture, short, 0.1),
+    "(b) the variance of the data forgotten": (five_points, long, 0.003),
+}
+clouds = {
+    name: last(annealed_langevin(model, start, ladder, eps=eps, generator=generator))
+    for name, (model, ladder, eps) in settings.items()
+}
+
+# %%
+widths = {name: variances(x)[1] ** 0.5 for name, x in clouds.items()}
+fig, axes = plt.subplots(1, 3, figsize=(10.5, 3.9))
+for ax, (name, x) in zip(axes, clouds.items(), strict=True):
+    scatter(ax, x, extent=9).set(title=f"{name}\nstd of the big mode {widths[name]:.2f}")
+save_figure(fig, "annealing_width", numbers=widths, tolerance=0.03)
+plt.show()
+
+# %% [markdown]
+# For data that are not blurred, such as images, $\sigma_L$ must therefore be so
+# small that nobody sees it (0.01 for pixels in $[0, 1]$), or a last **denoising**
+# step removes what is left: $x + \sigma_L^2\, s(x, \sigma_L)$ is the mean of the
+# clean data given the noisy one. On case (a):
+
+# %%
+too_wide = clouds["(a) stopped at sigma 1"]
+for name, x in (("before", too_wide), ("after", ne.denoise(mixture, too_wide, 1.0))):
+    print(f"{name:6} denoising: std {variances(x)[1] ** 0.5:.2f}")
+
+# %% [markdown]
+# Denoising moves every point to the place where its clean original is on average,
+# and an average is less spread out than what it is taken of. The arithmetic: given
+# a noisy point at distance $d$ from its mode, the clean one lies at
+# $d \cdot s^2/(s^2 + \sigma^2) = d/2$ on average, so that the standard deviation
+# $\sqrt2$ becomes $\sqrt2/2$.
+#
+# After denoising the modes are too *narrow*, $1/\sqrt2 = 0.71$: the mean of the
+# clean data given the noisy one is not a sample of it. At $\sigma_L = 0.01$ the
+# difference is invisible; here it is the whole width. Denoising is a finish, not a
+# remedy for a ladder that stops too early.
+#
+# ## 6.8 Your turn
+#
+# The explorer predicts before it runs: the middle panel shows, level by level, the
+# step as a share of its limit; what is in the shaded area explodes. Change the
+# sliders, say what will happen, then press **Run**.
+#
+# - Raise **eps** until the prediction turns red, and Run. At which level do the
+#   chains run away? (Always the same one. Why?)
+# - Lower **sigma_1** to 1. The share in the small mode freezes; at which value, and
+#   why that one?
+# - Use few **levels** (3), and make up for it with more **steps each**. Which of
+#   the two would you rather have?
+# - Set **sigma_L** to 1. The weights are fine. What is not?
+# - The cheapest good sampler: how far can you push L times T down while the
+#   interval still covers 0.2 and the std stays within 10 % of 1?
+
+# %%
+AnnealingExplorer()
+
+# %% [markdown]
+# ## What you should be able to do now
+#
+# - Explain why a score can be perfect on the data and know nothing about the
+#   weights of two modes.
+# - State Algorithm 1 with the right powers of $\sigma$, and say why the step
+#   follows $\sigma^2$.
+# - Choose $\sigma_1$, $\sigma_L$ and $\epsilon$ for a mixture, and predict
+#   stability before running.
+# - Judge samples by more than one number: weights with an interval, and widths.
+# - Tell, from a picture alone, a sampler that is stuck from one that stopped too
+#   early and from one with the wrong variance.
+#
+# ## Exercises
+#
+# 1. Replace $\alpha_i \propto \sigma_i^2$ by $\alpha_i \propto \sigma_i$ (write the
+#    loop yourself, it has five lines). Which levels suffer, and which share
+#    results? Explain it with the signal-to-noise ratio of a step.
+# 2. Measure the share in the small mode for $L = 3, 5, 10, 30$ at a constant number
+#    of $L \cdot T = 1000$ evaluations, with error bars over twenty repetitions. Is
+#    the number of levels or the number of steps worth more?
+# 3. Sample `ncsn_edu.spiral()` and `ncsn_edu.checkerboard()` by annealing. Find
+#    ladder and $\epsilon$ by `stable_eps` and by the rule for $\sigma_1$, and check
+#    the result with `ncsn_edu.energy_test` against independent samples.
+#
+# ## References
+#
+# - Y. Song and S. Ermon, *Generative Modeling by Estimating Gradients of the Data
+#   Distribution*, NeurIPS 2019: sections 3.2.2 and 4.3, Algorithm 1, Figure 3.
+# - Y. Song and S. Ermon, *Improved Techniques for Training Score-Based Generative
+#   Models*, NeurIPS 2020: how to choose the ladder.
+# - A. Jolicoeur-Martineau et al., *Adversarial score matching and improved sampling
+#   for image generation*, ICLR 2021: the denoising step.
+# - R. Neal, *Annealed importance sampling*, Statistics and Computing 2001:
+#   annealing of distributions, with weights.
+#
+# **Next:** [7 · Noise-conditional score networks](07_noise_conditional.ipynb): one
+# network that knows the score at every level of the ladder.

@@ -1,0 +1,224 @@
+"""The files around the package agree with each other: packaging, pins, Makefile, import layers, style."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+from constraints import installed_closure  # noqa: E402
+
+# Lowest first: a module imports only modules that stand before it.
+LAYERS = [
+    "checks",
+    "core",
+    "progress",
+    "distributions",
+    "schedules",
+    "adapters",
+    "losses",
+    "samplers",
+    "nets",
+    "data",
+    "checkpoints",
+    "train",
+    "metrics",
+    "recipes",
+    "figures",
+    "plots",
+    "show",
+    "widgets",
+    "doctor",
+    "__main__",
+]
+MACHINE_PATH = re.compile(r"(?<![\w.])/(work|farm|root|home)/[a-z]")
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+# ---- packaging -------------------------------------------------------------------------------------------------
+
+
+def test_environment_yml_agrees_with_pyproject():
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    environment = yaml.safe_load(read("environment.yml"))
+    assert environment["name"] == project["name"]
+    python, pip, via_pip = environment["dependencies"]
+    assert (python, pip) == ("python" + project["requires-python"], "pip")
+    (install,) = via_pip["pip"]
+    extras = re.fullmatch(r"-e \.\[(.+)\]", install)[1].split(",")
+    assert set(extras) == set(project["optional-dependencies"])
+
+
+def pins() -> dict[str, str]:
+    """name -> version, from constraints.txt, which holds nothing but pins below its comment."""
+    found = {}
+    for line in read("constraints.txt").splitlines():
+        if not line.startswith("#"):
+            pin = re.fullmatch(r"([\w.-]+)==([\w.]+)", line)
+            assert pin, f"constraints.txt: {line!r} is not name==version"
+            found[pin[1]] = pin[2]
+    return found
+
+
+def test_constraints_are_plain_pins_of_what_is_asked_for():
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    asked = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    pinned = {name.lower() for name in pins()}
+    for line in asked:
+        assert re.match(r"[\w-]+", line)[0] in pinned, f"{line} has no pin: run `make constraints`"
+
+
+@pytest.mark.skipif(
+    not (Path(sys.prefix) / ".ncsn_edu-dev").exists() or sys.version_info < (3, 11) or sys.platform != "linux",
+    reason="holds in an environment that `make` installed from constraints.txt",
+)
+def test_constraints_pin_all_that_is_installed():
+    installed = installed_closure()
+    differing = {name: version for name, version in installed.items() if pins().get(name) != version}
+    assert not differing, "constraints.txt differs from what is installed: run `make constraints`"
+    unused = set(pins()) - set(installed)
+    # Written on the oldest Python that takes the pins; newer ones need a package or two less.
+    assert not unused or sys.version_info >= (3, 12), "pinned but not needed: run `make constraints`"
+
+
+# ---- entry points ----------------------------------------------------------------------------------------------
+
+
+def test_readme_and_ci_name_the_commands():
+    assert "make lab" in read("README.md")
+    assert "make test" in read("README.md")
+    assert "make test" in read(".ci/run").splitlines()
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_make_help_lists_the_targets():
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    listed = re.findall(r"^  ([a-z-]+) +\S", shown.stdout, flags=re.MULTILINE)
+    makefile = read("Makefile").replace("\\\n", " ")
+    defined = set(re.findall(r"^([a-z-]+):(?!=)", makefile, flags=re.MULTILINE))
+    phony = set(re.search(r"^\.PHONY:(.*)", makefile, flags=re.MULTILINE)[1].split())
+    assert phony == defined
+    assert {name for name in defined if not name.startswith("setup-")} == set(listed)
+
+
+# ---- the text of the project -----------------------------------------------------------------------------------
+
+
+def project_files() -> list[Path]:
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_file_holds_a_path_of_a_machine():
+    found = []
+    for path in project_files():
+        content = path.read_bytes()
+        if b"\0" in content:  # binary
+            continue
+        for number, line in enumerate(content.decode("utf-8").splitlines(), start=1):
+            if match := MACHINE_PATH.search(line):
+                found.append(f"{path.relative_to(ROOT)}:{number}: {match[0]}...")
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("text", ["see {}work/main", "'{}home/someone'", "{}root/x.py:3"])
+def test_a_path_of_a_machine_is_noticed(text):
+    assert MACHINE_PATH.search(text.format("/"))
+
+
+@pytest.mark.parametrize("command", [("check",), ("format", "--check")], ids=["lint", "format"])
+def test_ruff_is_content(command):
+    result = subprocess.run(
+        [sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True, encoding="utf-8"
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+# ---- layers ----------------------------------------------------------------------------------------------------
+
+
+def imported_layers(path: Path, package: Path) -> list[tuple[int, str]]:
+    """(line, module directly under the package) for every import of the package in a file, wherever it stands."""
+    parents = path.relative_to(package.parent).with_suffix("").parts[:-1]  # ("ncsn_edu", "nets")
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = parents[: len(parents) - node.level + 1] if node.level else ()
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names = [f"{module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        inside = [name.split(".") for name in names if name.split(".")[0] == package.name]
+        found += [(node.lineno, parts[1] if len(parts) > 1 else "__init__") for parts in inside]
+    return found
+
+
+def layer_problems(package: Path) -> list[str]:
+    problems = []
+    for path in sorted(package.rglob("*.py")):
+        own = path.relative_to(package).with_suffix("").parts[0]
+        if own == "__init__":
+            continue
+        if own not in LAYERS:
+            problems.append(f"{path.relative_to(package)} is in no layer: add {own!r} to LAYERS, after all it imports")
+            continue
+        for line, other in imported_layers(path, package):
+            if other in (own, "__version__"):
+                continue
+            place = f"{path.relative_to(package)}:{line}"
+            if other not in LAYERS:
+                problems.append(f"{place} imports {other!r} from the package itself: name the module it is defined in")
+            elif LAYERS.index(other) > LAYERS.index(own):
+                problems.append(f"{place} imports {other!r}, which is a layer above {own!r}")
+    return problems
+
+
+def test_imports_only_go_down():
+    assert (ROOT / "ncsn_edu" / "core.py").exists()
+    problems = layer_problems(ROOT / "ncsn_edu")
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "complaint"),
+    [
+        ("samplers.py", "from .core import State\nimport torch\nfrom ncsn_edu.schedules import geometric", None),
+        ("nets/unet.py", "from .norm import Norm\nfrom ..core import Score\nfrom ncsn_edu import checks", None),
+        ("__main__.py", "from . import __version__", None),
+        ("core.py", "from .samplers import langevin", "samplers"),
+        ("core.py", "def f():\n    import ncsn_edu.samplers", "samplers"),
+        ("nets/unet.py", "from .. import train", "train"),
+        ("nets/unet.py", "from ..plots import grid", "plots"),
+        ("samplers.py", "from ncsn_edu import GaussianMixture", "GaussianMixture"),
+        ("samplers.py", "import ncsn_edu", "__init__"),
+        ("misc.py", "", "add 'misc' to LAYERS"),
+    ],
+)
+def test_an_import_that_goes_up_is_noticed(tmp_path, file, text, complaint):
+    path = tmp_path / "ncsn_edu" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    problems = layer_problems(tmp_path / "ncsn_edu")
+    assert len(problems) == (complaint is not None)
+    assert complaint is None or complaint in problems[0]

@@ -1,0 +1,448 @@
+"""Explorers without a browser: what they draw and say is what the package computes, for every setting."""
+
+import base64
+import io
+import itertools
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import ipywidgets as ipw
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ncsn_edu import widgets
+from ncsn_edu.core import last
+from ncsn_edu.distributions import GaussianMixture
+from ncsn_edu.metrics import mode_weights
+from ncsn_edu.samplers import annealed_langevin, langevin, mala
+from ncsn_edu.schedules import geometric, stable_eps
+from ncsn_edu.widgets import AnnealingExplorer, Explorer, LangevinExplorer, ScoreFieldExplorer
+
+EXPLORERS = (ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer)
+NUMBER = r"([-+]?(?:[\d.]+(?:e[-+]?\d+)?|inf|nan))"
+
+# One other value for every control, on its grid.
+CHANGES = [
+    (ScoreFieldExplorer, {"weight": 0.5, "distance": 3.0, "std": 2.0, "correlation": -0.6, "sigma": 1.5}),
+    (LangevinExplorer, {"alpha": 1.0, "n_steps": 40, "start": "left mode", "metropolis": True}),
+    (AnnealingExplorer, {"sigma_1": 1.0, "sigma_L": 1.0, "n_levels": 3, "n_steps_each": 20, "eps": 1.0}),
+]
+FEW_STEPS = {LangevinExplorer: {"n_steps": 10}, AnnealingExplorer: {"n_levels": 3, "n_steps_each": 5}}
+ONE_CHANGE = [(kind, name, value) for kind, values in CHANGES for name, value in values.items()]
+
+
+@pytest.fixture(scope="module")
+def explorers() -> dict[type[Explorer], Explorer]:
+    """One of each, to save time: every test leaves it as it was found."""
+    return {kind: kind() for kind in EXPLORERS}
+
+
+@pytest.fixture
+def explorer_of(explorers: dict[type[Explorer], Explorer]):
+    starts = {kind: explorer.values for kind, explorer in explorers.items()}
+    yield explorers.__getitem__
+    for kind, explorer in explorers.items():
+        explorer.set(**starts[kind])
+
+
+def says(explorer: Explorer) -> str:
+    return re.sub(r"<[^>]+>", "", explorer.readout.value)
+
+
+def number(explorer: Explorer, pattern: str) -> float:
+    """The number in the line under the picture that stands where the pattern has {}."""
+    found = re.search(pattern.replace("{}", NUMBER), says(explorer))
+    assert found, f"{pattern!r} is not in {says(explorer)!r}"
+    return float(found[1])
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+def ends(control: ipw.Widget) -> tuple[object, ...]:
+    """The extreme settings of a control."""
+    if isinstance(control, ipw.Dropdown):
+        return control.options[0], control.options[-1]
+    if isinstance(control, ipw.Checkbox):
+        return False, True
+    edges = control.min, control.max
+    return tuple(control.base**edge for edge in edges) if isinstance(control, ipw.FloatLogSlider) else edges
+
+
+# ---- every control does something, and can be undone ------------------------------------------------------------
+
+
+def test_changes_cover_every_control(explorers):
+    for kind, values in CHANGES:
+        assert values.keys() == explorers[kind].controls.keys()
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), ONE_CHANGE, ids=lambda part: getattr(part, "__name__", str(part)))
+def test_a_control_changes_numbers_and_picture_and_back(explorer_of, kind, name, value):
+    explorer = explorer_of(kind)
+    if kind is AnnealingExplorer:
+        explorer.set(n_levels=9)  # away from the settings of the last run, which would be shown still
+    before, text, start = explorer.picture.value, says(explorer), explorer.values
+    assert explorer.set(**{name: value}) is explorer
+    assert explorer.values == start | {name: value}
+    assert says(explorer) != text
+    # The number of steps a level has no place in the ladder's picture: it is drawn when the chains have run.
+    assert (explorer.picture.value != before) is (name != "n_steps_each")
+    explorer.set(**start)
+    assert explorer.picture.value == before
+    assert says(explorer) == text
+
+
+@pytest.mark.parametrize("kind", EXPLORERS)
+def test_every_control_is_watched_and_shown(explorer_of, kind):
+    explorer = explorer_of(kind)
+    rows, picture, readout = explorer.children
+    for name, control in explorer.controls.items():
+        assert control in rows.children, name
+        assert control.has_trait("value") and explorer._changed in control._trait_notifiers["value"]["change"], name
+        assert control.description and not control.disabled
+    assert (picture, readout) == (explorer.picture, explorer.readout)
+
+
+@pytest.mark.parametrize("kind", EXPLORERS)
+def test_two_explorers_do_not_disturb_each_other(explorer_of, kind):
+    explorer = explorer_of(kind)
+    before = explorer.picture.value, says(explorer)
+    name, control = next(iter(explorer.controls.items()))
+    other = kind(n_steps_each=5) if kind is AnnealingExplorer else kind()
+    other.set(**{name: ends(control)[1]})
+    assert (explorer.picture.value, says(explorer)) == before
+
+
+@pytest.mark.parametrize("kind", EXPLORERS)
+def test_unknown_control(explorer_of, kind):
+    explorer = explorer_of(kind)
+    before = explorer.values
+    name = next(iter(before))
+    with pytest.raises(ValueError, match=rf"no control is called wieght: there are .*{name}"):
+        explorer.set(**{name: ends(explorer.controls[name])[1]}, wieght=0.5)
+    assert explorer.values == before, "nothing is set if one name is wrong"
+
+
+@pytest.mark.parametrize("kind", EXPLORERS)
+def test_no_setting_raises(explorer_of, kind):
+    """Both ends of every slider, and of every pair; the picture is drawn and there is a line under it."""
+    explorer = explorer_of(kind)
+    explorer._png = lambda: b""  # drawing is most of the time; the corners are drawn below
+    try:
+        explorer.set(**FEW_STEPS.get(kind, {}))
+        start = explorer.values
+        for (first, one), (second, other) in itertools.combinations(explorer.controls.items(), 2):
+            for values in itertools.product(ends(one), ends(other)):
+                explorer.set(**dict(zip((first, second), values, strict=True)))
+                assert says(explorer)
+                if isinstance(explorer, AnnealingExplorer) and {"n_levels", "n_steps_each"} != {first, second}:
+                    assert "Result" in says(explorer.run()) or explorer.values["sigma_1"] <= explorer.values["sigma_L"]
+            explorer.set(**start)
+    finally:
+        del explorer._png
+    for corner in (0, -1):
+        explorer.set(**{name: ends(control)[corner] for name, control in explorer.controls.items()})
+        assert pixels(explorer.picture.value).std() > 10
+
+
+# ---- what a browser does ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", EXPLORERS)
+def test_a_browser_that_rounds_changes_nothing(explorer_of, kind):
+    """Sliders send their value once when they are shown, with other last bits; a result must not vanish by that."""
+    explorer = explorer_of(kind)
+    drawn = []
+    explorer._png = lambda: drawn.append(1) or b""
+    try:
+        for control in explorer.controls.values():
+            if isinstance(control.value, float):
+                control.value *= 1 + 1e-12
+    finally:
+        del explorer._png
+    assert not drawn
+
+
+@pytest.mark.parametrize("kind", EXPLORERS)
+def test_sliders_stand_on_their_steps(explorer_of, kind):
+    """A browser moves a slider that stands between two steps, and so would change what was asked for."""
+    for name, control in explorer_of(kind).controls.items():
+        if hasattr(control, "step"):
+            value = np.log10(control.value) if isinstance(control, ipw.FloatLogSlider) else control.value
+            steps = np.array([value - control.min, control.max - control.min]) / control.step
+            assert np.abs(steps - steps.round()).max() < 1e-4, name
+
+
+def test_settings_between_two_steps_go_to_the_nearest():
+    assert ScoreFieldExplorer(weight=0.213, distance=3.1, sigma=0.97).values == {
+        "weight": 0.22,
+        "distance": 3.0,
+        "std": 1.0,
+        "correlation": 0.0,
+        "sigma": 1.0,
+    }
+    assert LangevinExplorer(alpha=0.101, n_steps=104).values["n_steps"] == 100
+    assert AnnealingExplorer(eps=0.003, n_steps_each=7, n_levels=2).values["eps"] == pytest.approx(10**-2.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", EXPLORERS)
+def test_mime_bundle(explorer_of, kind):
+    explorer = explorer_of(kind)
+    bundle = explorer._repr_mimebundle_()
+    assert bundle.keys() == {"application/vnd.jupyter.widget-view+json", "text/plain", "image/png"}
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer.model_id
+    assert bundle["text/plain"] == repr(explorer)
+    assert eval(repr(explorer).replace("Explorer(", "Explorer_(", 1), {f"{kind.__name__}_": SimpleNamespace}) == (
+        SimpleNamespace(**explorer.values)
+    )
+    png = base64.b64decode(bundle["image/png"])
+    assert png == explorer.picture.value
+    width, height = (round(100 * inches) for inches in explorer.figure.get_size_inches())
+    assert Image.open(io.BytesIO(png)).size == (width, height)
+    assert (explorer.picture.width, explorer.picture.height) == (str(width), str(height))
+    assert Image.open(io.BytesIO(png)).mode == "RGB"
+    for edge in (pixels(png)[0], pixels(png)[-1], pixels(png)[:, 0], pixels(png)[:, -1]):
+        assert (edge == 255).all(), "something is cut off at the picture's edge"
+
+
+# ---- what is drawn is what the package computes -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("weight", "distance", "std", "correlation", "sigma"),
+    [(0.2, 6, 1, 0, 0), (0.7, 4, 0.5, 0.6, 0), (0.1, 9, 2, -0.3, 2)],
+)
+def test_score_field(explorer_of, weight, distance, std, correlation, sigma):
+    explorer = explorer_of(ScoreFieldExplorer).set(
+        weight=weight, distance=distance, std=std, correlation=correlation, sigma=sigma
+    )
+    left = torch.tensor([[std**2, correlation * std**2], [correlation * std**2, std**2]], dtype=torch.float64)
+    truth = GaussianMixture(
+        [[-distance / 2, 0.0], [distance / 2, 0.0]],
+        torch.stack([left, torch.eye(2).double()]) + sigma**2 * torch.eye(2),
+        [weight, 1 - weight],
+    )
+
+    tails = torch.as_tensor(np.asarray(explorer.arrows.get_offsets()))
+    score = truth(tails)
+    drawn = torch.as_tensor(np.stack([explorer.arrows.U, explorer.arrows.V], 1))
+    assert len(drawn) == 19 * 19
+    longest = drawn.norm(dim=1).max()
+    torch.testing.assert_close(drawn / longest, score / score.norm(dim=1).max(), atol=1e-6, rtol=0)
+    assert 0.8 < longest < 1.2  # as long as two arrows are apart: (2 * 8) / 19
+
+    heat = explorer.heat.get_array()
+    row, column = np.unravel_index(np.argmax(heat), heat.shape)
+    axis = np.linspace(-8, 8, 90)
+    density = truth.log_prob(torch.tensor([[x, y] for y in axis for x in axis])).exp().reshape(90, 90).numpy()
+    np.testing.assert_allclose(heat, density / density.max(), atol=1e-9)
+    assert heat[row, column] == 1 and (heat.shape, explorer.heat.get_clim()) == ((90, 90), (0, 1))
+    assert tuple(explorer.heat.get_extent()) == (-8, 8, -8, 8) and explorer.heat.origin == "lower"
+
+    x, slope = explorer.slope.get_data()
+    line = torch.stack([torch.as_tensor(np.asarray(x)), torch.zeros(len(x))], 1).double()
+    np.testing.assert_allclose(slope, truth(line)[:, 0], atol=1e-9)
+    height = np.asarray(explorer.density.get_ydata()) / truth.log_prob(line).exp().numpy()
+    np.testing.assert_allclose(height, height[0], rtol=1e-6)
+
+    origin = torch.zeros(1, 2).double()
+    assert number(explorer, r"origin \({},") == pytest.approx(truth(origin)[0, 0].item(), abs=6e-4)
+    assert number(explorer, r"origin \([^,]+, {}\)") == pytest.approx(truth(origin)[0, 1].item(), abs=6e-4)
+    share = truth.responsibilities(origin)[0, 0].item()
+    assert number(explorer, "component claims {}%") == pytest.approx(100 * share, abs=0.06)
+
+
+def start_of(explorer: LangevinExplorer) -> tuple[torch.Tensor, torch.Generator]:
+    generator = torch.Generator().manual_seed(0)
+    return (2 * torch.rand(explorer.n_chains, 2, generator=generator) - 1) * explorer.extent, generator
+
+
+@pytest.mark.parametrize(("alpha", "n_steps"), [(0.1, 100), (1.0, 30), (3.16228, 50)])
+def test_langevin_with_the_correction(explorer_of, alpha, n_steps):
+    explorer = explorer_of(LangevinExplorer).set(alpha=alpha, n_steps=n_steps, metropolis=True)
+    x, generator = start_of(explorer)
+    states = list(mala(explorer.mixture.log_prob_and_score, x, alpha=alpha, n_steps=n_steps, generator=generator))
+    rate = torch.stack([state.accepted for state in states]).double().mean().item()
+    assert 0 < rate <= 1
+    assert number(explorer, "acceptance rate {};") == pytest.approx(rate, abs=6e-4)
+    np.testing.assert_allclose(np.stack(explorer.dots.get_data(), 1), states[-1].x)
+    assert "unstable" not in says(explorer)
+    assert number(explorer, "in the long run {}$") == 1
+    path = np.stack(explorer.paths.get_segments())  # (chains, steps, 2): the start, then every state
+    assert path.shape == (10, n_steps + 1, 2)
+    np.testing.assert_allclose(path[:, 0], x[:10])
+    np.testing.assert_allclose(path[:, 7], states[6].x[:10])
+
+
+def test_langevin_without_the_correction(explorer_of):
+    explorer = explorer_of(LangevinExplorer).set(alpha=1.0, n_steps=60)
+    x, generator = start_of(explorer)
+    end = last(langevin(explorer.mixture, x, alpha=1.0, n_steps=60, generator=generator))
+    assert "acceptance" not in says(explorer)
+    np.testing.assert_allclose(np.stack(explorer.dots.get_data(), 1), end)
+    found = mode_weights(end, explorer.mixture)
+    assert number(explorer, "left mode {} ") == pytest.approx(found.weight[0].item(), abs=6e-4)
+    assert number(explorer, r"\[{},") == pytest.approx(found.low[0].item(), abs=6e-4)
+    assert number(explorer, r", {}\]") == pytest.approx(found.high[0].item(), abs=6e-4)
+    assert number(explorer, "variance of x2 {},") == pytest.approx(end[:, 1].var().item(), rel=6e-4)
+    assert number(explorer, "in the long run {}$") == pytest.approx(4 / 3, rel=6e-4)  # 1 / (1 - alpha / 4)
+    values, edges, _ = explorer.bars.get_data()
+    inside = ((end[:, 0] >= -6) & (end[:, 0] <= 6)).double().mean().item()
+    assert (values * np.diff(edges)).sum() == pytest.approx(inside)
+
+
+@pytest.mark.parametrize("start", LangevinExplorer.starts)
+def test_langevin_starts(explorer_of, start):
+    explorer = explorer_of(LangevinExplorer).set(start=start, n_steps=10, alpha=10**-2.5)
+    first = np.stack(explorer.paths.get_segments())[:, 0]
+    place = {"left mode": (-2, 0), "right mode": (2, 0), "one far point": (-5.5, 5.5)}.get(start)
+    assert (first == place).all() if place else len(np.unique(first)) == 20
+
+
+@pytest.mark.parametrize(("alpha", "unstable"), [(3.98107, False), (4.46684, True), (10.0, True)])
+def test_langevin_stability(explorer_of, alpha, unstable):
+    """The limit on two Gaussians of variance 1 is alpha = 4, and the chains agree."""
+    explorer = explorer_of(LangevinExplorer).set(alpha=alpha, n_steps=500)
+    assert ("unstable" in says(explorer)) is unstable
+    assert ("ran away at step" in says(explorer)) is unstable
+    assert bool(np.abs(np.stack(explorer.dots.get_data())).max() > 1e4) is unstable
+    assert len(says(explorer)) < 250
+    assert "unstable" not in says(explorer.set(metropolis=True, n_steps=10))
+
+
+# ---- annealing: a prediction, then a run ------------------------------------------------------------------------
+
+
+def near_the_limit(above: bool) -> Callable[[dict[str, float]], float]:
+    """The slider's last eps below the limit of a ladder, or the first one above."""
+
+    def find(ladder: dict[str, float]) -> float:
+        limit = stable_eps(geometric(ladder["sigma_1"], ladder["sigma_L"], ladder["n_levels"]), 1.0)
+        steps = (np.log10(limit) + 5) / 0.05
+        return float(10 ** (-5 + 0.05 * (np.ceil(steps) if above else np.ceil(steps) - 1)))
+
+    return find
+
+
+@pytest.mark.parametrize("unstable", [False, True])
+@pytest.mark.parametrize(
+    "ladder",
+    [
+        {"sigma_1": 10**1.3, "sigma_L": 0.1, "n_levels": 10},
+        {"sigma_1": 1.0, "sigma_L": 0.1, "n_levels": 2},
+        {"sigma_1": 10**1.6, "sigma_L": 10**-1.5, "n_levels": 30},
+    ],
+    ids=str,
+)
+def test_annealing_predicts_instability_exactly_at_the_limit(explorer_of, ladder, unstable):
+    eps = near_the_limit(above=unstable)(ladder)
+    explorer = explorer_of(AnnealingExplorer).set(**ladder, eps=eps)
+    values = explorer.values
+    limit = stable_eps(geometric(values["sigma_1"], values["sigma_L"], values["n_levels"]), 1.0)
+    assert (eps >= limit) is unstable
+    assert ("unstable" in says(explorer)) is unstable
+    assert number(explorer, "limit of {}:") == pytest.approx(limit, rel=6e-3)
+    level, ratio = map(np.asarray, explorer.bars.get_data())
+    assert level.tolist() == list(range(1, ladder["n_levels"] + 1))
+    assert bool(ratio.max() >= 1) is unstable and ratio.argmax() == 0
+    assert ratio[0] == pytest.approx(eps / limit, rel=1e-4)
+
+
+def test_annealing_limit_itself_is_unstable(explorer_of, monkeypatch):
+    explorer = explorer_of(AnnealingExplorer)
+    monkeypatch.setattr(widgets, "stable_eps", lambda *_: explorer.values["eps"])
+    explorer.set(n_levels=8)
+    assert "unstable" in says(explorer)
+
+
+def test_annealing_draws_every_step_size_there_can_be(explorer_of):
+    explorer = explorer_of(AnnealingExplorer)
+    explorer._png = lambda: b""
+    try:
+        for sigma_1, sigma_L, eps in itertools.product(
+            *(ends(explorer.controls[n]) for n in ("sigma_1", "sigma_L", "eps"))
+        ):
+            explorer.set(sigma_1=sigma_1, sigma_L=sigma_L, eps=eps)
+            low, high = explorer.steps.get_ylim()
+            ratio = np.asarray(explorer.bars.get_ydata())
+            assert ((low < ratio) & (ratio < high)).all()
+    finally:
+        del explorer._png
+
+
+def test_annealing_result_is_the_sampler_s(explorer_of):
+    explorer = explorer_of(AnnealingExplorer).set(n_levels=5, n_steps_each=40).run()
+    values = explorer.values
+    generator = torch.Generator().manual_seed(0)
+    x = (2 * torch.rand(explorer.n_chains, 2, generator=generator) - 1) * 8
+    ladder = geometric(values["sigma_1"], values["sigma_L"], 5)
+    end = last(annealed_langevin(explorer.mixture, x, ladder, eps=values["eps"], n_steps_each=40, generator=generator))
+    found = mode_weights(end, explorer.mixture)
+    assert number(explorer, "small mode {} ") == pytest.approx(found.weight[0].item(), abs=6e-4)
+    assert number(explorer, r"\[{},") == pytest.approx(found.low[0].item(), abs=6e-4)
+    assert number(explorer, r", {}\]") == pytest.approx(found.high[0].item(), abs=6e-4)
+    np.testing.assert_allclose(np.stack(explorer.dots.get_data(), 1), end)
+    level, share = explorer.share.get_data()
+    assert list(level) == [1, 2, 3, 4, 5]
+    assert share[-1] == pytest.approx(found.weight[0].item())
+    big = end[explorer.mixture.responsibilities(end).argmax(1) == 1]
+    assert number(explorer, "modes [^ ]+ and {},") == pytest.approx(big.var(0).mean().sqrt().item(), rel=6e-3)
+
+
+def test_annealing_at_its_defaults_gets_the_weights_right():
+    explorer = AnnealingExplorer()
+    assert "Result" in says(explorer), "it is shown with a result"
+    assert number(explorer, r"\[{},") < 0.2 < number(explorer, r", {}\]")
+    assert number(explorer, "modes {} and") == pytest.approx(1, abs=0.15)
+    assert number(explorer, "modes [^ ]+ and {},") == pytest.approx(1, abs=0.1)
+
+
+def test_annealing_run_is_the_button_and_repeats_itself(explorer_of):
+    explorer = explorer_of(AnnealingExplorer).set(n_levels=4, n_steps_each=20)
+    assert "Press Run" in says(explorer)
+    explorer.button.click()
+    result = says(explorer), explorer.picture.value
+    assert "Result: small mode" in result[0] and "Press Run" not in result[0]
+    assert explorer.run() is explorer
+    assert (says(explorer), explorer.picture.value) == result
+
+
+@pytest.mark.parametrize(("name", "value"), CHANGES[2][1].items())
+def test_annealing_stale_results_vanish(explorer_of, name, value):
+    explorer = explorer_of(AnnealingExplorer).set(n_levels=4, n_steps_each=30).run()
+    with_result = explorer.picture.value
+    assert len(explorer.dots.get_xdata()) == explorer.n_chains and len(explorer.share.get_xdata()) == 4
+    explorer.set(**{name: value})
+    assert "Result" not in says(explorer) and "Press Run" in says(explorer)
+    assert len(explorer.dots.get_xdata()) == len(explorer.share.get_xdata()) == 0
+    assert explorer.picture.value != with_result
+
+
+def test_annealing_chains_that_run_away(explorer_of):
+    explorer = explorer_of(AnnealingExplorer).set(eps=1.0)
+    assert "unstable" in says(explorer)
+    explorer.run()
+    assert "Result: the chains ran away at level 1" in says(explorer)
+    assert "small mode" not in says(explorer)
+    assert not len(explorer.share.get_xdata())
+    explorer.set(eps=10**-2.5).run()
+    assert "ran away" not in says(explorer) and "small mode" in says(explorer)
+
+
+@pytest.mark.parametrize("first", ["sigma_1", "sigma_L"])
+def test_annealing_without_a_ladder(explorer_of, first):
+    """Both sigmas can be set to 1: then there is nothing to run, and the explorer says so instead of raising."""
+    explorer = explorer_of(AnnealingExplorer)
+    for name in (first, "sigma_L" if first == "sigma_1" else "sigma_1"):
+        explorer.set(**{name: 1.0})
+    assert "sigma_1 must be larger than sigma_L" in says(explorer)
+    assert not len(explorer.bars.get_xdata())
+    before = says(explorer), explorer.picture.value
+    explorer.run()
+    assert (says(explorer), explorer.picture.value) == before
+    assert "Press Run" in says(explorer.set(sigma_1=10**0.5))
