@@ -36,6 +36,8 @@ def check_sigma(sigma: float | Tensor) -> float | Tensor:
 
     Reading a tensor's values waits for the device, so nets inside a training loop do not call this.
     """
+    if isinstance(sigma, float) and 0 <= sigma < math.inf:
+        return sigma  # the common case, without the price of tensors
     values = torch.as_tensor(sigma)
     bad = ~(values >= 0) | values.isinf()
     if bad.any():

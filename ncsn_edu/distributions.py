@@ -138,6 +138,8 @@ class GaussianMixture:
 
     def perturb(self, sigma: float) -> "GaussianMixture":
         """The mixture after adding noise N(0, sigma^2 I): p_sigma itself, as a GaussianMixture."""
+        if isinstance(sigma, Tensor) and sigma.numel() != 1:
+            raise ValueError("perturb takes one sigma; for one per row call the mixture itself: mixture(x, sigma)")
         variance = float(check_sigma(sigma)) ** 2
         return self._like(
             self.means, self.covariances + variance * torch.eye(self.dim, dtype=torch.float64), self.weights
@@ -181,6 +183,8 @@ class Empirical:
 
     def __init__(self, data: Tensor) -> None:
         self.data = check_points(data)
+        if not len(data):
+            raise ValueError("a data set needs at least one point, but data has none")
 
     def __repr__(self) -> str:
         return f"Empirical({len(self.data)} points of shape {tuple(self.data.shape[1:])})"

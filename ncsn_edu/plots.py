@@ -61,7 +61,7 @@ def heatmap(
     options = {
         "cmap": DENSITY_MAP,
         "origin": "lower",
-        "extent": box(extent),
+        "extent": _around(extent, side),
         "interpolation": "bilinear",
         "aspect": "equal",
     }
@@ -86,8 +86,8 @@ def score_field(
 ) -> Axes:
     """Arrows of score(x, sigma) on an n x n grid.
 
-    Arrows are true to scale among themselves, the longest as long as the grid is wide; longer ones than max_length
-    (in units of the score) are cut to it, keeping their direction.
+    Arrows are true to scale among themselves, the longest a little longer than a cell. With max_length (in units of
+    the score) that is the longest drawn: arrows beyond it are cut to it, keeping their direction.
     """
     points = grid(_inset(extent, n), n)
     ax.quiver(*points.T.numpy(), *arrows(score, points, sigma, extent, n, max_length).T, **(QUIVER | quiver))
@@ -143,6 +143,13 @@ def _inset(extent: Extent, n: int) -> tuple[float, float, float, float]:
     left, right, bottom, top = box(extent)
     dx, dy = (right - left) / n / 2, (top - bottom) / n / 2
     return left + dx, right - dx, bottom + dy, top - dy
+
+
+def _around(extent: Extent, n: int) -> tuple[float, float, float, float]:
+    """The box let out by half a pixel, so that the pixels of n x n grid points are centred on them."""
+    left, right, bottom, top = box(extent)
+    dx, dy = (right - left) / (n - 1) / 2, (top - bottom) / (n - 1) / 2
+    return left - dx, right + dx, bottom - dy, top + dy
 
 
 def _frame(ax: Axes, extent: Extent) -> Axes:

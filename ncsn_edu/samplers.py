@@ -95,29 +95,18 @@ def denoise(score: Score, x: Tensor, sigma: float | Tensor) -> Tensor:
 
 
 def evaluate(score: Score, x: Tensor, sigma: float | Tensor, level: int, step: int) -> Tensor:
-    """score(x, sigma), refusing a wrong shape or a number that is not finite, with the place on the ladder."""
-    s = score(x, sigma)
-    where = f"at level {level} (sigma {_number(sigma)}), step {step}"
-    if not isinstance(s, Tensor) or s.shape != x.shape:
-        got = f"shape {tuple(s.shape)}" if isinstance(s, Tensor) else f"a {type(s).__name__}"
-        raise ValueError(f"the score function returned {got} {where}; it must return the shape of x, {tuple(x.shape)}")
-    if not s.isfinite().all():
-        raise FloatingPointError(
-            f"the score is NaN or infinite {where}. If the chains ran away before, the step is too large: "
-            "compare eps with stable_eps(sigmas, data_var), or alpha with stable_alpha(data_var, sigma). "
-            "If not, the score function itself returns it"
-        )
-    return s
+    """score(x, sigma) in the dtype of x, or an error that names the place on the ladder."""
+    return _usable(score(x, sigma), x, sigma, level, step)
 
 
 def evaluate_both(
     log_prob_and_score: Callable[[Tensor], tuple[Tensor, Tensor]], x: Tensor, step: int
 ) -> tuple[Tensor, Tensor]:
-    """log_prob_and_score(x), checked like evaluate. Where log_prob is -inf no score is needed: the move is rejected."""
+    """log_prob_and_score(x), checked. Where log_prob is -inf no score is needed: the move is rejected."""
     both = log_prob_and_score(x)
-    if not (isinstance(both, tuple) and len(both) == 2):
+    if not (isinstance(both, tuple) and len(both) == 2 and isinstance(both[0], Tensor)):
         raise ValueError(
-            "mala needs a function that returns the pair (log_prob (B,), score (B, *D)), e.g. "
+            "mala needs a function that returns the pair of tensors (log_prob (B,), score (B, *D)), e.g. "
             f"mixture.log_prob_and_score; this one returned a {type(both).__name__}"
         )
     log_p, s = both
@@ -127,8 +116,19 @@ def evaluate_both(
         raise FloatingPointError(f"log_prob is NaN or +inf at step {step}; only finite numbers and -inf make sense")
     if isinstance(s, Tensor) and s.shape == x.shape:
         s = torch.where((log_p > -math.inf).view(-1, *[1] * (x.ndim - 1)), s, 0.0)
-    return log_p, evaluate(lambda *_: s, x, 0.0, level=0, step=step)
+    return log_p, _usable(s, x, 0.0, level=0, step=step)
 
 
-def _number(sigma: float | Tensor) -> str:
-    return f"{sigma:.4g}" if not isinstance(sigma, Tensor) or sigma.ndim == 0 else "one per row"
+def _usable(s: Tensor, x: Tensor, sigma: float | Tensor, level: int, step: int) -> Tensor:
+    if isinstance(s, Tensor) and s.shape == x.shape and s.isfinite().all():
+        return s.to(x.dtype)
+    noise = f"{sigma:.4g}" if not isinstance(sigma, Tensor) or sigma.ndim == 0 else "one per row"
+    where = f"at level {level} (sigma {noise}), step {step}"
+    if not isinstance(s, Tensor) or s.shape != x.shape:
+        got = f"shape {tuple(s.shape)}" if isinstance(s, Tensor) else f"a {type(s).__name__}"
+        raise ValueError(f"the score function returned {got} {where}; it must return the shape of x, {tuple(x.shape)}")
+    raise FloatingPointError(
+        f"the score is NaN or infinite {where}. If the chains ran away before, the step is too large: "
+        "compare eps with stable_eps(sigmas, data_var), or alpha with stable_alpha(data_var, sigma). "
+        "If not, the score function itself returns it"
+    )

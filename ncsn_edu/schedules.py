@@ -119,7 +119,10 @@ def ratio_overlap(gamma: float, dim: int) -> float:
 
 
 def levels_for_overlap(sigma_max: float, sigma_min: float, dim: int, overlap: float = 0.5) -> int:
-    """Number of levels from sigma_max to sigma_min whose neighbours' overlap is nearest to `overlap` (technique 2)."""
+    """Number of levels from sigma_max to sigma_min whose neighbours' overlap is nearest to `overlap` (technique 2).
+
+    For many dimensions: below five the overlap exceeds one half at any ratio, and the answer is two levels.
+    """
     from scipy.optimize import brentq
 
     sigma_max, sigma_min = check_positive("sigma_max", sigma_max), check_positive("sigma_min", sigma_min)

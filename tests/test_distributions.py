@@ -382,6 +382,8 @@ def test_bad_numbers_of_samples_and_generators_are_refused():
                 distribution.sample(n)
     with pytest.raises(ValueError, match="0 or more, not -1"):
         two_modes().perturb(-1.0)
+    with pytest.raises(ValueError, match=r"perturb takes one sigma; for one per row call .* mixture\(x, sigma\)"):
+        two_modes().perturb(torch.ones(2))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -606,3 +608,8 @@ def test_a_spiral_grows_evenly_to_radius_one():
 def test_toys_refuse_an_empty_line(toy):
     with pytest.raises(ValueError, match="n must be a whole number of at least 1"):
         toy(0)
+
+
+def test_empirical_needs_a_point():
+    with pytest.raises(ValueError, match="at least one point"):
+        Empirical(torch.zeros(0, 2))

@@ -97,7 +97,9 @@ def test_the_values_of_a_heatmap(ax):
     plots.heatmap(ax, lambda points: points @ torch.tensor([1.0, 10.0], dtype=F64), extent=WIDE, n=50)
     given, computed = (image.get_array() for image in ax.images)
     assert np.array_equal(given, computed)
-    assert ax.images[0].get_extent() == list(WIDE) or ax.images[0].get_extent() == WIDE
+    half_x, half_y = 8 / 49 / 2, 3 / 49 / 2  # half a pixel: the outer pixels are centred on the edges
+    assert ax.images[0].get_extent() == pytest.approx([-2 - half_x, 6 + half_x, 1 - half_y, 4 + half_y])
+    assert (*ax.get_xlim(), *ax.get_ylim()) == WIDE
     assert ax.images[0].origin == "lower"
     assert given.shape == (50, 50)
     assert given[0, 0] == pytest.approx(-2 + 10) and given[0, -1] == pytest.approx(6 + 10)
@@ -209,3 +211,9 @@ def test_the_style_is_one_for_all_and_its_colours_differ():
         cycle = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
         assert cycle[0] == plots.BLUE and len(set(cycle)) == 6
         assert not mpl.rcParams["axes.spines.top"]
+
+
+def test_heatmap_pixels_are_centred_on_their_points(ax):
+    plots.heatmap(ax, torch.arange(25.0), extent=2, n=5)
+    assert ax.images[0].get_extent() == [-2.5, 2.5, -2.5, 2.5]  # five points from -2 to 2, one apart
+    assert ax.get_xlim() == (-2, 2)

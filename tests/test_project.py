@@ -222,3 +222,26 @@ def test_an_import_that_goes_up_is_noticed(tmp_path, file, text, complaint):
     problems = layer_problems(tmp_path / "ncsn_edu")
     assert len(problems) == (complaint is not None)
     assert complaint is None or complaint in problems[0]
+
+
+def test_readme_example_runs():
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    names: dict = {}
+    exec(example, names)
+    assert names["x"].shape == (1280, 2)
+    assert 0.15 < names["mode_weights"](names["x"], names["mixture"]).weight[0] < 0.30
+
+
+def test_readme_lists_every_notebook():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        assert f"(notebooks/{notebook.name})" in readme, f"add {notebook.name} to the map in README.md"
+
+
+def test_links_lead_somewhere():
+    pages = [ROOT / "README.md", *(ROOT / "notebooks" / "source").glob("*.py")]
+    for page in pages:
+        folder = ROOT if page.name == "README.md" else ROOT / "notebooks"
+        for link in re.findall(r"\]\(([^)#\s]+)\)", page.read_text(encoding="utf-8")):
+            if not re.match(r"\w+:", link):
+                assert (folder / link).exists(), f"{page.name} links to {link}, which is not there"

@@ -590,8 +590,12 @@ def test_a_score_that_is_not_finite_is_refused_with_its_place(value):
 @pytest.mark.parametrize(
     ("function", "error", "repair"),
     [
-        (lambda x: -x, ValueError, r"the pair \(log_prob \(B,\), score .*mixture\.log_prob_and_score; .* a Tensor"),
-        (lambda x: (x, x, x), ValueError, "the pair"),
+        (
+            lambda x: -x,
+            ValueError,
+            r"the pair of tensors \(log_prob \(B,\), score .*mixture\.log_prob_and_score; .* a Tensor",
+        ),
+        (lambda x: (x, x, x), ValueError, "the pair of tensors"),
         (lambda x: (-x, -x), ValueError, r"log_prob must have shape \(3,\), one number a chain, not \(3, 2\)"),
         (lambda x: (x.sum(), -x), ValueError, r"log_prob must have shape \(3,\)"),
         (lambda x: (x[:, 0], -x[:, :1]), ValueError, r"returned shape \(3, 1\) .*must return the shape of x"),
@@ -625,3 +629,14 @@ def test_the_benchmark_prints_its_table():
     assert re.search(r"200 chains x 20 steps +[\d.]+ s", shown)
     assert len(re.findall(r"peak memory, \d+ steps +[\d.]+ MiB", shown)) == 2
     assert re.search(r"autograd / closed form \(median of ratios\) +[\d.]+", shown)
+
+
+def test_a_score_in_another_dtype_does_not_change_the_chains():
+    x = torch.zeros(3, 2)
+    end = last(langevin(lambda x, sigma: -x.double(), x, alpha=0.1, n_steps=3))
+    assert end.dtype == torch.float32
+
+
+def test_mala_names_a_log_prob_that_is_no_tensor():
+    with pytest.raises(ValueError, match="pair of tensors"):
+        last(mala(lambda x: (0.0, -x), torch.zeros(3, 2), alpha=0.1, n_steps=1))

@@ -242,7 +242,9 @@ def test_score_field(explorer_of, weight, distance, std, correlation, sigma):
     density = truth.log_prob(torch.tensor([[x, y] for y in axis for x in axis])).exp().reshape(90, 90).numpy()
     np.testing.assert_allclose(heat, density / density.max(), atol=1e-9)
     assert heat[row, column] == 1 and (heat.shape, explorer.heat.get_clim()) == ((90, 90), (0, 1))
-    assert tuple(explorer.heat.get_extent()) == (-8, 8, -8, 8) and explorer.heat.origin == "lower"
+    edge = 8 + 16 / 89 / 2  # the outer pixels are centred on the edges of the picture
+    assert tuple(explorer.heat.get_extent()) == pytest.approx((-edge, edge, -edge, edge))
+    assert explorer.heat.origin == "lower"
 
     x, slope = explorer.slope.get_data()
     line = torch.stack([torch.as_tensor(np.asarray(x)), torch.zeros(len(x))], 1).double()

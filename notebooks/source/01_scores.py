@@ -373,6 +373,5 @@ ScoreFieldExplorer()
 # - C. Bishop, *Pattern Recognition and Machine Learning*, 2006: chapter 9 on
 #   mixtures and responsibilities.
 #
-# **Next:** [2 · Score matching](02_score_matching.ipynb) will learn these arrows
-# from samples; if you would first like to see how arrows become samples, go on with
-# [3 · Langevin dynamics](03_langevin.ipynb).
+# **Next:** notebook 2 will learn these arrows from samples; how arrows become samples is the
+# subject of [3 · Langevin dynamics](03_langevin.ipynb).

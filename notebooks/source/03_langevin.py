@@ -227,9 +227,8 @@ plt.show()
 
 # %%
 for alpha, variance, rate in zip(alphas, ula, rates, strict=True):
-    print(
-        f"alpha {alpha:3}: ULA {variance:5.2f}, predicted {ne.stationary_variance(alpha, 1.0):5.2f}; MALA accepts {rate:.2f}"
-    )
+    predicted = ne.stationary_variance(alpha, 1.0)
+    print(f"alpha {alpha:3}: ULA {variance:5.2f}, predicted {predicted:5.2f}; MALA accepts {rate:.2f}")
 assert worst < 0.05 and numbers["mala_worst_error"] < 0.04
 
 # %% [markdown]
@@ -409,6 +408,5 @@ LangevinExplorer()
 # - Y. Song and S. Ermon, *Generative Modeling by Estimating Gradients of the Data
 #   Distribution*, NeurIPS 2019: section 2.2.
 #
-# **Next:** what fails when the score is learned
-# ([4 · Manifolds](04_manifold.ipynb), [5 · Low density](05_low_density.ipynb)), and
-# the cure for slow mixing: [6 · Annealing](06_annealing.ipynb).
+# **Next:** notebooks 4 and 5 will show what fails when the score is learned; the cure for
+# slow mixing is [6 · Annealing](06_annealing.ipynb).

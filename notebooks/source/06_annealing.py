@@ -529,5 +529,5 @@ AnnealingExplorer()
 # - R. Neal, *Annealed importance sampling*, Statistics and Computing 2001:
 #   annealing of distributions, with weights.
 #
-# **Next:** [7 · Noise-conditional score networks](07_noise_conditional.ipynb): one
-# network that knows the score at every level of the ladder.
+# **Next:** notebook 7 will train one network that knows the score at every level of the
+# ladder.

@@ -1,6 +1,6 @@
 """Annealed Langevin dynamics in 2-D: time, peak memory, and the closed-form score against autograd.
 
-    python tests/benchmarks/bench_samplers.py                             # 100,000 chains x 1,000 steps: minutes
+    python tests/benchmarks/bench_samplers.py                             # 100,000 chains x 1,000 steps: a minute
     python tests/benchmarks/bench_samplers.py --chains 1000 --steps 100   # seconds
 
 Numbers are printed, never asserted: they belong to the machine that made them.
@@ -75,8 +75,10 @@ def main() -> None:
     parser.add_argument("--chains", type=int, default=100_000)
     parser.add_argument("--steps", type=int, default=1000, help="in all, over 10 noise levels")
     parser.add_argument("--repeats", type=int, default=30, help="pairs of scores to time")
+    parser.add_argument("--threads", type=int, default=1, help="more are slower on a machine that others use")
     parser.add_argument("--memory-of", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     if options.memory_of:
         sample(options.chains, options.steps)
         print(own_peak_memory())

@@ -95,6 +95,8 @@ class Lab:
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"]
         command += [f"--port={self.port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}"]
         command += [f"--ServerApp.root_dir={self.notebooks}", f"--LabApp.app_settings_dir={self.folder / 'settings'}"]
+        # Should nobody be left to stop it, it ends by itself.
+        command += ["--ServerApp.shutdown_no_activity_timeout=600", "--MappingKernelManager.cull_idle_timeout=600"]
         with self.log.open("wb") as log:
             return subprocess.Popen(
                 command, env=environment, cwd=self.notebooks, stdout=log, stderr=log, start_new_session=True
@@ -158,7 +160,7 @@ def browser() -> Iterator["playwright.sync_api.Browser"]:  # noqa: F821 (importe
         from playwright.sync_api import sync_playwright
     except ImportError:
         no_browser("Playwright is not installed (python -m pip install playwright)")
-    names = ("chromium", "chromium-browser", "google-chrome")
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     with sync_playwright() as playwright:
         named = os.environ.get("CHROMIUM")
         program = named or next(filter(None, map(shutil.which, names)), None) or playwright.chromium.executable_path

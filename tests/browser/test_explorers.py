@@ -77,7 +77,7 @@ class Notebook:
         """Run All Cells from the menu, and wait until every code cell has run."""
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        self._wait_until_run([i for i, cell in enumerate(self.stored.cells) if cell.cell_type == "code"])
+        self._wait_until_run()
 
     def run_explorer(self) -> None:
         """Run the cells that import, and the explorer's, with the keyboard."""
@@ -86,16 +86,20 @@ class Notebook:
         for place in [*wanted, self.place]:
             self.cells.nth(place).locator(".cm-content").click()
             self.page.keyboard.press("Control+Enter")
-        self._wait_until_run([*wanted, self.place], in_order=True)
+        self._wait_until_run()
 
-    def _wait_until_run(self, places: list[int], in_order: bool = False) -> None:
-        self.cell.locator(".ncsn-readout").wait_for(timeout=180 * SECONDS)  # the live explorer, not the stored picture
-        for place in places:
-            self.cells.nth(place).locator(PROMPT, has_text=re.compile(r"^\[\d+\]:$")).wait_for(timeout=180 * SECONDS)
+    def _wait_until_run(self) -> None:
+        live = self.cell.locator(".ncsn-readout")  # not the stored picture
+
+        def finished() -> bool:
+            errors = self.page.locator(ERROR).all_inner_texts()
+            assert not errors, "\n".join(errors)
+            prompts = self.cells.locator(PROMPT).all_inner_texts()  # [*]: waits or runs, [ ]: was given up
+            return live.is_visible() and not {"[*]:", "[ ]:"} & set(prompts)
+
+        wait_for(finished, "every cell has run, and the explorer is there", seconds=240)
         self.wait_until_idle()
         self.image.wait_for()
-        errors = self.page.locator(ERROR).all_inner_texts()
-        assert not errors, "\n".join(errors)
 
     # ---- the explorer
 
