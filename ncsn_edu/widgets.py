@@ -15,9 +15,11 @@ import ipywidgets as ipw
 import numpy as np
 import torch
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from . import plots
@@ -123,6 +125,13 @@ def on_grid(value: float, low: float, step: float) -> float:
     return low + step * round((value - low) / step)
 
 
+def outside_note(ax: Axes) -> Text:
+    """Words in the middle of a picture, to be made visible when all chains have left it."""
+    return ax.text(
+        0.5, 0.5, "all chains are outside", transform=ax.transAxes, ha="center", color=plots.RED, visible=False
+    )
+
+
 def wide() -> dict[str, Any]:
     """The common layout of sliders."""
     return {"style": {"description_width": "130px"}, "layout": ipw.Layout(width="390px")}
@@ -170,7 +179,8 @@ class ScoreFieldExplorer(Explorer):
         middle = mixture(torch.zeros(1, 2, dtype=torch.float64), sigma)[0]
         share = mixture.responsibilities(torch.zeros(1, 2, dtype=torch.float64), sigma)[0, 0]
         return (
-            f"weight of left <b>{weight:.2f}</b>, distance <b>{distance:.2f}</b>, noise sigma <b>{sigma:.1f}</b>: "
+            f"left: weight <b>{weight:.2f}</b>, std <b>{std:.1f}</b>, correlation <b>{correlation:.1f}</b>; "
+            f"distance <b>{distance:.2f}</b>, noise sigma <b>{sigma:.1f}</b><br>"
             f"score at the origin ({middle[0]:+.3f}, {middle[1]:+.3f}); the left component claims {share:.1%} of it"
         )
 
@@ -212,6 +222,7 @@ class LangevinExplorer(Explorer):
         plots.density(self.field, self.mixture.log_prob, extent=self.extent)
         self.paths = self.field.add_collection(LineCollection([], lw=0.8, alpha=0.8, colors=plots.GREEN))
         (self.dots,) = self.field.plot([], [], ls="", marker=".", ms=3, alpha=0.6, color=plots.ORANGE)
+        self.outside = outside_note(self.field)
         self.field.set(title="chains: paths of ten, ends of all", xlabel="$x_1$", ylabel="$x_2$")
         edges = np.linspace(-self.extent, self.extent, 49)
         self.bars = self.histogram.stairs(np.zeros(48), edges, fill=True, color=plots.ORANGE, alpha=0.6, label="chains")
@@ -238,6 +249,7 @@ class LangevinExplorer(Explorer):
             failure = f"<b style='color:{plots.RED}'>the chains ran away at step {len(path)}</b>"
         self.paths.set_segments(list(torch.stack(path)[:, : self.n_drawn].transpose(0, 1).numpy()))
         self.dots.set_data(*path[-1].T.numpy())
+        self.outside.set_visible(not (path[-1].abs() < self.extent).all(1).any())
         counts, edges = np.histogram(path[-1][:, 0].numpy(), self.bars.get_data().edges)
         self.bars.set_data(counts / self.n_chains / np.diff(edges))
         stable = "" if alpha < stable_alpha(1.0) or metropolis else f", <b style='color:{plots.RED}'>unstable</b>"
@@ -245,10 +257,10 @@ class LangevinExplorer(Explorer):
         rate = f"acceptance rate <b>{torch.stack(accepted).float().mean():.3f}</b>; " if metropolis else ""
         found = mode_weights(path[-1], self.mixture)
         result = failure or (
-            f"left mode <b>{found.weight[0]:.3f}</b> [{found.low[0]:.3f}, {found.high[0]:.3f}], truth 0.200; "
+            f"left mode <b>{found.weight[0]:.3f}</b> [{found.low[0]:.3f}, {found.high[0]:.3f}], truth 0.200<br>"
             f"variance of x<sub>2</sub> {path[-1][:, 1].var():.4g}, expected in the long run {expected:.4g}"
         )
-        return f"step alpha <b>{alpha:.3g}</b>{stable}, <b>{n_steps}</b> steps. {rate}{result}"
+        return f"step alpha <b>{alpha:.3g}</b>{stable}, <b>{n_steps}</b> steps; {rate}{result}"
 
 
 class AnnealingExplorer(Explorer):
@@ -282,19 +294,23 @@ class AnnealingExplorer(Explorer):
         self.field, self.steps, self.shares = self.figure.subplots(1, 3)
         plots.density(self.field, self.mixture.log_prob, extent=self.extent)
         (self.dots,) = self.field.plot([], [], ls="", marker=".", ms=3, alpha=0.6, color=plots.ORANGE)
+        self.outside = outside_note(self.field)
         self.field.set(title="chains at the end", xlabel="$x_1$", ylabel="$x_2$")
         (self.bars,) = self.steps.plot([], [], marker="o", ms=4, lw=1, color=plots.BLUE)
         self.steps.axhspan(1, 1e5, color=plots.RED, alpha=0.15, lw=0)
         self.steps.set(
-            title="step / stable limit, by level", xlabel="level", yscale="log", ylim=(1e-6, 1e3), xlim=(0, 31)
+            title="step / stable limit, by level", xlabel="level", yscale="log", ylim=(1e-6, 1e3), xlim=(0, 11)
         )
         (self.share,) = self.shares.plot([], [], marker=".", color=plots.ORANGE)
         self.shares.axhline(0.2, color=plots.BLUE, lw=1, ls="--")
-        self.shares.set(title="share in the small mode", xlabel="level", ylim=(0, 1.05), xlim=(0, 31))
+        self.shares.set(title="share in the small mode", xlabel="level", ylim=(0, 1.05), xlim=(0, 11))
 
     def _update(self, sigma_1: float, sigma_L: float, n_levels: int, n_steps_each: int, eps: float) -> str:
         self.dots.set_data([], [])
         self.share.set_data([], [])
+        self.outside.set_visible(False)
+        for ax in (self.steps, self.shares):
+            ax.set_xlim(0, n_levels + 1)
         if sigma_1 <= sigma_L:
             self.bars.set_data([], [])
             self.prediction = (
@@ -306,14 +322,11 @@ class AnnealingExplorer(Explorer):
         level = torch.arange(1, n_levels + 1)
         self.bars.set_data(level, step_sizes(sigmas, eps) / limits)
         bound = stable_eps(sigmas, 1.0)
-        verdict = (
-            "stable"
-            if eps < bound
-            else f"<b style='color:{plots.RED}'>unstable: with enough steps the chains run away</b>"
-        )
+        unstable = f"<b style='color:{plots.RED}'>unstable: with enough steps the chains run away</b>"
         self.prediction = (
             f"sigma {sigma_1:.3g} to {sigma_L:.3g}, L <b>{n_levels}</b>, T <b>{n_steps_each}</b>: "
-            f"{n_levels * n_steps_each} evaluations; eps <b>{eps:.3g}</b> against a limit of {bound:.3g}: {verdict}"
+            f"{n_levels * n_steps_each} evaluations<br>eps <b>{eps:.3g}</b> against a limit of {bound:.3g}: "
+            f"{'stable' if eps < bound else unstable}"
         )
         return f"{self.prediction}. Press Run"
 
@@ -338,12 +351,13 @@ class AnnealingExplorer(Explorer):
             result = f"<b style='color:{plots.RED}'>the chains ran away at level {len(shares) + 1}</b>"
         self.share.set_data(range(1, len(shares) + 1), shares)
         self.dots.set_data(*x.T.numpy())
+        self.outside.set_visible(not (x.abs() < self.extent).all(1).any())
         if not result:
             found = mode_weights(x, self.mixture)
             spread = mode_moments(x, self.mixture)[1].diagonal(dim1=1, dim2=2).mean(1).sqrt()
             result = (
                 f"small mode <b>{found.weight[0]:.3f}</b> [{found.low[0]:.3f}, {found.high[0]:.3f}], truth 0.200; "
-                f"std of the modes {spread[0]:.3g} and {spread[1]:.3g}, truth 1.00"
+                f"std of the modes {spread[0]:.2f} and {spread[1]:.2f}, truth 1.00"
             )
         self._show(f"{self.prediction}.<br>Result: {result}")
         return self

@@ -448,3 +448,13 @@ def test_annealing_without_a_ladder(explorer_of, first):
     explorer.run()
     assert (says(explorer), explorer.picture.value) == before
     assert "Press Run" in says(explorer.set(sigma_1=10**0.5))
+
+
+def test_a_picture_that_all_chains_have_left_says_so():
+    explorer = widgets.LangevinExplorer()
+    assert not explorer.outside.get_visible()
+    assert explorer.set(alpha=10, n_steps=500).outside.get_visible()
+    assert not explorer.set(alpha=0.1).outside.get_visible()
+    annealing = widgets.AnnealingExplorer().set(eps=1)
+    assert annealing.run().outside.get_visible()
+    assert not annealing.set(eps=0.003).outside.get_visible()

@@ -481,7 +481,8 @@ for name, x in (("before", too_wide), ("after", ne.denoise(mixture, too_wide, 1.
 # sliders, say what will happen, then press **Run**.
 #
 # - Raise **eps** until the prediction turns red, and Run. At which level do the
-#   chains run away? (Always the same one. Why?)
+#   chains run away just beyond the limit, and at which far beyond it? Why never at
+#   a late one?
 # - Lower **sigma_1** to 1. The share in the small mode freezes; at which value, and
 #   why that one?
 # - Use few **levels** (3), and make up for it with more **steps each**. Which of
@@ -529,5 +530,5 @@ AnnealingExplorer()
 # - R. Neal, *Annealed importance sampling*, Statistics and Computing 2001:
 #   annealing of distributions, with weights.
 #
-# **Next:** notebook 7 will train one network that knows the score at every level of the
-# ladder.
+# **Next:** notebook 7 will train one network that knows the score at every level of
+# the ladder.
