@@ -199,8 +199,12 @@ def test_score_field_explorer(open_notebook):
     notebook.run_all()
     notebook.check_layout()
     notebook.screenshot("start")
-    for label in ("weight of left", "distance", "noise sigma"):
-        notebook.there_and_back(label, f"{label} {{}}")
+    for label, pattern in (
+        ("weight of left", "left: weight {}"),
+        ("distance", "distance {}"),
+        ("noise sigma", "noise sigma {}"),
+    ):
+        notebook.there_and_back(label, pattern)
     notebook.there_and_back("distance", "distance {}", keys=("PageDown", "PageUp"))
     score = notebook.number(r"score at the origin \({},")
     weight = notebook.press("weight of left", "End")
