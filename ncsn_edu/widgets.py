@@ -127,9 +127,8 @@ def on_grid(value: float, low: float, step: float) -> float:
 
 def outside_note(ax: Axes) -> Text:
     """Words in the middle of a picture, to be made visible when all chains have left it."""
-    return ax.text(
-        0.5, 0.5, "all chains are outside", transform=ax.transAxes, ha="center", color=plots.RED, visible=False
-    )
+    look = {"color": plots.RED, "backgroundcolor": "white", "zorder": 9}
+    return ax.text(0.5, 0.5, "all chains are outside", transform=ax.transAxes, ha="center", visible=False, **look)
 
 
 def wide() -> dict[str, Any]:

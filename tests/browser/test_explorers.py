@@ -208,7 +208,7 @@ def test_score_field_explorer(open_notebook):
     notebook.there_and_back("distance", "distance {}", keys=("PageDown", "PageUp"))
     score = notebook.number(r"score at the origin \({},")
     weight = notebook.press("weight of left", "End")
-    wait_for(lambda: notebook.number("weight of left {}") == weight, "the line under the picture shows the last weight")
+    wait_for(lambda: notebook.number("left: weight {}") == weight, "the line under the picture shows the last weight")
     assert weight == 0.98
     assert notebook.number(r"score at the origin \({},") < 0 < score
     sigma = [notebook.press("noise sigma", "PageUp") for _ in range(4)][-1]
