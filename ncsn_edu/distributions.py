@@ -6,6 +6,7 @@ networks are held against. This file does NOT learn anything.
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -141,9 +142,9 @@ class GaussianMixture:
         if isinstance(sigma, Tensor) and sigma.numel() != 1:
             raise ValueError("perturb takes one sigma; for one per row call the mixture itself: mixture(x, sigma)")
         variance = float(check_sigma(sigma)) ** 2
-        return self._like(
-            self.means, self.covariances + variance * torch.eye(self.dim, dtype=torch.float64), self.weights
-        )
+        noisy = copy(self)  # the same eigenvectors, wider
+        noisy._eigenvalues, noisy._casts = self._eigenvalues + variance, {}
+        return noisy
 
     def posterior(self, mask: Tensor | Sequence[float], known: Tensor | Sequence[float]) -> "GaussianMixture":
         """The conditional p(missing coordinates | known ones): the truth that inpainting aims at.
@@ -165,10 +166,7 @@ class GaussianMixture:
         if known_at.any():
             marginal = GaussianMixture(self.means[:, known_at], s_kk, self.weights)
             weights = marginal.responsibilities(values[None])[0]
-        return self._like(means, (schur + schur.mT) / 2, weights)
-
-    def _like(self, means: Tensor, covariances: Tensor, weights: Tensor) -> "GaussianMixture":
-        mixture = GaussianMixture(means, covariances, weights)
+        mixture = GaussianMixture(means, (schur + schur.mT) / 2, weights)
         mixture.dtype, mixture.device = self.dtype, self.device
         return mixture
 
