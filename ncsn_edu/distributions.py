@@ -188,7 +188,7 @@ class Empirical:
         return f"Empirical({len(self.data)} points of shape {tuple(self.data.shape[1:])})"
 
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        """Score of p_sigma at x (B, *D), shape (B, *D), for sigma > 0."""
+        """Score of p_sigma at x (B, *D), shape (B, *D), for sigma > 0 (else ValueError)."""
         return (self.denoise(x, sigma) - x) / expand_like(sigma, x) ** 2
 
     def denoise(self, x: Tensor, sigma: float | Tensor) -> Tensor:
@@ -226,7 +226,7 @@ class UniformBoxes:
         return f"UniformBoxes({len(self.centers)} boxes in {self.centers.shape[1]}-D)"
 
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        """Score of p_sigma at x (B, D), shape (B, D), for sigma > 0."""
+        """Score of p_sigma at x (B, D), shape (B, D), for sigma > 0 (else ValueError)."""
         if (torch.as_tensor(check_sigma(sigma)) == 0).any():
             raise ValueError("evenly filled boxes have no score at their edges: sigma must be above 0")
         lower, upper, sigma = self._edges(x, sigma)

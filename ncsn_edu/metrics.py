@@ -54,7 +54,8 @@ def energy_distance(x: Tensor, y: Tensor, *, unbiased: bool = True, chunk: int =
     """Squared energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Szekely & Rizzo 2013) of samples (n, *D), (m, *D).
 
     Zero exactly when the two distributions are equal. The unbiased estimate scatters around it and can be negative;
-    with unbiased=False pairs of a point with itself count too: never negative, too large by about 1/n + 1/m.
+    with unbiased=False pairs of a point with itself count too: never negative, too large by about
+    E|X - X'| / n + E|Y - Y'| / m.
     Distances are formed `chunk` rows at a time, so memory grows like chunk x (n + m).
     """
     x, y = _pair(x, y)

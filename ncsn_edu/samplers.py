@@ -28,7 +28,8 @@ def langevin(
 ) -> Iterator[State]:
     """Unadjusted Langevin dynamics at one noise level (Song & Ermon 2019, eq. 4), from x (B, *D).
 
-    Its stationary distribution is p_sigma only as alpha -> 0; see schedules.stationary_variance and mala.
+    Yields n_steps States; raises FloatingPointError once the score is not finite. The stationary distribution is
+    p_sigma only as alpha -> 0; see schedules.stationary_variance and mala.
     """
     for step in range(n_steps):
         s = evaluate(score, x, sigma, level=0, step=step)
@@ -47,7 +48,12 @@ def annealed_langevin(
     n_steps_each: int = 100,
     generator: torch.Generator | None = None,
 ) -> Iterator[State]:
-    """Annealed Langevin dynamics (Song & Ermon 2019, Algorithm 1) down the ladder sigmas (L,), from x (B, *D)."""
+    """Annealed Langevin dynamics (Song & Ermon 2019, Algorithm 1) down the ladder sigmas (L,), from x (B, *D).
+
+    At level i the step is alpha_i = eps sigma_i^2 / sigma_L^2. The defaults are printed in the paper; its code runs
+    eps = 4e-5 in this convention. Yields L * n_steps_each States; raises FloatingPointError, with level and step, once
+    the score is not finite.
+    """
     ladder = sigmas.tolist()
     for level, sigma in enumerate(ladder):
         alpha = eps * sigma**2 / ladder[-1] ** 2
@@ -67,9 +73,10 @@ def mala(
     n_steps: int,
     generator: torch.Generator | None = None,
 ) -> Iterator[State]:
-    """Metropolis-adjusted Langevin (Roberts & Tweedie 1996): Langevin proposals, accepted or rejected; unbiased.
+    """Metropolis-adjusted Langevin (Roberts & Tweedie 1996): Langevin proposals, accepted or rejected.
 
-    log_prob_and_score(x) -> (B,), (B, *D). Each State says in `accepted` (B,) which chains moved.
+    That makes p itself stationary, at any alpha. log_prob_and_score(x) -> (B,), (B, *D). Each State says in `accepted`
+    (B,) which chains moved.
     """
 
     def log_q(to: Tensor, start: Tensor, s: Tensor) -> Tensor:  # log N(to; start + alpha/2 s, alpha), up to a constant

@@ -77,8 +77,8 @@ def stable_alpha(data_var: float | Tensor, sigma: float = 0.0) -> float:
 def stable_eps(sigmas: Tensor, data_var: float | Tensor = 0.0) -> float:
     """Upper bound on eps for a whole ladder: eps / sigma_L^2 < 4 (1 + s^2 / sigma_i^2) at every level i.
 
-    The first level is the tightest. data_var is s^2, the smallest variance of the clean data in any direction
-    (0 for data on a manifold or a finite set).
+    The first level is the tightest (all are alike where data_var is 0). data_var is s^2, the smallest variance of the
+    clean data in any direction (0 for data on a manifold or a finite set).
     """
     sigmas = check_ladder(sigmas).double()
     bounds = 4 * (1 + _smallest(data_var) / sigmas**2) * sigmas[-1] ** 2

@@ -620,6 +620,6 @@ def test_isotropic_mixtures_stay_cheap_in_many_dimensions():
     dim, sigma = 20_000, 2.0
     noisy = GaussianMixture(torch.zeros(1, dim, dtype=F64), 1.0).perturb(sigma)
     x = torch.full((1, dim), 3.0, dtype=F64)
-    expected = torch.distributions.Normal(0.0, math.sqrt(1 + sigma**2)).log_prob(x).sum()
+    expected = torch.distributions.Normal(torch.zeros_like(x), math.sqrt(1 + sigma**2)).log_prob(x).sum()
     assert noisy.log_prob(x).item() == pytest.approx(expected.item(), rel=1e-12)
     torch.testing.assert_close(noisy(x), -x / 5)

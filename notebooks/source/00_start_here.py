@@ -73,9 +73,11 @@ word = points_of("score", 1000, generator)
 #
 # <details><summary>Answer</summary>
 #
-# At first a shapeless cloud, wider than the word; then a long blob, then strokes,
-# then letters. Coarse things are decided early, at high noise, and details late.
-# That order is the reason why the method works, and notebook 6 explains it.
+# Two shapeless clouds, wider than the word; then a long blob; then the word, from
+# the fourth picture on. It can be read once $\sigma$ is clearly smaller than the
+# strokes of the letters. Coarse things are decided early, at high noise, and
+# details late. That order is the reason why the method works, and notebook 6
+# explains it.
 # </details>
 
 # %%
@@ -125,8 +127,8 @@ plt.show()
 # - **Predict before you look.** Before each plot stands a question in bold, with
 #   its answer folded beneath. A prediction that fails teaches more than ten plots
 #   that you nodded at.
-# - **Move the sliders.** Each notebook has an explorer near its end. With a slider
-#   in focus the arrow keys work as well.
+# - **Move the sliders.** Each of the other notebooks has an explorer near its end.
+#   With a slider in focus the arrow keys work as well.
 # - **Read the code.** `show(function)` displays the very source that runs; it is
 #   short, and uses the symbols of the papers.
 # - **Break things.** Change a number and run again. Cells marked *trap* break them
@@ -149,10 +151,13 @@ plt.show()
 #
 # ## Exercises
 #
-# 1. Write another word, or your name. What happens to the picture if the ladder
-#    starts at $\sigma = 0.5$ instead of 3?
-# 2. Leave out the jitter: set `eps` to a tenth. And to ten times its value?
-#    (`ncsn_edu.stable_eps` knows what to expect.)
+# 1. Write another word, or your name. And what changes if the ladder starts at
+#    $\sigma = 0.5$ instead of 3? Do not trust your eye: count the points in each
+#    fifth of the word's width, and compare with those of `word`.
+# 2. Set `eps` to a tenth of its value. Why do the points not arrive? (`eps`
+#    shortens the drift and the jitter together.) Then take ten times, and thirty
+#    times its value. `ncsn_edu.stable_eps(sigmas)` says which of the two will
+#    explode.
 # 3. Use 15 points of the word instead of 1000. What do the 2000 new points do? What
 #    does that say about memorising?
 #

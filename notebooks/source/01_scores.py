@@ -51,7 +51,9 @@ use_style()
 # | implicit models (GAN) | never write $p$ down, only sample | an adversary, and training that may not settle |
 # | **score-based models** | model $\nabla_x \log p$, from which $Z$ is gone | sampling takes many steps |
 #
-# Gone, because $\log p(x) = -f(x) - \log Z$ and $Z$ is not a function of $x$:
+# The third way leaves the architecture free, needs no adversary, and draws no
+# samples during training. And $Z$ is gone because $\log p(x) = -f(x) - \log Z$ and
+# $Z$ is not a function of $x$:
 #
 # $$ \nabla_x \log p(x) = -\nabla_x f(x) . $$
 #
@@ -126,8 +128,10 @@ plt.show()
 # %% [markdown]
 # The picture on the left is what a sampler would see if it followed $\nabla p$:
 # nothing at all outside the bumps, and the larger the dimension, the more of space
-# is "outside". At $x = -6$ the two differ by a factor of $1/p(-6)$, several
-# thousands, and this is one dimension.
+# is "outside". At $x = -6$ the two differ by a factor of $1/p(-6)$, about 25,000,
+# and this is one dimension. At a narrow peak $\nabla p$ errs the other way: halve
+# the width of a bump in $D$ dimensions, and $\nabla p$ at its flank grows by
+# $2^{D+1}$, the score by 2.
 #
 # ## 1.3 A mixture of Gaussians, in closed form
 #
@@ -168,9 +172,9 @@ show(GaussianMixture._joint, GaussianMixture._pull, docstring=False)
 
 # %% [markdown]
 # Two details are worth a look. Densities are never formed: everything stays in
-# logarithms until the softmax, so that a point 30 standard deviations away, where
-# $p = e^{-450}$ is zero even in double precision, still gets its score. And nothing
-# assumes two dimensions.
+# logarithms until the softmax, so that a point 40 standard deviations away, where
+# $p \approx e^{-800}$ is zero even in double precision, still gets its score. And
+# nothing assumes two dimensions.
 #
 # **Never trust a formula for a gradient, including ours.** A central difference of
 # `log_prob` is an independent witness: it knows nothing of responsibilities. We
@@ -219,8 +223,9 @@ print(f"saddle at ({saddle[0]:.4f}, {saddle[1]:.4f})")
 
 # %% [markdown]
 # The saddle sits at $-0.07$, hardly away from the middle, although one side weighs
-# four times as much as the other. You can derive it: the responsibilities are equal
-# where $20\,t = -\log 4 \approx -1.39$ along $x = (t, t)$.
+# four times as much as the other. You can derive it. Along $x = (t, t)$ the
+# responsibilities are equal where $20\,t = -\log 4$, at $t = -0.0693$. The score is
+# zero a little further out, where $5\,(r_2 - r_1) = t$: at $t = -0.0707$.
 #
 # ## 1.5 Adding noise
 #
@@ -259,12 +264,16 @@ save_figure(fig, "scores_noise", numbers=lengths)
 plt.show()
 
 # %% [markdown]
+# Each panel draws its longest arrow equally long; compare the lengths in the
+# titles. At that point they follow $1/(s^2 + \sigma^2)$ exactly: 17.49, a tenth of
+# it, a 65th of it.
+#
 # The third panel shows why noise is going to be useful. Far from all data the
-# arrows of the first panel point to the *nearest* mode, those of the third to the
-# centre of *everything*: blurred, the density shows its coarse structure only. A
-# little blur keeps the details and loses the overview, a large one the other way
-# round. One noise level is never enough, and notebooks 6 and 7 will use a whole
-# ladder of them.
+# arrows of the first panel point to the *nearest* mode, those of the third towards
+# the centre of *everything*, the mean $(3, 3)$: blurred, the density shows its
+# coarse structure only. A little blur keeps the details and loses the overview, a
+# large one the other way round. One noise level is never enough, and notebooks 6
+# and 7 will use a whole ladder of them.
 #
 # Two ways to the same thing are a test. The score of the perturbed mixture must
 # equal the perturbed score, also with a different $\sigma$ for each row, which is
@@ -293,9 +302,9 @@ print("same score both ways:", torch.allclose(together, one_by_one, rtol=1e-10))
 #
 # Without noise every point climbs to a mode and stays: two dots, although we began
 # with perfect samples. The gradient alone is an optimiser. With the noise the cloud
-# keeps its shape: climbing and spreading balance each other exactly when the points
-# are distributed like $p$. The noise is not a nuisance of the sampler, it *is* the
-# sampler.
+# keeps its shape: for small steps, climbing and spreading balance each other
+# exactly when the points are distributed like $p$. The noise is not a nuisance of
+# the sampler, it *is* the sampler.
 # </details>
 
 # %%
@@ -316,11 +325,11 @@ save_figure(fig, "scores_trap", numbers=widths, tolerance=0.02)
 plt.show()
 
 # %% [markdown]
-# The right-hand cloud is not the left-hand cloud: every single point has moved far
-# from where it was. What stayed the same is their *distribution*. A sampler does
-# not know where points belong; it knows how to leave $p$ as it is. Whether it also
-# *finds* $p$ from a bad start is a different question, and notebooks 3 and 6 are
-# about it.
+# The right-hand cloud is not the left-hand cloud: the points have wandered about
+# their modes and forgotten where in them they began. What stayed the same is their
+# *distribution*. A sampler does not know where points belong; it knows how to leave
+# $p$ as it is. Whether it also *finds* $p$ from a bad start is a different
+# question, and notebooks 3 and 6 are about it.
 #
 # ## 1.7 Your turn
 #
@@ -329,12 +338,15 @@ plt.show()
 #
 # - Move the **weight** from one end to the other. The density changes at once;
 #   watch how little the arrows do. Then bring the components closer, and try again.
-# - Set the **distance** to 3 and raise the **noise**: at which $\sigma$ does the
-#   zero crossing between the modes disappear?
+# - Set the **weight** to 0.5 and the **distance** to 3, and raise the **noise**: at
+#   which $\sigma$ does the valley between the modes become a hill? (Exercise 2
+#   predicts 1.12.) Why does it happen much earlier at weight 0.2?
 # - Give the left component a **correlation**. Do the arrows still point to its
 #   mean? Where not, why not?
-# - Shrink the **std** of the left component: its arrows grow. Why, if "the score
-#   points to the mean" for both?
+# - Shrink the **std** of the left component: its arrows grow beside those of the
+#   right one. (The longest is always drawn as long as a cell, so you see the others
+#   shrink; the right panel has the true size.) Why, if "the score points to the
+#   mean" for both?
 
 # %%
 ScoreFieldExplorer()
@@ -358,8 +370,8 @@ ScoreFieldExplorer()
 #    expect for the mean? (Compare with the standard error.)
 # 2. For two components of equal weight at $\pm a$ with variance $v$, expand the
 #    score around 0 and show that the middle turns from a valley into a mode exactly
-#    at $v = a^2$. Find the same point with `mixture.perturb` and a few lines of
-#    code.
+#    at $v = a^2$. Find the same point with the `perturb` of
+#    `GaussianMixture([[-a], [a]], v)` and a few lines of code.
 # 3. Write the score of $p(x) \propto e^{-|x|}$ and of the uniform density on an
 #    interval. Where does either of them not exist? What does adding a little noise
 #    change? (`ncsn_edu.checkerboard()` knows the answer for boxes.)
@@ -373,5 +385,5 @@ ScoreFieldExplorer()
 # - C. Bishop, *Pattern Recognition and Machine Learning*, 2006: chapter 9 on
 #   mixtures and responsibilities.
 #
-# **Next:** notebook 2 will learn these arrows from samples; how arrows become samples is the
-# subject of [3 · Langevin dynamics](03_langevin.ipynb).
+# **Next:** notebook 2 will learn these arrows from samples; how arrows become
+# samples is the subject of [3 · Langevin dynamics](03_langevin.ipynb).

@@ -38,8 +38,9 @@ use_style()
 #
 # As $\alpha \to 0$ and the number of steps grows, the distribution of $x$ tends to
 # $p$. Why these two factors? The drift moves $x$ by $\frac{\alpha}{2} s$, the noise
-# spreads it with variance $\alpha$. In the limit of small steps the density $q$ of
-# the points follows the Fokker-Planck equation
+# spreads it with variance $\alpha$. Count time as $t = n \alpha$ after $n$ steps.
+# In the limit of small steps the density $q$ of the points follows the
+# Fokker-Planck equation
 #
 # $$ \partial_t q = -\tfrac12 \nabla\!\cdot(q\, \nabla \log p) + \tfrac12 \Delta q
 #    = \tfrac12 \nabla\!\cdot\big( q\, (\nabla \log q - \nabla \log p) \big), $$
@@ -67,11 +68,12 @@ show(langevin)
 #
 # <details><summary>Answer</summary>
 #
-# At first each walks, rather straight, to the nearest hill: far away the drift
-# beats the noise. From then on it wanders, and now and then crosses over: the modes
-# are four standard deviations apart, which noise can manage. It never comes to
-# rest, and it must not: a chain is not searching for a place, it is visiting all
-# places in proportion to $p$.
+# At first each walks to a hill near by (the one in the middle to either): far away
+# the drift always pulls the same way and adds up, while the noise cancels. From
+# then on it wanders, and now and then crosses over: the modes are four standard
+# deviations apart, which noise can manage. It never comes to rest, and it must not:
+# a chain is not searching for a place, it is visiting all places in proportion to
+# $p$.
 # </details>
 
 # %%
@@ -89,16 +91,16 @@ save_figure(fig, "langevin_chains", numbers={"crossings": sum(crossings)}, toler
 plt.show()
 
 # %% [markdown]
-# The long straight approaches come from the corners: out there the score is large
-# and the drift dominates. In the hills drift and noise are of one size, and the
-# path is a scribble. With $\alpha = 0.1$ a step of the noise is
-# $\sqrt{0.1} \approx 0.3$ long, a third of a hill's width, so that it takes some
-# tens of steps to forget where one was.
+# The long approaches come from the corners. Out there the score has length 5.8, and
+# the drift $0.05 \cdot 5.8 \approx 0.3$ is as large as the noise,
+# $\sqrt{0.1} \approx 0.3$ in each coordinate; but it keeps its direction, step
+# after step. In the hills the drift is some 0.05 only, the noise rules each single
+# step, and the path is a scribble. There it takes some tens of steps to forget
+# where one was: the drift takes back a twentieth of the distance in each.
 #
 # ## 3.2 One step size, four names
 #
-# Half of the bugs in samplers are conversions. The same step is written in four
-# ways:
+# Many bugs in samplers are conversions. The same step is written in four ways:
 #
 # | where | the step | in our letters |
 # |---|---|---|
@@ -107,9 +109,13 @@ plt.show()
 # | score-SDE's corrector | "signal-to-noise ratio" $r$ of a step | $\alpha_i = 4 r^2 \sigma_i^2$, where the score has length $\sqrt{D}/\sigma_i$ |
 # | technique 4 of Song & Ermon 2020 | $\epsilon$, as in physics | `eps / 2` |
 #
-# The published NCSN code runs with `step_lr` $= 2 \cdot 10^{-5}$ and the lowest
-# noise level $\sigma_L = 0.01$. The converters in `ncsn_edu.schedules` take it
-# around the circle:
+# The paper prints $\epsilon = 2 \cdot 10^{-5}$ for its images. Its code uses the
+# same number as `step_lr`, which is twice that step in our letters: paper and code
+# differ by a factor of two. (`annealed_langevin` has the printed value as its
+# default.) The lowest noise level is $\sigma_L = 0.01$. The converters in
+# `ncsn_edu.schedules` take it around the circle. (In the table $\sigma_i$ are the
+# noise levels of notebook 6, $\sigma_L$ the lowest of them, and $D$ the number of
+# coordinates.)
 
 # %%
 eps = ne.eps_from_step_lr(2e-5)
@@ -148,17 +154,18 @@ for drift_name, drift in (("alpha/2", alpha / 2), ("alpha", alpha)):
 # ## 3.3 The bias of a finite step
 #
 # With a finite $\alpha$ the balance is not quite at $p$. For a Gaussian
-# $\mathcal{N}(0, s^2)$ one can say exactly where it is. The step is linear,
+# $\mathcal{N}(0, s^2)$ one can say exactly where it is. ($s$ is its standard
+# deviation here.) The step is linear,
 # $x \leftarrow (1 - \frac{\alpha}{2 s^2})\, x + \sqrt{\alpha}\, z$, so the variance
 # $v$ follows
 #
 # $$ v \;\leftarrow\; \Big(1 - \frac{\alpha}{2 s^2}\Big)^2 v + \alpha
 #    \qquad\Longrightarrow\qquad v_\infty = \frac{s^2}{1 - \alpha / (4 s^2)} . $$
 #
-# Two messages. The chain is always too **wide**, by about $\alpha/(4 s^2)$. And at
-# $\alpha = 4 s^2$ the denominator is zero: the factor $1 - \alpha/(2 s^2)$ reaches
-# $-1$, each step overshoots by as much as it was off, and beyond that the chain
-# explodes.
+# Two messages. The chain is always too **wide**: its variance is too large by a
+# share of about $\alpha/(4 s^2)$. And at $\alpha = 4 s^2$ the denominator is zero:
+# the factor $1 - \alpha/(2 s^2)$ reaches $-1$, each step overshoots by as much as
+# it was off, and beyond that the chain explodes.
 #
 # The sampler without correction is called **ULA**, the *unadjusted* Langevin
 # algorithm. The corrected one, **MALA**, regards the step only as a proposal $x'$
@@ -175,17 +182,17 @@ for drift_name, drift in (("alpha/2", alpha / 2), ("alpha", alpha)):
 show(mala, docstring=False)
 
 # %% [markdown]
-# **Predict:** we run 20,000 chains on $\mathcal{N}(0, 1)$ with six steps from 0.1
-# to 3.5. The formula says that ULA's variance will be 1.03 at the small end. What
-# will it be at $\alpha = 3.5$? What will MALA's variance be there, and how many of
-# its proposals will be accepted?
+# **Predict:** we run 20,000 chains on $\mathcal{N}(0, 1)$ for 100 steps, at six
+# step sizes from 0.1 to 3.5. The formula says that ULA's variance will be 1.03 at
+# the small end. What will it be at $\alpha = 3.5$? What will MALA's variance be
+# there, and how many of its proposals will be accepted?
 #
 # <details><summary>Answer</summary>
 #
-# $1/(1 - 3.5/4) = 8$: eight times too wide. MALA's variance is 1 at every step; it
-# pays by standing still: the acceptance rate falls from nearly 1 to about a half.
-# Too small a step wastes time as well, so a rate well between 0 and 1 is a good
-# sign (0.57 is the classical advice in many dimensions).
+# $1/(1 - 3.5/4) = 8$: eight times too wide. MALA's variance is 1 at every step
+# size; it pays by standing still: the acceptance rate falls from nearly 1 to about
+# a half. Too small a step wastes time as well, so a rate well between 0 and 1 is a
+# good sign (0.57 is the classical advice in many dimensions).
 # </details>
 
 # %%
@@ -245,7 +252,8 @@ limit = ne.stable_alpha(torch.tensor([1.0, 0.01]))
 print(f"predicted limit: alpha < {limit:.3g}; with noise of sigma 1: {ne.stable_alpha(0.01, sigma=1.0):.3g}")
 for share in (0.9, 1.1):
     try:
-        x = last(langevin(narrow, torch.randn(1000, 2, generator=generator), alpha=share * limit, n_steps=1000))
+        start = torch.randn(1000, 2, generator=generator)
+        x = last(langevin(narrow, start, alpha=share * limit, n_steps=1000, generator=generator))
         print(f"{share} x limit: stays bounded, largest |x| below 10: {x.abs().max().item() < 10}")
     except FloatingPointError as error:
         print(f"{share} x limit: {str(error).split(' at ')[0]}")
@@ -260,10 +268,13 @@ for share in (0.9, 1.1):
 # and level. That the chain exploded in the narrow direction only is the reason for
 # a classical idea, an aside here.
 #
-# > **Aside: preconditioning.** The narrow direction limits the step, the wide one decides how many steps are needed: their ratio, the
-# > condition number, is the price of a step. If a matrix $C$ close to the covariance is known, $x \leftarrow x + \frac{\alpha}{2} C s +
-# > \sqrt{\alpha}\, C^{1/2} z$ has the same stationary distribution in the limit and makes all directions alike. Annealing will do
-# > something related with a single number: its step follows the width of the *noise*, $\alpha_i \propto \sigma_i^2$.
+# > **Aside: preconditioning.** The narrow direction limits the step, the wide one
+# > decides how long a chain takes: their ratio, the condition number, is about the
+# > number of steps that are needed. If a matrix $C$ close to the covariance is
+# > known, $x \leftarrow x + \frac{\alpha}{2} C s + \sqrt{\alpha}\, C^{1/2} z$ has
+# > the same stationary distribution in the limit and makes all directions alike.
+# > Annealing will do something related with a single number: its step follows the
+# > width of the *noise*, $\alpha_i \propto \sigma_i^2$.
 #
 # ## 3.5 What no step size cures
 #
@@ -277,11 +288,12 @@ for share in (0.9, 1.1):
 #
 # <details><summary>Answer</summary>
 #
-# At 2 and 4 one half: the chain mixes in no time. At 6 some have crossed; at 8
-# hardly any, and at 10 none. The waiting time grows like $e^{d^2/8}$, the ratio of
-# the density in the mode to that in the valley, and an exponential always wins. A
-# distance of 10 is nothing for images: two photographs of cats are hundreds of
-# "standard deviations" apart.
+# At 2 and 4 about one half: the chain mixes in no time. (At 2 the two bumps have
+# just melted into one hill, see exercise 2 of notebook 1.) At 6 a quarter has
+# crossed; at 8 hardly any, and at 10 none. The waiting time grows like $e^{d^2/8}$,
+# the ratio of the density in the mode to that in the valley, and an exponential
+# always wins. A distance of 10 is nothing for images: two photographs of cats are
+# hundreds of "standard deviations" apart.
 # </details>
 
 # %%
@@ -326,7 +338,8 @@ plt.show()
 #
 # $6 \cdot 0.95^n < 0.1$ from $n = 80$ on. The variance starts at 0, since all
 # chains start at one point, and rises to $1/(1 - 0.1/4) = 1.026$: past the truth,
-# to ULA's own balance.
+# to ULA's own balance. (The picture cannot show the difference: these 8000 numbers
+# scatter by 1.6 %. Section 3.3 can.)
 # </details>
 
 # %%
@@ -336,10 +349,12 @@ watched = [(0, 6.0, 0.0)]
 for state in every(langevin(target, start, alpha=0.1, n_steps=200, generator=generator), 25):
     watched.append((state.step + 1, state.x.mean().item(), state.x.var(0).mean().item()))
 steps, means, variances = zip(*watched, strict=True)
+
+# %%
 fig, ax = plt.subplots(figsize=(5.2, 3.2))
 ax.plot(steps, means, "o-", color=RED, label="mean (truth 0)")
 ax.plot(steps, variances, "s-", color=BLUE, label="variance (truth 1)")
-ax.axhline(ne.stationary_variance(0.1, 1.0), color=GREY, ls="--", lw=0.8)
+ax.axhline(ne.stationary_variance(0.1, 1.0), color=GREY, ls="--", lw=0.8, label="balance of ULA, 1.026")
 ax.set(xlabel="steps", title="from a far start into the balance")
 ax.legend()
 numbers = {"final_mean": means[-1], "final_variance": variances[-1]}
@@ -351,7 +366,7 @@ plt.show()
 # twice as fast, like $\rho^{2n}$ with $\rho = 1 - \alpha/2$ (exercise 1). In more
 # dimensions with different widths each direction has a rate of its own, and the
 # slowest one decides. Halving $\alpha$ halves the bias and doubles the number of
-# steps: that is the bargain of every sampler in this collection.
+# steps: that is the bargain of every sampler without a correction.
 #
 # ## 3.7 Your turn
 #
@@ -362,10 +377,11 @@ plt.show()
 #   only its 0.2?
 # - Raise the **step** slowly towards 4. Watch the histogram widen long before
 #   anything explodes; the readout compares the variance of $x_2$, where there is
-#   only one mode, with the prediction. (At very large steps 600 chains scatter by
-#   some 6 %.)
+#   only one mode, with the prediction. (The variance of 600 chains scatters by some
+#   6 %, at every step size.)
 # - Now tick **Metropolis**. The histogram is right again; what does the acceptance
-#   rate say? At which step do chains move fastest?
+#   rate say? With **one far point** and 20 steps, at which step size do the chains
+#   arrive best?
 # - **One far point** with 10 or 20 steps: how far do they get, and which of drift
 #   and noise is to blame?
 
@@ -407,6 +423,10 @@ LangevinExplorer()
 #   Dynamics*, ICML 2011.
 # - Y. Song and S. Ermon, *Generative Modeling by Estimating Gradients of the Data
 #   Distribution*, NeurIPS 2019: section 2.2.
+# - Y. Song and S. Ermon, *Improved Techniques for Training Score-Based Generative
+#   Models*, NeurIPS 2020: technique 4.
+# - Y. Song et al., *Score-Based Generative Modeling through Stochastic Differential
+#   Equations*, ICLR 2021: Algorithm 4.
 #
-# **Next:** notebooks 4 and 5 will show what fails when the score is learned; the cure for
-# slow mixing is [6 · Annealing](06_annealing.ipynb).
+# **Next:** notebooks 4 and 5 will show what fails when the score is learned; the
+# cure for slow mixing is [6 · Annealing](06_annealing.ipynb).

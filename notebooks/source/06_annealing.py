@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 6 · Slow mixing, and annealing
 #
-# *Reading and trying: about 35 minutes. Running every cell: about 25 seconds on a laptop, at full scale (the paper's own: 1280 chains).*
+# *Reading and trying: about 35 minutes. Running every cell: about 30 seconds on a laptop, at full scale (the paper's own: 1280 chains).*
 #
 # Notebook 3 ended with chains that could not cross a valley. Here we see that it is
 # worse than slow: where modes fall apart, the score **does not contain** their
@@ -14,7 +14,7 @@
 #   reproduce the paper's Figure 3;
 # - choose a ladder of noise levels and a step, and predict from both whether the
 #   chains explode;
-# - step into two traps that are quoted all over the internet.
+# - step into two traps: a ladder that explodes, and a variance that is forgotten.
 
 # %%
 import torch
@@ -81,11 +81,10 @@ plt.show()
 
 # %% [markdown]
 # Read it from the left. In the left mode ($t = -5$), where a fifth of the data
-# live, the red curve lies forty orders of magnitude below anything that a computer
-# calculates with. Only between $t \approx -1.1$ and $1.1$, where the curves of the
-# change and of float32 rounding cross, do the weights show at all. There the blue
-# curve, the density, is below $10^{-7}$: among a million data points not one would
-# lie in that strip.
+# live, the red curve lies 35 orders of magnitude below the rounding of float32.
+# Only between $t \approx -1.0$ and $0.9$, where it lies above the dashed line, do
+# the weights show at all. There the blue curve, the density, is below $10^{-8}$:
+# among a million data points not one would lie in that strip.
 #
 # So the information is not gone, but it sits where nobody looks. A network learns
 # the score from data, and where there are none it has no reason to be right;
@@ -165,10 +164,12 @@ ne.show(annealed_langevin)
 # %% [markdown]
 # ## 6.4 Figure 3 of the paper
 #
-# Which ladder? The paper's text does not say for this toy, and the published code
-# does something simple: it lets the *standard deviation of the components* fall
-# from 20 to 1, over 10 levels of 100 steps, with $\epsilon = 0.1$. At the last
-# level the components have exactly the variance that they should have.
+# Which ladder? The paper's text and its code differ here. The text (section 4.3)
+# names noise levels from 10 to 0.1; section 6.6 tries them. The published code
+# (`runners/toy_runner.py`) does something simpler: it lets the *standard deviation
+# of the components* fall from 20 to 1, over 10 levels of 100 steps, with
+# $\epsilon = 0.1$. We follow the code. At the last level the components have
+# exactly the variance that they should have.
 #
 # In our language those are five *points*, one at $(-5, -5)$ and four at $(5, 5)$,
 # blurred with $\sigma = 20 \dots 1$: the data set is finite, its score at every
@@ -268,12 +269,12 @@ assert abs(small / theory - 1) < 0.06 and abs(big / theory - 1) < 0.06
 #
 # At which level do the chains learn that the small mode has weight 0.2? We can
 # watch it, and we know what to expect: in the balance of level $i$ the share of
-# chains on the left of the watershed is the mass of $p_{\sigma_i}$ there. Along the
-# diagonal $p_\sigma$ is a pair of one-dimensional Gaussians at $\pm 5\sqrt2$ with
-# standard deviation $\sigma$, so that this mass is a sum of two normal distribution
-# functions.
+# chains in the lower left half of the plane, $x_1 + x_2 < 0$, is the mass of
+# $p_{\sigma_i}$ there. Along the diagonal $p_\sigma$ is a pair of one-dimensional
+# Gaussians at $\pm 5\sqrt2$ with standard deviation $\sigma$, so that this mass is
+# a sum of two normal distribution functions.
 #
-# **Predict:** at the first level, $\sigma_1 = 20$: is the share on the left below
+# **Predict:** at the first level, $\sigma_1 = 20$: is the share in that half below
 # 0.2, about 0.2, or nearer to 0.5? From which level on do the chains fall behind
 # the theory, and why then?
 #
@@ -297,11 +298,11 @@ for state in annealed_langevin(five_points, many[:10_000], sigmas, eps=0.1, gene
 
 # %%
 fig, ax = plt.subplots(figsize=(5.6, 3.3))
-ax.semilogx(sigmas, expected, "-", color=BLUE, label=r"mass of $p_\sigma$ on the left")
-ax.semilogx(sigmas, measured, "o", color=ORANGE, label="chains on the left")
+ax.semilogx(sigmas, expected, "-", color=BLUE, label=r"mass of $p_\sigma$ there")
+ax.semilogx(sigmas, measured, "o", color=ORANGE, label="chains there")
 ax.axhline(0.2, color=GREY, ls="--", lw=0.8)
 ax.invert_xaxis()
-ax.set(xlabel=r"$\sigma$, from first to last level", ylim=(0.15, 0.5), title="share on the left of the watershed")
+ax.set(xlabel=r"$\sigma$, from first to last level", ylim=(0.15, 0.5), title="share with $x_1 + x_2 < 0$")
 ax.legend()
 save_figure(fig, "annealing_levels", numbers={"first_level": measured[0], "last_level": measured[-1]}, tolerance=0.01)
 plt.show()
@@ -319,10 +320,12 @@ plt.show()
 # or more steps at each. Physicists know this as quenching: cool a glass too fast,
 # and it keeps the disorder of the temperature at which it froze.
 #
-# ## 6.6 Trap: the ladder that everybody quotes
+# ## 6.6 Trap: the ladder in the text of the paper
 #
-# Many texts describe this figure with a *noise* ladder, $\sigma$ from 10 to 0.1,
-# and the same $\epsilon = 0.1$. Compute the first step before running it:
+# The paper's text, and many texts after it, describe this figure with a *noise*
+# ladder, $\sigma$ from 10 to 0.1. Put together with the $\epsilon = 0.1$ of the
+# code and the exact perturbed score, that cannot run. Compute the first step before
+# running it:
 # $\alpha_1 = \epsilon\, \sigma_1^2/\sigma_L^2 = 0.1 \cdot 100/0.01 = 1000$. The
 # density there has variance $1 + \sigma_1^2 = 101$, and notebook 3 says that a step
 # must stay below $4 \cdot 101 = 404$. In general
@@ -339,8 +342,8 @@ plt.show()
 # <details><summary>Answer</summary>
 #
 # $3.95^n = 10^{38}$ gives $n \approx 64$; squares inside the log-density overflow
-# at half of that, $n \approx 32$. The sampler stops and says where. The published
-# code would go on and hand you NaN.
+# at half of that, $n \approx 32$. The sampler stops and says where. A loop without
+# a check would go on and hand you NaN.
 # </details>
 
 # %%
@@ -357,9 +360,10 @@ except FloatingPointError as error:
     print(str(error).split(".")[0])
 
 # %% [markdown]
-# The error names the level and the step, because a NaN that surfaces at the end of
-# a long run says nothing about where it came from. We kept the distances on the
-# way; now we hold them against the predicted factor of 3.95 a step.
+# The error names the level and the step (both counted from 0, as always in Python),
+# because a NaN that surfaces at the end of a long run says nothing about where it
+# came from. We kept the distances on the way; now we hold them against the
+# predicted factor of 3.95 a step.
 
 # %%
 predicted = [distance[0] * abs(1 - 1000 / (2 * 101)) ** n for n in range(len(distance))]
@@ -373,9 +377,9 @@ save_figure(fig, "annealing_trap", numbers={"growth": growth, "steps": len(dista
 plt.show()
 
 # %% [markdown]
-# Prediction and measurement lie on one line over twenty orders of magnitude: this
-# is no mystery of floating-point numbers, it is a geometric series with a ratio
-# beyond 1. Two lines of arithmetic before the run would have saved it.
+# Prediction and measurement lie on one line over seventeen orders of magnitude:
+# this is no mystery of floating-point numbers, it is a geometric series with a
+# ratio beyond 1. Two lines of arithmetic before the run would have saved it.
 #
 # With an $\epsilon$ below the limit the noise ladder works as well. Below by how
 # much? Not only stability counts: at the low levels the step $\alpha$ must still be
@@ -393,12 +397,13 @@ for sigma_1, eps in ((20, 0.003), (10, 0.002), (1, 0.005)):
     )
 
 # %% [markdown]
-# The first two ladders do what they should: weights within a few hundredths, widths
-# within a few percent. Both cost 1000 evaluations of the score a chain. With a
-# closed form that is nothing; with the network of notebook 8 it is 20 GFLOP each,
-# and the choice of ladder becomes a question of money. Techniques 1, 2 and 4 of
-# Song & Ermon 2020 (in `ncsn_edu.schedules`, and in notebook 11) turn it into three
-# small calculations.
+# The first two ladders do what they should: widths within a few percent, weights
+# within a few hundredths. (5000 chains scatter by 0.006. With more of them both
+# ladders come to 0.215, the frozen excess of section 6.5.) Both cost 1000
+# evaluations of the score a chain. With a closed form that is nothing; with the
+# network of notebook 8 it is 20 GFLOP each, and the choice of ladder becomes a
+# question of money. Techniques 1, 2 and 4 of Song & Ermon 2020 (in
+# `ncsn_edu.schedules`, and in notebook 11) turn it into three small calculations.
 #
 # The third ladder begins with too little noise: $\sigma_1 = 1$ does not bridge a
 # gap of 14, the first level is stuck already, and all the others inherit its
@@ -408,12 +413,11 @@ for sigma_1, eps in ((20, 0.003), (10, 0.002), (1, 0.005)):
 # ## 6.7 Trap: the blurred mixture has variance $s^2 + \sigma^2$
 #
 # Two mistakes that look alike. (a) Take the *true* perturbed score and stop the
-# ladder at $\sigma_L = 1$: the components have variance 1 and the noise adds 1, so
-# you sample from $p_{\sigma_L}$, $\sqrt2$ times too wide. (b) Forget the data's own
-# variance, use $\sigma^2$ *instead of* $s^2 + \sigma^2$, and anneal to 0.1: every
-# mode collapses to a needle.
+# ladder at $\sigma_L = 1$: you then sample from $p_{\sigma_L}$ and not from $p$.
+# (b) Forget the data's own variance, use $\sigma^2$ *instead of* $s^2 + \sigma^2$,
+# and anneal to 0.1.
 #
-# **Predict:** both get the *weights* right. Which standard deviation has the big
+# **Predict:** both get the *weights* about right. Which standard deviation has the big
 # mode in each of the two?
 #
 # <details><summary>Answer</summary>
@@ -447,7 +451,8 @@ clouds = {
 widths = {name: variances(x)[1] ** 0.5 for name, x in clouds.items()}
 fig, axes = plt.subplots(1, 3, figsize=(10.5, 3.9))
 for ax, (name, x) in zip(axes, clouds.items(), strict=True):
-    scatter(ax, x, extent=9).set(title=f"{name}\nstd of the big mode {widths[name]:.2f}")
+    share = mode_weights(x, mixture).weight[0]
+    scatter(ax, x, extent=9).set(title=f"{name}\nstd {widths[name]:.2f}, small mode {share:.2f}")
 save_figure(fig, "annealing_width", numbers=widths, tolerance=0.03)
 plt.show()
 
@@ -485,9 +490,11 @@ for name, x in (("before", too_wide), ("after", ne.denoise(mixture, too_wide, 1.
 #   a late one?
 # - Lower **sigma_1** to 1. The share in the small mode freezes; at which value, and
 #   why that one?
-# - Use few **levels** (3), and make up for it with more **steps each**. Which of
-#   the two would you rather have?
-# - Set **sigma_L** to 1. The weights are fine. What is not?
+# - Spend the same 1000 evaluations as 5 **levels** of 200 **steps each**, and as 20
+#   levels of 50. Which of the two would you rather have?
+# - Set **sigma_L** to 1 and **eps** to 0.1. The weights are fine. What is not? Then
+#   put **eps** back to 0.003: why do the chains hardly move now? (Compute
+#   $\alpha_1$ for both.)
 # - The cheapest good sampler: how far can you push L times T down while the
 #   interval still covers 0.2 and the std stays within 10 % of 1?
 
@@ -510,8 +517,9 @@ AnnealingExplorer()
 # ## Exercises
 #
 # 1. Replace $\alpha_i \propto \sigma_i^2$ by $\alpha_i \propto \sigma_i$ (write the
-#    loop yourself, it has five lines). Which levels suffer, and which share
-#    results? Explain it with the signal-to-noise ratio of a step.
+#    loop yourself, it has five lines with `langevin` at each level; start with
+#    $\epsilon = 0.1$ and the ladder of section 6.4). Which levels suffer, and which
+#    share results? Explain it with the signal-to-noise ratio of a step.
 # 2. Measure the share in the small mode for $L = 3, 5, 10, 30$ at a constant number
 #    of $L \cdot T = 1000$ evaluations, with error bars over twenty repetitions. Is
 #    the number of levels or the number of steps worth more?
@@ -527,6 +535,7 @@ AnnealingExplorer()
 #   Models*, NeurIPS 2020: how to choose the ladder.
 # - A. Jolicoeur-Martineau et al., *Adversarial score matching and improved sampling
 #   for image generation*, ICLR 2021: the denoising step.
+# - The published code: github.com/ermongroup/ncsn, `runners/toy_runner.py`.
 # - R. Neal, *Annealed importance sampling*, Statistics and Computing 2001:
 #   annealing of distributions, with weights.
 #
