@@ -28,8 +28,8 @@ def langevin(
 ) -> Iterator[State]:
     """Unadjusted Langevin dynamics at one noise level (Song & Ermon 2019, eq. 4), from x (B, *D).
 
-    Yields n_steps States; raises FloatingPointError once the score is not finite. The stationary distribution is
-    p_sigma only as alpha -> 0; see schedules.stationary_variance and mala.
+    Yields n_steps States; raises FloatingPointError once the score is not finite. The
+    stationary distribution is p_sigma only as alpha -> 0: see stationary_variance and mala.
     """
     for step in range(n_steps):
         s = evaluate(score, x, sigma, level=0, step=step)
@@ -48,11 +48,11 @@ def annealed_langevin(
     n_steps_each: int = 100,
     generator: torch.Generator | None = None,
 ) -> Iterator[State]:
-    """Annealed Langevin dynamics (Song & Ermon 2019, Algorithm 1) down the ladder sigmas (L,), from x (B, *D).
+    """Annealed Langevin dynamics (Song & Ermon 2019, Algorithm 1), from x (B, *D).
 
-    At level i the step is alpha_i = eps sigma_i^2 / sigma_L^2. The defaults are printed in the paper; its code runs
-    eps = 4e-5 in this convention. Yields L * n_steps_each States; raises FloatingPointError, with level and step, once
-    the score is not finite.
+    Down the ladder sigmas (L,) with steps alpha_i = eps sigma_i^2 / sigma_L^2. The defaults
+    are printed in the paper; its code runs eps = 4e-5 in this convention. Yields
+    L * n_steps_each States; raises FloatingPointError once the score is not finite.
     """
     ladder = sigmas.tolist()
     for level, sigma in enumerate(ladder):
@@ -75,11 +75,12 @@ def mala(
 ) -> Iterator[State]:
     """Metropolis-adjusted Langevin (Roberts & Tweedie 1996): Langevin proposals, accepted or rejected.
 
-    That makes p itself stationary, at any alpha. log_prob_and_score(x) -> (B,), (B, *D). Each State says in `accepted`
-    (B,) which chains moved.
+    That makes p itself stationary, at any alpha. log_prob_and_score(x) -> (B,), (B, *D).
+    Each State says in `accepted` (B,) which chains moved.
     """
 
-    def log_q(to: Tensor, start: Tensor, s: Tensor) -> Tensor:  # log N(to; start + alpha/2 s, alpha), up to a constant
+    def log_q(to: Tensor, start: Tensor, s: Tensor) -> Tensor:
+        # log N(to; start + alpha/2 s, alpha I), up to a constant
         return -(to - start - alpha / 2 * s).flatten(1).square().sum(1) / (2 * alpha)
 
     log_p, s = evaluate_both(log_prob_and_score, x, step=0)
@@ -87,7 +88,8 @@ def mala(
         proposal = x + alpha / 2 * s + math.sqrt(alpha) * noise_like(x, generator)
         log_p_new, s_new = evaluate_both(log_prob_and_score, proposal, step)
         log_ratio = log_p_new + log_q(x, proposal, s_new) - log_p - log_q(proposal, x, s)
-        accepted = torch.rand(log_p.shape, generator=generator, dtype=x.dtype, device=x.device).log() < log_ratio
+        u = torch.rand(log_p.shape, generator=generator, dtype=x.dtype, device=x.device)
+        accepted = u.log() < log_ratio
         move = accepted.view(-1, *[1] * (x.ndim - 1))
         x, s = torch.where(move, proposal, x), torch.where(move, s_new, s)
         log_p = torch.where(accepted, log_p_new, log_p)

@@ -56,7 +56,7 @@ def points_of(word: str, n: int, generator: torch.Generator) -> torch.Tensor:
     pixels = torch.tensor(figure.canvas.buffer_rgba().tolist())[:, :, 0]
     row, column = torch.nonzero(pixels < 128, as_tuple=True)
     chosen = torch.randperm(len(row), generator=generator)[:n]
-    return torch.stack([column[chosen] - 200.0, 60.0 - row[chosen]], 1) / 50
+    return torch.stack([column[chosen] - 200.0, 60.0 - row[chosen]], 1) / 32
 
 
 generator = torch.Generator().manual_seed(0)
@@ -73,11 +73,11 @@ word = points_of("score", 1000, generator)
 #
 # <details><summary>Answer</summary>
 #
-# Two shapeless clouds, wider than the word; then a long blob; then the word, from
-# the fourth picture on. It can be read once $\sigma$ is clearly smaller than the
-# strokes of the letters. Coarse things are decided early, at high noise, and
-# details late. That order is the reason why the method works, and notebook 6
-# explains it.
+# Two shapeless clouds, wider than the word; then a long blob in which strokes can
+# be guessed; then the word, from the fourth picture on. It can be read once
+# $\sigma$ is clearly smaller than the strokes of the letters. Coarse things are
+# decided early, at high noise, and details late. That order is the reason why the
+# method works, and notebook 6 explains it.
 # </details>
 
 # %%
@@ -91,7 +91,7 @@ for state in progress(states, total=13 * 12):
         frames.append((state.sigma, state.x))
 
 # %%
-fig, axes = plt.subplots(1, 5, figsize=(14, 1.9))
+fig, axes = plt.subplots(1, 5, figsize=(14, 2.1))
 for ax, (sigma, x) in zip(axes, frames, strict=True):
     scatter(ax, x, extent=(-4.4, 4.4, -2.2, 2.2), color=BLUE if ax is not axes[-1] else PURPLE, ms=1.5)
     ax.set(title=rf"$\sigma = {sigma:.2g}$", xticks=[], yticks=[])
