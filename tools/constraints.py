@@ -1,6 +1,7 @@
 """Write constraints.txt: the installed version of every package that ncsn_edu with its extras brings in.
 
-Run it on Python 3.11, the oldest that takes these versions: newer ones need a package or two less.
+One set of versions that is tested together, in plain name==version lines. Run it on Python 3.11, the oldest that takes
+these versions: newer ones need a package or two less.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-HEADER = "# One set of versions that is tested together; written by `make constraints`. Needs Python >= 3.11.\n"
 # A torch with CUDA names the exact versions of these itself, and a CPU torch does not have them.
 PINNED_BY_TORCH = re.compile(r"nvidia-|cuda-|triton")
 
@@ -44,7 +44,7 @@ def installed_closure(name: str = "ncsn_edu", extras: tuple[str, ...] = ("dev", 
 def main() -> None:
     pins = sorted(installed_closure().items(), key=lambda pin: pin[0].lower())
     path = ROOT / "constraints.txt"
-    path.write_text(HEADER + "".join(f"{name}=={version}\n" for name, version in pins), encoding="utf-8")
+    path.write_text("".join(f"{name}=={version}\n" for name, version in pins), encoding="utf-8")
     print(f"wrote {path.name}: {len(pins)} packages")
 
 
