@@ -32,6 +32,7 @@ _MODULES = {
         "variance_ratio",
     ],
     "adapters": ["EnergyScore"],
+    "data": ["DataDamaged", "DataUnavailable", "batches", "load_or_digits"],
     "losses": ["dsm", "dsm_floor", "explicit", "implicit", "multilevel_dsm", "sliced"],
     "nets.mlp": ["NoiseConditionalMLP", "ScoreMLP"],
     "nets.resnet": ["ScoreResNet"],

@@ -1,11 +1,33 @@
-"""Where the data sets lie.
+"""Data sets as one uint8 tensor (N, C, H, W): found on this machine or downloaded, checked, and served in batches.
 
-torch is imported inside functions only: the doctor reads this file where torch is missing.
+torch is imported inside functions only: the doctor reads this file where torch is missing. This file does NOT know
+any model: images leave it as uint8, or as floats in [0, 1].
 """
 
+import gzip
+import hashlib
 import os
+import shutil
+import sys
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import repeat
+from math import ceil, prod
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from .progress import progress
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Split = Literal["train", "test"]
+MIB = 2**20  # read at once
 
 # The files as their authors publish them, below data_root(). (digits is part of scikit-learn.)
 OFFICIAL_FILES = {
@@ -18,6 +40,55 @@ OFFICIAL_FILES = {
         "cifar-10-batches-bin/batches.meta.txt",
     ),
 }
+# Those that hold the images and labels of a split.
+FILES: dict[str, dict[str, tuple[str, ...]]] = {
+    "mnist": {"train": OFFICIAL_FILES["mnist"][:2], "test": OFFICIAL_FILES["mnist"][2:]},
+    "cifar10": {"train": OFFICIAL_FILES["cifar10"][:5], "test": OFFICIAL_FILES["cifar10"][5:6]},
+}
+N_IMAGES = {"mnist": {"train": 60_000, "test": 10_000}, "cifar10": {"train": 50_000, "test": 10_000}}
+CIFAR10_SHAPE = (3, 32, 32)
+NAMES = ("digits", *FILES)
+
+
+class Source(NamedTuple):
+    """One file to download: its place below the root, its address, and the MD5 that its publisher gives."""
+
+    file: str
+    url: str
+    md5: str
+
+
+_MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"  # a mirror: the authors' own site answers no longer
+_MNIST_MD5 = (
+    "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "d53e105ee54ea40749a09fcbcd1e9432",
+    "9fb629c4189551a2d022fa330f9573f3",
+    "ec29112dd5afa0611ce80d1b7f02629c",
+)
+SOURCES = {
+    "mnist": tuple(
+        Source(file, _MNIST_URL + file.removeprefix("mnist/"), md5)
+        for file, md5 in zip(OFFICIAL_FILES["mnist"], _MNIST_MD5, strict=True)
+    ),
+    "cifar10": (
+        Source(
+            "cifar-10-binary.tar.gz",  # the binary version: reading it unpickles nothing
+            "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+            "c32a1d4ab5d03f1284b67883e8d87530",
+        ),
+    ),
+}
+CHUNK = 100_000  # bytes of a download that are written at once; a broken connection loses fewer than these
+TRIES = 3  # connections to a server that hangs up half-way; each goes on where the one before stopped
+TIMEOUT = (10, 60)  # seconds to connect, seconds of silence
+
+
+class DataUnavailable(RuntimeError):
+    """The data set is not on this machine and could not be downloaded; the message names the ways to get it."""
+
+
+class DataDamaged(RuntimeError):
+    """A file of a data set is there, but is not what it should be; the message names it and the way to mend it."""
 
 
 def data_root() -> Path:
@@ -30,8 +101,417 @@ def data_root() -> Path:
     return Path(user_cache_dir("ncsn_edu"))
 
 
-def available(root: Path | None = None) -> dict[str, bool]:
-    """Which data sets are there, all files of each: {"digits": True, "mnist": False, "cifar10": False}."""
-    root = data_root() if root is None else Path(root)
-    there = {name: all((root / file).is_file() for file in files) for name, files in OFFICIAL_FILES.items()}
+def available(root: str | Path | None = None) -> dict[str, bool]:
+    """Which data sets `load` finds unpacked, both splits: {"digits": True, "mnist": False, "cifar10": False}."""
+    there = {name: all(_complete(files, _folder(root)) for files in splits.values()) for name, splits in FILES.items()}
     return {"digits": find_spec("sklearn") is not None, **there}
+
+
+# --- loading
+
+
+def load(
+    name: str, *, split: Split = "train", root: str | Path | None = None, download: bool = True
+) -> tuple["Tensor", "Tensor"]:
+    """Images, uint8 (N, C, H, W), and labels 0..9, int64 (N,), of one data set.
+
+    name      images (train + test)   from
+    digits     898 +   899   1x8x8    scikit-learn: nothing to download
+    mnist    60000 + 10000  1x28x28   the idx files, packed (.gz) or not, in root/mnist
+    cifar10  50000 + 10000  3x32x32   the binary version, in root/cifar-10-batches-bin
+
+    `root` is data_root() unless given. Files that lie there are taken as they are and never changed; what is missing
+    is downloaded unless download=False. Raises DataUnavailable where that is impossible, DataDamaged for a file of
+    a wrong size or content.
+    """
+    if name not in NAMES:
+        raise ValueError(f"there is no data set {name!r}: choose one of {', '.join(NAMES)}")
+    if split not in ("train", "test"):
+        raise ValueError(f'split is "train" or "test", not {split!r}')
+    if name == "digits":
+        return _load_digits(split)
+    folder, files = _folder(root), FILES[name][split]
+    if not _complete(files, folder):
+        _provide(name, files, folder, download)
+    paths = [path for file in files if (path := _find(folder, file))]
+    return _load_mnist(paths, split) if name == "mnist" else _load_cifar10(paths, split)
+
+
+def load_or_digits(
+    name: str, *, split: Split = "train", root: str | Path | None = None, download: bool = False
+) -> tuple["Tensor", "Tensor", str]:
+    """`load`, for a notebook that must run anywhere: (images, labels, name of the data set they are from).
+
+    Where the data set is not on this machine, digits take its place, and one printed line says so. Nothing is
+    downloaded unless download=True. A damaged file is an error all the same.
+    """
+    try:
+        return *load(name, split=split, root=root, download=download), name
+    except DataUnavailable:
+        print(f"{name} is not on this machine: going on with digits, 8x8 pixels, from scikit-learn.")
+        return *load("digits", split=split), "digits"
+
+
+def _load_digits(split: str) -> tuple["Tensor", "Tensor"]:
+    """The first 898 images train, the other 899 test, as in scikit-learn's own example: by other writers, mostly.
+
+    A grey value v of 0..16 becomes round(255 v / 16), half up: 0 is 0, 16 is 255, and round(16 u / 255) is v again.
+    """
+    import torch
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    half = slice(None, 898) if split == "train" else slice(898, None)
+    grey = torch.from_numpy(bunch.images[half]).to(torch.int64)  # (N, 8, 8), 0..16
+    images = (255 * grey + 8) // 16
+    return images.to(torch.uint8).unsqueeze(1), torch.from_numpy(bunch.target[half]).to(torch.int64)
+
+
+def _load_mnist(paths: list[Path], split: str) -> tuple["Tensor", "Tensor"]:
+    import torch
+
+    n = N_IMAGES["mnist"][split]
+    images = torch.frombuffer(_read_idx(paths[0], (n, 28, 28)), dtype=torch.uint8)
+    labels = torch.frombuffer(_read_idx(paths[1], (n,)), dtype=torch.uint8)
+    return images.view(n, 1, 28, 28), _checked_labels(labels, paths[1])
+
+
+def _load_cifar10(paths: list[Path], split: str) -> tuple["Tensor", "Tensor"]:
+    """Each record is one label byte and 3072 pixel bytes: red, green, blue, each row by row."""
+    import torch
+
+    n, pixels = N_IMAGES["cifar10"][split] // len(paths), prod(CIFAR10_SHAPE)
+    images = torch.empty(len(paths), n, *CIFAR10_SHAPE, dtype=torch.uint8)
+    labels = torch.empty(len(paths), n, dtype=torch.int64)
+    for i, path in enumerate(paths):
+        records = torch.frombuffer(_read(path, n * (1 + pixels)), dtype=torch.uint8).view(n, 1 + pixels)
+        labels[i] = _checked_labels(records[:, 0], path)
+        images[i] = records[:, 1:].view(n, *CIFAR10_SHAPE)
+    return images.flatten(0, 1), labels.flatten()
+
+
+def _checked_labels(labels: "Tensor", path: Path) -> "Tensor":
+    if labels.max() > 9:
+        raise _damaged(path, "labels of 0 to 9", f"the label {labels.max().item()}")
+    return labels.long()
+
+
+def _read_idx(path: Path, shape: tuple[int, ...]) -> bytearray:
+    """The bytes of an idx file: after the magic number 0x0800 + rank and the sizes (big-endian) come the values."""
+    expected = [0x0800 + len(shape), *shape]
+    length = 4 * len(expected)
+    content = _read(path, length + prod(shape))
+    found = [int.from_bytes(content[i : i + 4], "big") for i in range(0, length, 4)]
+    if found != expected:
+        raise _damaged(path, f"the magic number and sizes {expected}", f"{found}")
+    del content[:length]
+    return content
+
+
+def _read(path: Path, size: int) -> bytearray:
+    """The content of a file, unpacked where it is a .gz, after a look at its size."""
+    content, problem = bytearray(), ""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            while len(content) <= size and (chunk := file.read1(MIB)):
+                content += chunk
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        problem = f" ({error})"
+    if problem or len(content) != size:
+        unpacked = " when unpacked" if path.suffix == ".gz" else ""
+        found = f"{len(content)}{problem}" if len(content) <= size else "more"
+        raise _damaged(path, f"{size} bytes{unpacked}", found)
+    return content
+
+
+def _damaged(path: Path, expected: str, found: str) -> DataDamaged:
+    part_of_folder = path.parent.name == "cifar-10-batches-bin"  # one archive brings all of its files
+    repair = f"Delete the folder {path.parent}" if part_of_folder else "Delete the file"
+    return DataDamaged(f"{path} is damaged: expected {expected}, found {found}. {repair} and load again.")
+
+
+# --- finding
+
+
+def _folder(root: str | Path | None) -> Path:
+    return data_root() if root is None else Path(root).expanduser()
+
+
+def _find(root: Path, file: str) -> Path | None:
+    """The file below root, as published or unpacked: x-idx3-ubyte.gz, x-idx3-ubyte, or x.idx3-ubyte."""
+    plain = file.removesuffix(".gz")
+    spellings = (file, plain, plain.replace("-idx", ".idx"))
+    return next((root / spelling for spelling in spellings if (root / spelling).is_file()), None)
+
+
+def _complete(files: tuple[str, ...], root: Path) -> bool:
+    return all(_find(root, file) for file in files)
+
+
+def _unavailable(name: str, root: Path, why: str) -> DataUnavailable:
+    """The error that names the ways to get the data."""
+    by_hand = "\n".join(f"       {root / source.file}   from {source.url}" for source in SOURCES[name])
+    unpacked = "" if name == "mnist" else f"\n     (or, unpacked, {root / FILES[name]['train'][0]} and the others)"
+    return DataUnavailable(
+        f"{name} is not complete in {root}: {why}.\n"
+        "Three ways to get it:\n"
+        f'  1. connect to the internet and run load("{name}", download=True): it goes on where a download stopped\n'
+        f"  2. put the official files there by hand:\n{by_hand}{unpacked}\n"
+        "  3. set NCSN_EDU_DATA to a folder that has these files, or pass it as root=\n"
+        'Without it: load("digits") needs no download.'
+    )
+
+
+# --- downloading
+
+
+def _provide(name: str, files: tuple[str, ...], root: Path, download: bool) -> None:
+    """Put the missing files of a data set below root: one process at a time, the others wait and find them there."""
+    (source, *_) = SOURCES[name]
+    packed = name == "cifar10" and (root / source.file).is_file()  # laid there by hand: only to be unpacked
+    if not download and not packed:
+        raise _unavailable(name, root, "this call was not to download anything (download=False)")
+    with _locked(name, root):
+        if _complete(files, root):
+            return
+        if name == "mnist":
+            _provide_mnist(root)
+        else:
+            _provide_cifar10(root)
+
+
+@contextmanager
+def _locked(name: str, root: Path) -> Iterator[None]:
+    """Hold the data set's lock file. The system frees it when the process ends, however that happens."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(root / f".{name}.lock")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=1)
+        except Timeout:
+            print(f"waiting for another process that is getting {name} ({lock.lock_file}) ...", file=sys.stderr)
+            lock.acquire()
+    except OSError as error:
+        raise _unavailable(name, root, f"the folder cannot be written to ({error.strerror or error})") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _provide_mnist(root: Path) -> None:
+    """Download the files that are missing, unless those present are another copy: labels must fit their images."""
+    missing = [source for source in SOURCES["mnist"] if not _find(root, source.file)]
+    for source in SOURCES["mnist"]:
+        path = _find(root, source.file)
+        if path is not None and _md5(path) != source.md5:
+            why = f"it lacks {missing[0].file}, and {path} is not the file as published, so that a download may not fit"
+            raise _unavailable("mnist", root, f"{why} it: add the missing files, or move this one away")
+    for source in missing:
+        _fetch("mnist", source, root)
+
+
+def _provide_cifar10(root: Path) -> None:
+    """Download the archive unless it is there, and unpack it as a whole. One that we downloaded is deleted then."""
+    (source,) = SOURCES["cifar10"]
+    archive, folder = root / source.file, root / "cifar-10-batches-bin"
+    if folder.is_dir() and any(folder.iterdir()):
+        missing = [Path(file).name for files in FILES["cifar10"].values() for file in files if not _find(root, file)]
+        why = f"{folder} lacks {', '.join(missing)}, and a copy is not mixed with another"
+        raise _unavailable("cifar10", root, f"{why}: add the missing files, or move the folder away")
+    by_hand = archive.is_file()
+    if not by_hand:
+        _fetch("cifar10", source, root)
+    _unpack(archive, folder)
+    if not by_hand:
+        archive.unlink()
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Make the folder from the archive's files that belong there: all of them, or no folder.
+
+    An archive can name any path, and hold links. So no name in it is ever used as a path: members are picked by
+    their full name, only regular files count, and what they hold is written under the names that we know.
+    """
+    wanted = {f"{folder.name}/{Path(file).name}" for file in OFFICIAL_FILES["cifar10"]}
+    limit = max(N_IMAGES["cifar10"].values()) * (1 + prod(CIFAR10_SHAPE))
+    fresh = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(fresh, ignore_errors=True)  # left by a process that was killed
+    fresh.mkdir()
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            for member in tar:
+                if member.name in wanted and member.isreg() and member.size <= limit:
+                    with (fresh / Path(member.name).name).open("wb") as target:
+                        shutil.copyfileobj(tar.extractfile(member), target, MIB)  # type: ignore[arg-type]
+                    wanted.discard(member.name)
+            while tar.fileobj.read(MIB):  # type: ignore[union-attr]
+                pass  # on to the very end, where gzip compares its checksum
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _damaged(archive, "a whole .tar.gz", f"{archive.stat().st_size} bytes ({error})") from error
+    if wanted:
+        raise _damaged(archive, f"the files {', '.join(sorted(wanted))} in it", "none of that name and size")
+    if folder.is_dir():
+        folder.rmdir()  # empty, or we would not be here
+    fresh.replace(folder)
+
+
+def _fetch(name: str, source: Source, root: Path) -> None:
+    """Download one file into its place: whole and as published, or not at all. What arrived of it is kept aside."""
+    import requests
+
+    path = root / source.file
+    partial = path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    resumed = partial.exists()
+    try:
+        _download(source.url, partial)
+        if resumed and _md5(partial) != source.md5:  # the part that we had was bad: once more, from the start
+            partial.unlink()
+            _download(source.url, partial)
+    except requests.RequestException as error:
+        raise _unavailable(name, root, _explain(error, source.url, partial)) from error
+    if (found := _md5(partial)) != source.md5:
+        partial.unlink()
+        why = f"what {source.url} sent is not the published file (MD5 {found}, not {source.md5}), and was deleted"
+        raise _unavailable(name, root, why)
+    partial.replace(path)
+
+
+def _download(url: str, partial: Path) -> None:
+    """Make `partial` whole, over a few connections if need be."""
+    import requests
+
+    for tries_left in reversed(range(TRIES)):
+        try:
+            return _download_rest(url, partial)
+        except (requests.ConnectionError, requests.Timeout):
+            if not tries_left or not partial.exists():  # nothing has arrived: there is no internet
+                raise
+
+
+def _download_rest(url: str, partial: Path) -> None:
+    """Append what is missing from `partial`, or write it anew if the server sends everything.
+
+    Raises requests.ConnectionError, with what arrived kept, when the connection breaks. Whether an old part fits
+    the rest is for the caller to see, from the checksum.
+    """
+    import requests
+    from urllib3.exceptions import HTTPError
+
+    have = partial.stat().st_size if partial.exists() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        if have and response.status_code == 416:  # nothing lies beyond: it was whole already, or is not this file
+            return
+        response.raise_for_status()
+        if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            have = 0
+        length = int(response.headers.get("Content-Length", 0))
+        # Not iter_content, which would unpack a .gz that the server declares as Content-Encoding.
+        chunks = response.raw.stream(CHUNK, decode_content=False)
+        description = f"{Path(urlsplit(url).path).name}, in {CHUNK / 1e6:g} MB"
+        try:
+            with partial.open("ab" if have else "wb") as file:
+                for chunk in progress(chunks, ceil(length / CHUNK) or None, description):
+                    file.write(chunk)
+        except HTTPError as error:
+            raise requests.ConnectionError(f"the connection broke: {error}") from error
+
+
+def _explain(error: Exception, url: str, partial: Path) -> str:
+    """What went wrong with a download, in few words."""
+    import requests
+
+    kept = f"; {partial.stat().st_size} bytes of it are kept in {partial}" if partial.exists() else ""
+    if isinstance(error, requests.HTTPError):
+        return f"the server says {error}{kept}"
+    if partial.exists():
+        return f"the connection to {urlsplit(url).netloc} was lost{kept}"
+    return f"{urlsplit(url).netloc} cannot be reached ({type(error).__name__})"
+
+
+def _md5(path: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(MIB):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+# --- batches
+
+
+def batches(
+    images: "Tensor",
+    batch_size: int,
+    *,
+    flip: bool = False,
+    dequantize: bool = True,
+    generator: "torch.Generator | None" = None,
+    device: "torch.device | str | None" = None,
+    n_batches: int | None = None,
+) -> Iterator["Tensor"]:
+    """Yield float32 batches (B, C, H, W) in [0, 1] of uint8 images (N, C, H, W): endlessly, or n_batches of them.
+
+    The images move to `device` (default: where they are) once, as uint8, and all else happens there, with nothing
+    that waits for the device. Each epoch is a fresh shuffle of all N images, and a batch that the end of one epoch
+    does not fill is filled from the next: every image is seen once an epoch, and every batch has B rows.
+
+    dequantize  (images + u) / 256 with u uniform on [0, 1) for every value, so that the data have a density
+                (Theis et al. 2016, arXiv:1511.01844); otherwise images / 255. floor(256 x) is the image again.
+    flip        mirror each image left to right with probability 1/2.
+    generator   draws all the randomness; it must live on `device`. The global one where there is none.
+    """
+    from .checks import check_count, check_generator
+
+    _check_images(images)
+    images = images.to(device)
+    batch_size = check_count("batch_size", batch_size)
+    if batch_size > len(images):
+        raise ValueError(f"batch_size is {batch_size}, but there are {len(images)} images: use {len(images)} or fewer")
+    check_generator(generator, images.device)
+    rounds = repeat(None) if n_batches is None else repeat(None, check_count("n_batches", n_batches))
+    draw = {"generator": generator, "device": images.device}
+    return _batches(images, batch_size, rounds, flip, dequantize, draw)
+
+
+def _check_images(images: "Tensor") -> None:
+    import torch
+
+    if not isinstance(images, torch.Tensor):
+        raise TypeError(f"images must be a torch tensor, not {type(images).__name__}: use torch.as_tensor(images)")
+    if images.dtype != torch.uint8:
+        repair = "(255 * images).round().byte() if they lie in [0, 1]"
+        raise TypeError(f"images must be uint8, as load() returns them, not {images.dtype}: use {repair}")
+    if images.ndim != 4:
+        raise ValueError(f"images must have shape (N, C, H, W), not {tuple(images.shape)}: one channel is [:, None]")
+    if images.numel() == 0:
+        raise ValueError(f"there are no images: the shape is {tuple(images.shape)}")
+
+
+def _batches(
+    images: "Tensor", batch_size: int, rounds: Iterator[None], flip: bool, dequantize: bool, draw: dict[str, Any]
+) -> Iterator["Tensor"]:
+    import torch
+
+    order = torch.randperm(len(images), **draw)
+    for _ in rounds:
+        if len(order) < batch_size:
+            order = torch.cat([order, torch.randperm(len(images), **draw)])
+        index, order = order[:batch_size], order[batch_size:]
+        x = images[index]  # (B, C, H, W), uint8
+        if flip:
+            mirrored = torch.rand(batch_size, 1, 1, 1, **draw) < 0.5
+            x = torch.where(mirrored, x.flip(-1), x)
+        yield _dequantized(x, draw) if dequantize else x.float() / 255
+
+
+def _dequantized(x: "Tensor", draw: dict[str, Any]) -> "Tensor":
+    """(x + u) / 256. u is a multiple of 2^-16, so that the sum is exact in float32 and never rounds up to x + 1."""
+    import torch
+
+    u = torch.randint(2**16, x.shape, dtype=torch.int32, **draw).float() / 2**16
+    return (x + u) / 256
