@@ -243,7 +243,7 @@ def good_notebook() -> NotebookNode:
     still = nbformat.v4.new_output(
         "display_data", {"image/png": "", "text/plain": "Explorer"}, metadata={"widget": True}
     )
-    printed = nbformat.v4.new_output("stream", name="stdout", text="0.79, a/home/b, 100 %\n")
+    printed = nbformat.v4.new_output("stream", name="stdout", text="0.79, a/tmp/b, 100 %\n")
     start = "from ncsn_edu import langevin\nimport torch"
     cells = [
         markdown(OPENING),
