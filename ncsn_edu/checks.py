@@ -46,6 +46,13 @@ def check_sigma(sigma: float | Tensor) -> float | Tensor:
     return sigma
 
 
+def check_noise(sigma: float | Tensor, why: str) -> float | Tensor:
+    """A sigma above 0 throughout; `why` begins the error, for what has no score, or no meaning, without noise."""
+    if (torch.as_tensor(check_sigma(sigma)) == 0).any():
+        raise ValueError(f"{why}: sigma must be above 0")
+    return sigma
+
+
 def check_points(x: Tensor, dim: int | None = None) -> Tensor:
     """A floating-point batch (B, *D); with `dim`, exactly (B, dim)."""
     if not isinstance(x, Tensor):

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_generator, check_points, check_positive, check_sigma
+from .checks import check_count, check_generator, check_noise, check_points, check_positive, check_sigma
 from .core import expand_like
 
 LOG_2PI = math.log(2 * math.pi)
@@ -196,8 +196,7 @@ class Empirical:
         check_points(x)
         if x.shape[1:] != self.data.shape[1:]:
             raise ValueError(f"x must have shape (B, {', '.join(map(str, self.data.shape[1:]))}), not {tuple(x.shape)}")
-        if (torch.as_tensor(check_sigma(sigma)) == 0).any():
-            raise ValueError("a finite data set has no score without noise: sigma must be above 0")
+        check_noise(sigma, "a finite data set has no score without noise")
         data = self.data.to(x.device, x.dtype).flatten(1)  # (N, D)
         # Exact differences: ||x||^2 - 2 x.d + ||d||^2 would lose every digit at small sigma.
         distance = torch.cdist(x.flatten(1), data, compute_mode="donot_use_mm_for_euclid_dist")  # (B, N)
@@ -227,8 +226,7 @@ class UniformBoxes:
 
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Score of p_sigma at x (B, D), shape (B, D), for sigma > 0 (else ValueError)."""
-        if (torch.as_tensor(check_sigma(sigma)) == 0).any():
-            raise ValueError("evenly filled boxes have no score at their edges: sigma must be above 0")
+        check_noise(sigma, "evenly filled boxes have no score at their edges")
         lower, upper, sigma = self._edges(x, sigma)
         log_mass = _log_ndtr_between(lower, upper)  # (K, B, D)
         slope = (_log_normal(lower) - log_mass).exp() - (_log_normal(upper) - log_mass).exp()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_generator, check_ladder, check_points, check_sigma
+from .checks import check_count, check_generator, check_ladder, check_noise, check_points, check_sigma
 from .core import Score, expand_like, noise_like
 
 
@@ -70,8 +70,7 @@ def dsm(score: Score, x: Tensor, sigma: float | Tensor, *, generator: torch.Gene
     `explicit` to p_sigma, plus a floor that no score can get below (`dsm_floor`). A score of zero costs D/2.
     """
     check_points(x), check_generator(generator, x.device)
-    if (torch.as_tensor(check_sigma(sigma)) == 0).any():
-        raise ValueError("denoising needs noise: sigma must be above 0")
+    check_noise(sigma, "denoising needs noise")
     sigmas = expand_like(sigma, x)
     z = noise_like(x, generator)
     return 0.5 * _dot(sigmas * score(x + sigmas * z, sigma) + z)

@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from PIL import Image
 
@@ -129,6 +130,12 @@ def outside_note(ax: Axes) -> Text:
     """Words in the middle of a picture, to be made visible when all chains have left it."""
     look = {"color": plots.RED, "backgroundcolor": "white", "zorder": 9}
     return ax.text(0.5, 0.5, "all chains are outside", transform=ax.transAxes, ha="center", visible=False, **look)
+
+
+def show_ends(x: torch.Tensor, dots: Line2D, outside: Text, extent: float) -> None:
+    """Put the dots at the chains x (B, 2), and show the note if none of them is in the picture."""
+    dots.set_data(*x.T.numpy())
+    outside.set_visible(not (x.abs() < extent).all(1).any())
 
 
 def wide() -> dict[str, Any]:
@@ -247,8 +254,7 @@ class LangevinExplorer(Explorer):
         except FloatingPointError:
             failure = f"<b style='color:{plots.RED}'>the chains ran away at step {len(path)}</b>"
         self.paths.set_segments(list(torch.stack(path)[:, : self.n_drawn].transpose(0, 1).numpy()))
-        self.dots.set_data(*path[-1].T.numpy())
-        self.outside.set_visible(not (path[-1].abs() < self.extent).all(1).any())
+        show_ends(path[-1], self.dots, self.outside, self.extent)
         counts, edges = np.histogram(path[-1][:, 0].numpy(), self.bars.get_data().edges)
         self.bars.set_data(counts / self.n_chains / np.diff(edges))
         stable = "" if alpha < stable_alpha(1.0) or metropolis else f", <b style='color:{plots.RED}'>unstable</b>"
@@ -349,8 +355,7 @@ class AnnealingExplorer(Explorer):
         except (FloatingPointError, ValueError):
             result = f"<b style='color:{plots.RED}'>the chains ran away at level {len(shares) + 1}</b>"
         self.share.set_data(range(1, len(shares) + 1), shares)
-        self.dots.set_data(*x.T.numpy())
-        self.outside.set_visible(not (x.abs() < self.extent).all(1).any())
+        show_ends(x, self.dots, self.outside, self.extent)
         if not result:
             found = mode_weights(x, self.mixture)
             spread = mode_moments(x, self.mixture)[1].diagonal(dim1=1, dim2=2).mean(1).sqrt()

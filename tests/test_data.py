@@ -96,12 +96,15 @@ def mnist_files() -> dict[str, bytes]:
     return {f"{name}.gz": gzip.compress(idx(values), mtime=0) for name, values in mnist_arrays().items()}
 
 
-def lay_mnist(root: Path) -> Path:
-    folder = root / "mnist"
+def lay(folder: Path, files: dict[str, bytes]) -> Path:
     folder.mkdir(parents=True)
-    for name, content in mnist_files().items():
+    for name, content in files.items():
         (folder / name).write_bytes(content)
     return folder
+
+
+def lay_mnist(root: Path) -> Path:
+    return lay(root / "mnist", mnist_files())
 
 
 def cifar_arrays() -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -120,11 +123,7 @@ def cifar_files() -> dict[str, bytes]:
 
 
 def lay_cifar(root: Path) -> Path:
-    folder = root / "cifar-10-batches-bin"
-    folder.mkdir(parents=True)
-    for name, content in cifar_files().items():
-        (folder / name).write_bytes(content)
-    return folder
+    return lay(root / "cifar-10-batches-bin", cifar_files())
 
 
 def tar_member(name: str, content: bytes = b"", **attributes) -> tuple[tarfile.TarInfo, bytes]:
