@@ -37,6 +37,7 @@ _MODULES = {
     "nets.mlp": ["NoiseConditionalMLP", "ScoreMLP"],
     "nets.resnet": ["ScoreResNet"],
     "samplers": ["annealed_langevin", "denoise", "langevin", "mala"],
+    "train": ["TrainState"],  # the function is ncsn_edu.train.train: here its module has that name
     "metrics": ["ModeWeights", "energy_distance", "energy_test", "mode_moments", "mode_weights"],
     "figures": ["FigureDiffers", "save_figure"],
 }

@@ -15,6 +15,11 @@ from torch import Tensor
 from .checks import check_count, check_generator, check_ladder, check_noise, check_points, check_sigma
 from .core import Score, expand_like, noise_like
 
+_IGNORES = (
+    "it does not depend on x, or was detached from it (no_grad, detach, NumPy) on the way. Its trace would pass for 0; "
+    "a score that is meant to be constant can return constant + 0 * x"
+)
+
 
 def explicit(score: Score, x: Tensor, true_score: Score, sigma: float | Tensor = 0.0) -> Tensor:
     """Explicit score matching, 1/2 ||s(x, sigma) - grad log p_sigma(x)||^2 (Hyvarinen 2005, section 2); x ~ p_sigma.
@@ -22,7 +27,7 @@ def explicit(score: Score, x: Tensor, true_score: Score, sigma: float | Tensor =
     Needs the very score that is sought: a yardstick for closed forms, not a way to learn.
     """
     check_points(x)
-    return 0.5 * _dot(score(x, sigma) - true_score(x, sigma))
+    return 0.5 * _dot(_shaped(score(x, sigma), x) - _shaped(true_score(x, sigma), x))
 
 
 def implicit(score: Score, x: Tensor, sigma: float | Tensor = 0.0, *, rows_at_once: int = 1) -> Tensor:
@@ -73,7 +78,7 @@ def dsm(score: Score, x: Tensor, sigma: float | Tensor, *, generator: torch.Gene
     check_noise(sigma, "denoising needs noise")
     sigmas = expand_like(sigma, x)
     z = noise_like(x, generator)
-    return 0.5 * _dot(sigmas * score(x + sigmas * z, sigma) + z)
+    return 0.5 * _dot(sigmas * _shaped(score(x + sigmas * z, sigma), x) + z)
 
 
 def multilevel_dsm(score: Score, x: Tensor, sigmas: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
@@ -93,7 +98,7 @@ def dsm_floor(
     check_points(x)
     sigmas = expand_like(check_sigma(sigma), x)
     noisy = x + sigmas * noise_like(x, generator)
-    return 0.5 * (x[0].numel() - _dot(sigmas * true_score(noisy, sigma)))
+    return 0.5 * (x[0].numel() - _dot(sigmas * _shaped(true_score(noisy, sigma), x)))
 
 
 def projection(x: Tensor, distribution: str, generator: torch.Generator | None = None) -> Tensor:
@@ -113,19 +118,32 @@ def _dot(a: Tensor, b: Tensor | None = None) -> Tensor:
     return (a * (a if b is None else b)).flatten(1).sum(1)
 
 
+def _shaped(s: Tensor, x: Tensor) -> Tensor:
+    """The score, if it has the shape of x: another one could be broadcast into a loss that means nothing."""
+    if not isinstance(s, Tensor) or s.shape != x.shape:
+        found = f"shape {tuple(s.shape)}" if isinstance(s, Tensor) else f"type {type(s).__name__}"
+        raise ValueError(f"a score has the shape of x, {tuple(x.shape)}, but this one returned {found}")
+    return s
+
+
 def _differentiable(score: Score, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
     """x as a leaf and score(x, sigma) with the graph between them, also under no_grad."""
     check_points(x)
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        s = score(x, sigma)
-        return x, s if s.requires_grad else s + 0 * x  # a constant score has a gradient too: zero
+        s = _shaped(score(x, sigma), x)
+    if not s.requires_grad:
+        raise ValueError(f"the score has no gradient at all: {_IGNORES}")
+    return x, s
 
 
 def _vjp(s: Tensor, x: Tensor, v: Tensor, *, batched: bool = False) -> Tensor:
     """v'(grad s), in the shape of x; with batched, for each of several v stacked in front, in one call."""
-    options = {"create_graph": torch.is_grad_enabled(), "retain_graph": True, "materialize_grads": True}
-    return torch.autograd.grad(s, x, v, is_grads_batched=batched, **options)[0]
+    options = {"create_graph": torch.is_grad_enabled(), "retain_graph": True, "allow_unused": True}
+    product = torch.autograd.grad(s, x, v, is_grads_batched=batched, **options)[0]
+    if product is None:
+        raise ValueError(f"the score has no gradient with respect to x: {_IGNORES}")
+    return product
 
 
 def _jacobian_diagonal(s: Tensor, x: Tensor, rows_at_once: int) -> Iterator[Tensor]:

@@ -102,7 +102,7 @@ def test_a_zero_score_costs_half_the_dimension(shape):
     x = torch.rand(20_000, *shape)
     loss = losses.dsm(lambda x, sigma: torch.zeros_like(x), x, 0.3)
     assert_zero_mean(loss - x[0].numel() / 2)
-    assert losses.implicit(lambda x, sigma: torch.zeros_like(x), x[:7]).tolist() == [0.0] * 7
+    assert losses.implicit(lambda x, sigma: 0 * x, x[:7]).tolist() == [0.0] * 7
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (F64, 1e-10)])
@@ -262,6 +262,14 @@ def test_no_full_jacobian_is_held_unless_asked_for():
         (lambda x: losses.implicit(a_net(2), x, rows_at_once=0), "at least 1"),
         (lambda x: losses.multilevel_dsm(any_level(a_net(2)), x, torch.tensor([1.0, 2.0])), "strictly decreasing"),
         (lambda x: losses.implicit(a_net(2), x[0]), "batch dimension"),
+        (lambda x: losses.implicit(lambda x, sigma: torch.zeros_like(x), x), "no gradient at all"),
+        (lambda x: losses.sliced(lambda x, sigma: x.detach(), x), "no gradient at all"),
+        (lambda x: losses.sliced(lambda x, sigma: a_net(2)(x.detach()), x), "with respect to x"),
+        (lambda x: losses.implicit(lambda x, sigma: a_net(2)(x.detach()), x, rows_at_once=2), "with respect to x"),
+        (lambda x: losses.dsm(lambda x, sigma: x[:, :1], x, 0.5), "has the shape of x"),
+        (lambda x: losses.sliced(lambda x, sigma: x.sum(1), x), "has the shape of x"),
+        (lambda x: losses.explicit(lambda x, sigma: x[:1], x, a_mixture(2)), "has the shape of x"),
+        (lambda x: losses.dsm_floor(lambda x, sigma: x.numpy(), x, 0.5), "type ndarray"),
         (lambda x: EnergyScore(lambda x, sigma: x)(x), "one number a row"),
         (lambda x: a_net(2)(x, 0.5), "sigma 0 only"),
         (lambda x: a_net(3)(x), r"\(B, 3\)"),
