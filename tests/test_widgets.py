@@ -1,5 +1,6 @@
 """Explorers without a browser: what they draw and say is what the package computes, for every setting."""
 
+import asyncio
 import base64
 import io
 import itertools
@@ -19,9 +20,18 @@ from ncsn_edu.distributions import GaussianMixture
 from ncsn_edu.metrics import mode_weights
 from ncsn_edu.samplers import annealed_langevin, langevin, mala
 from ncsn_edu.schedules import geometric, stable_eps
-from ncsn_edu.widgets import AnnealingExplorer, Explorer, LangevinExplorer, ScoreFieldExplorer
+from ncsn_edu.widgets import (
+    AnnealingExplorer,
+    ErrorExplorer,
+    Explorer,
+    LangevinExplorer,
+    ObjectiveExplorer,
+    ScoreFieldExplorer,
+    TrainingExplorer,
+)
 
-EXPLORERS = (ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer)
+TRAINING = (ObjectiveExplorer, ErrorExplorer)
+EXPLORERS = (ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer, *TRAINING)
 NUMBER = r"([-+]?(?:[\d.]+(?:e[-+]?\d+)?|inf|nan))"
 
 # One other value for every control, on its grid.
@@ -29,8 +39,25 @@ CHANGES = [
     (ScoreFieldExplorer, {"weight": 0.5, "distance": 3.0, "std": 2.0, "correlation": -0.6, "sigma": 1.5}),
     (LangevinExplorer, {"alpha": 1.0, "n_steps": 40, "start": "left mode", "metropolis": True}),
     (AnnealingExplorer, {"sigma_1": 1.0, "sigma_L": 1.0, "n_levels": 3, "n_steps_each": 20, "eps": 1.0}),
+    (
+        ObjectiveExplorer,
+        {"objective": "implicit", "sigma": 1.0, "distribution": "sphere", "n_projections": 3, "n_steps": 300},
+    ),
+    (ErrorExplorer, {"distance": 6.0, "weight": 0.5, "sigma": 2.0, "threshold": -10.0, "n_steps": 500}),
 ]
-FEW_STEPS = {LangevinExplorer: {"n_steps": 10}, AnnealingExplorer: {"n_levels": 3, "n_steps_each": 5}}
+FEW_STEPS = {
+    LangevinExplorer: {"n_steps": 10},
+    AnnealingExplorer: {"n_levels": 3, "n_steps_each": 5},
+    ObjectiveExplorer: {"n_steps": 100},
+    ErrorExplorer: {"n_steps": 250},
+}
+# Settings away from those of the last run, whose result would be shown still.
+NOT_RUN = {
+    AnnealingExplorer: {"n_levels": 9},
+    ObjectiveExplorer: {"objective": "sliced", "n_steps": 700},
+    ErrorExplorer: {"n_steps": 1000},
+}
+ONLY_IN_THE_RESULT = {(AnnealingExplorer, "n_steps_each"), (ErrorExplorer, "n_steps")}
 ONE_CHANGE = [(kind, name, value) for kind, values in CHANGES for name, value in values.items()]
 
 
@@ -84,14 +111,12 @@ def test_changes_cover_every_control(explorers):
 @pytest.mark.parametrize(("kind", "name", "value"), ONE_CHANGE, ids=lambda part: getattr(part, "__name__", str(part)))
 def test_a_control_changes_numbers_and_picture_and_back(explorer_of, kind, name, value):
     explorer = explorer_of(kind)
-    if kind is AnnealingExplorer:
-        explorer.set(n_levels=9)  # away from the settings of the last run, which would be shown still
+    explorer.set(**NOT_RUN.get(kind, {}))
     before, text, start = explorer.picture.value, says(explorer), explorer.values
     assert explorer.set(**{name: value}) is explorer
     assert explorer.values == start | {name: value}
     assert says(explorer) != text
-    # The number of steps a level has no place in the ladder's picture: it is drawn when the chains have run.
-    assert (explorer.picture.value != before) is (name != "n_steps_each")
+    assert (explorer.picture.value != before) is ((kind, name) not in ONLY_IN_THE_RESULT)
     explorer.set(**start)
     assert explorer.picture.value == before
     assert says(explorer) == text
@@ -113,7 +138,7 @@ def test_two_explorers_do_not_disturb_each_other(explorer_of, kind):
     explorer = explorer_of(kind)
     before = explorer.picture.value, says(explorer)
     name, control = next(iter(explorer.controls.items()))
-    other = kind(n_steps_each=5) if kind is AnnealingExplorer else kind()
+    other = kind(**FEW_STEPS.get(kind, {}))
     other.set(**{name: ends(control)[1]})
     assert (explorer.picture.value, says(explorer)) == before
 
@@ -357,7 +382,7 @@ def test_annealing_predicts_instability_exactly_at_the_limit(explorer_of, ladder
 
 def test_annealing_limit_itself_is_unstable(explorer_of, monkeypatch):
     explorer = explorer_of(AnnealingExplorer)
-    monkeypatch.setattr(widgets, "stable_eps", lambda *_: explorer.values["eps"])
+    monkeypatch.setattr(widgets.chains, "stable_eps", lambda *_: explorer.values["eps"])
     explorer.set(n_levels=8)
     assert "unstable" in says(explorer)
 
@@ -458,3 +483,175 @@ def test_a_picture_that_all_chains_have_left_says_so():
     annealing = widgets.AnnealingExplorer().set(eps=1)
     assert annealing.run().outside.get_visible()
     assert not annealing.set(eps=0.003).outside.get_visible()
+
+
+# ---- nets that train --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("objective", ObjectiveExplorer.objectives)
+def test_every_objective_comes_near_and_reports_the_divergence_that_is_left(explorer_of, objective, monkeypatch):
+    """Less its constant, each loss estimates the Fisher divergence that is measured on other points."""
+    called = set()
+    for name in ("explicit", "implicit", "sliced", "dsm"):
+        function = getattr(widgets.learning, name)
+
+        def spy(*arguments, function=function, **options):
+            if isinstance(arguments[0], torch.nn.Module):  # from training, not from measuring
+                called.add((function.__name__, options.get("variance_reduced", True)))
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(widgets.learning, name, spy)
+    explorer = explorer_of(ObjectiveExplorer).set(objective=objective, n_projections=4, sigma=0.8, n_steps=500).run()
+    name = {"denoising": "dsm", "sliced, variance reduced": "sliced"}.get(objective, objective)
+    assert called == {(name, objective != "sliced")}
+    start, left = number(explorer, "before training {}$"), number(explorer, "divergence {};")
+    assert left < 0.3 * start
+    assert number(explorer, "constant {} ") == pytest.approx(left, abs=0.08)
+    steps, divergence = explorer.divergence.get_data()
+    assert list(steps) == [0, 100, 200, 300, 400, 500]
+    assert (divergence[0], divergence[-1]) == pytest.approx((start, left), abs=6e-4)
+
+
+def test_objective_explorer_draws_both_fields_to_one_scale(explorer_of):
+    explorer = explorer_of(ObjectiveExplorer).set(sigma=1.0, objective="explicit", n_steps=300).run()
+    tails = torch.as_tensor(np.asarray(explorer.truth.get_offsets()))
+    sigma = explorer.values["sigma"]
+    true = explorer.mixture.perturb(sigma).score(tails)
+    learned = explorer.model(tails.float(), sigma).detach().double()
+    unit = np.hypot(explorer.truth.U, explorer.truth.V).max() / true.norm(dim=1).max()
+    drawn = torch.as_tensor(np.stack([explorer.truth.U, explorer.truth.V], 1))
+    torch.testing.assert_close(drawn, true * unit, atol=1e-6, rtol=0)
+    drawn = torch.as_tensor(np.stack([explorer.learned.U, explorer.learned.V], 1))
+    short = learned.norm(dim=1) < true.norm(dim=1).max()  # longer ones are cut
+    assert short.double().mean() > 0.8
+    torch.testing.assert_close(drawn[short], learned[short] * unit, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("sigma", "threshold"), [(0.0, -20.0), (1.0, -8.0)])
+def test_error_explorer(explorer_of, sigma, threshold):
+    explorer = explorer_of(ErrorExplorer).set(sigma=sigma, threshold=threshold, n_steps=500).run()
+    place, axis = 7 / 2**0.5, np.linspace(-8, 8, 60)
+    truth = GaussianMixture([[-place] * 2, [place] * 2], 1 + sigma**2, [0.2, 0.8])
+    points = torch.tensor([[x, y] for y in axis for x in axis])
+    learned = explorer.model(points.float(), sigma).detach().double()
+    error, log_p = (learned - truth.score(points)).norm(dim=1), truth.log_prob(points)
+    np.testing.assert_allclose(explorer.map.images[0].get_array().ravel(), error.log10(), atol=1e-6)
+    np.testing.assert_allclose(np.stack(explorer.dots.get_data()), torch.stack([log_p, error]), rtol=1e-5)
+    low = log_p < threshold
+    assert number(explorer, "there {},") == pytest.approx(error[low].median().item(), rel=6e-3)
+    assert number(explorer, "elsewhere {}$") == pytest.approx(error[~low].median().item(), rel=6e-3)
+    assert number(explorer, "{}% of the picture") == pytest.approx(100 * low.double().mean().item(), abs=0.06)
+    x = truth.sample(20_000, generator=torch.Generator().manual_seed(5)).double()
+    assert number(explorer, "{}% of the data") == pytest.approx(
+        100 * (truth.log_prob(x) < threshold).double().mean().item(), abs=1
+    )
+    squared = (explorer.model(x.float(), sigma).detach() - truth.score(x)).square().sum(1).mean().item()
+    assert number(explorer, "over the data {}log") == pytest.approx(squared, rel=0.1)
+
+
+def test_error_explorer_knows_an_empty_side(explorer_of):
+    explorer = explorer_of(ErrorExplorer).set(distance=0.0, sigma=8.0, threshold=-60.0)
+    assert "0.0% of the picture, 0.00% of the data; median error there none, elsewhere" in says(explorer)
+    assert not explorer.borders
+    assert "elsewhere none" in says(explorer.set(threshold=-2.0))
+
+
+def test_the_threshold_is_moved_without_another_training(explorer_of):
+    explorer = explorer_of(ErrorExplorer).set(n_steps=250).run()
+    model, measured = explorer.model, list(explorer.measured)
+    before = explorer.picture.value
+    explorer.set(threshold=-10)
+    assert explorer.model is model and explorer.measured == measured and explorer.picture.value != before
+    assert len(explorer.borders) == 2 and "step 250" in says(explorer)
+    assert "step 0" in says(explorer.set(weight=0.5)) and explorer.model is not model
+
+
+@pytest.mark.parametrize("kind", TRAINING)
+def test_training_again_gives_the_same_and_leaves_the_readers_seed_alone(explorer_of, kind):
+    explorer = explorer_of(kind).set(**FEW_STEPS[kind])
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    assert explorer.run() is explorer
+    assert torch.equal(torch.rand(3), expected)
+    first = says(explorer), explorer.picture.value
+    explorer.button.click()  # no notebook runs here, so it trains to the end at once
+    assert (says(explorer), explorer.picture.value) == first
+    assert explorer.button.description == "Train" and "Press Train" not in says(explorer)
+
+
+def live(explorer: TrainingExplorer, meanwhile: Callable) -> None:
+    """Press the button where an event loop runs, as in a notebook, and do something else in that loop."""
+
+    async def scene():
+        explorer.button.click()
+        assert explorer.button.description == "Stop"
+        await meanwhile()
+
+    explorer._png = lambda: b""
+    try:
+        asyncio.run(scene())
+    finally:
+        del explorer._png
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(3000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to that")
+
+
+@pytest.mark.parametrize("kind", TRAINING)
+def test_live_training_shows_itself_and_ends(explorer_of, kind):
+    explorer = explorer_of(kind).set(n_steps=kind.every * 3)
+    seen = set()
+
+    async def watch():
+        await until(lambda: seen.add(len(explorer.losses)) or explorer.button.description == "Train")
+
+    live(explorer, watch)
+    assert seen >= {kind.every, 2 * kind.every, 3 * kind.every}
+    text = says(explorer)
+    assert f"step {3 * kind.every} of" in text and text == says(explorer.run())
+
+
+@pytest.mark.parametrize("kind", TRAINING)
+def test_live_training_stops_at_the_button_and_keeps_what_was_learned(explorer_of, kind):
+    explorer = explorer_of(kind).set(n_steps=kind.every * 10)
+
+    async def stop():
+        await until(lambda: len(explorer.losses) >= kind.every)
+        explorer.button.click()
+        made = len(explorer.losses)
+        await asyncio.sleep(0.3)
+        assert len(explorer.losses) == made
+
+    live(explorer, stop)
+    assert explorer.button.description == "Train"
+    assert number(explorer, "step {} of") == len(explorer.losses) < kind.every * 10
+
+
+@pytest.mark.parametrize("kind", TRAINING)
+def test_live_training_stops_when_the_problem_changes(explorer_of, kind):
+    explorer = explorer_of(kind).set(n_steps=kind.every * 10)
+
+    async def change():
+        await until(lambda: len(explorer.losses) >= kind.every)
+        explorer.set(sigma=1.0)
+        await asyncio.sleep(0.3)
+
+    live(explorer, change)
+    assert explorer.losses == [] and "Press Train" in says(explorer) and explorer.button.description == "Train"
+
+
+@pytest.mark.parametrize("kind", TRAINING)
+def test_a_loss_that_is_not_finite_is_said_in_words(explorer_of, kind, monkeypatch):
+    explorer = explorer_of(kind).set(**FEW_STEPS[kind])
+    monkeypatch.setattr(
+        explorer, "_loss", lambda *_, **__: lambda model, x: model(x, explorer.values["sigma"])[:, 0] / 0
+    )
+    assert "the loss is no longer a finite number" in says(explorer.run())
+    monkeypatch.undo()
+    assert "finite" not in says(explorer.run())

@@ -1,0 +1,339 @@
+"""Small nets that learn a score while one watches. This file does NOT define losses or training steps."""
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import ipywidgets as ipw
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import plots
+from ..core import Score, noise_like
+from ..distributions import GaussianMixture
+from ..losses import dsm, dsm_floor, explicit, implicit, sliced
+from ..nets.mlp import ScoreMLP
+from ..train import Loss, train
+from .base import Explorer, int_slider, log_slider, slider, wide
+
+
+class TrainingExplorer(Explorer):
+    """An explorer with a net that trains at a button, and shows itself every `every` steps; pressed again, it stops.
+
+    A control changed puts a new net in place of the old one, except those named in `live`, which change the view only.
+    Subclasses: `_pose` draws the problem, `_loss` says what is learned, `_look` draws what was learned so far.
+    """
+
+    mixture: GaussianMixture
+    batch_size, lr, every = 128, 1e-3, 100
+    live: frozenset[str] = frozenset()
+
+    def __init__(self, controls: dict[str, ipw.Widget], *, size: tuple[float, float]) -> None:
+        self.button = ipw.Button(description="Train", button_style="primary", icon="play")
+        self.button.on_click(lambda _: self.press())
+        self._task: asyncio.Task[None] | None = None
+        self._posed: dict[str, Any] = {}
+        super().__init__(controls, size=size, buttons=[self.button])
+        self.run()
+
+    def run(self) -> "TrainingExplorer":
+        """Train to the end, as the button does, and then show the result. Returns the explorer."""
+        self.stop()
+        for _ in self._steps():
+            pass
+        self._refresh()
+        return self
+
+    def press(self) -> None:
+        """What the button does: start training, or stop it. Between steps the kernel is free for other messages."""
+        if self._task:
+            self.stop()
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # nothing to share this thread with: no notebook
+            self.run()
+        else:
+            self._label("Stop", "stop")
+            self._task = loop.create_task(self._run_beside())
+
+    def stop(self) -> None:
+        """Stop training where it is; what was learned stays."""
+        if self._task:
+            self._task.cancel()
+            self._task = None
+            self._label("Train", "play")
+
+    async def _run_beside(self) -> None:
+        for _ in self._steps():
+            self._refresh()
+            await asyncio.sleep(0.02)
+        self._task = None
+        self._label("Train", "play")
+
+    def _label(self, text: str, icon: str) -> None:
+        self.button.description, self.button.icon = text, icon
+
+    def _refresh(self) -> None:
+        self._show(self._look(**self.values))
+
+    def _steps(self) -> Iterator[None]:
+        """Train a new net; pause after every `every` steps."""
+        values = self.values
+        self._renew()
+        generator = torch.Generator().manual_seed(1)
+        batches = (self.mixture.sample(self.batch_size, generator=generator) for _ in itertools.count())
+        loss, n_steps = self._loss(generator, **values), values["n_steps"]
+        try:
+            for state in train(self.model, batches, loss=loss, n_steps=n_steps, lr=self.lr):
+                self.losses.append(state.loss)
+                if state.step % self.every == 0 or state.step == n_steps:
+                    self._measure(**values)
+                    yield
+        except FloatingPointError:
+            self.failure = f"<b style='color:{plots.RED}'>the loss is no longer a finite number</b>"
+            yield
+
+    def _update(self, **values: Any) -> str:
+        problem = {name: value for name, value in values.items() if name not in self.live}
+        if problem != self._posed:
+            self.stop()
+            self._posed = problem
+            self._pose(**values)
+            self._renew()
+        return self._look(**values)
+
+    def _renew(self) -> None:
+        torch_state = torch.get_rng_state()
+        torch.manual_seed(0)
+        self.model = self._net(**self.values)
+        torch.set_rng_state(torch_state)  # the reader's own seed is not ours to change
+        self.losses: list[float] = []
+        self.measured: list[tuple[int, float]] = []
+        self.failure = ""
+        self._measure(**self.values)
+
+    def _score(self, x: Tensor, sigma: float) -> Tensor:
+        """What the net has learned, in the precision of a picture."""
+        with torch.no_grad():
+            return self.model(x.float(), sigma).double()
+
+    def _measure(self, **values: Any) -> None:
+        """Note the Fisher divergence to p_sigma on points of its own."""
+        with torch.no_grad():
+            divergence = explicit(self._score, self.held_out, self.mixture, values["sigma"]).mean().item()
+        self.measured.append((len(self.losses), divergence))
+
+    def _net(self, **values: Any) -> ScoreMLP:
+        return ScoreMLP(2, [64, 64], sigma=values["sigma"])
+
+    def _pose(self, **values: Any) -> None:
+        raise NotImplementedError
+
+    def _loss(self, generator: torch.Generator, **values: Any) -> Loss:
+        raise NotImplementedError
+
+    def _look(self, **values: Any) -> str:
+        raise NotImplementedError
+
+
+class ObjectiveExplorer(TrainingExplorer):
+    """The same small net under each objective of score matching: its field and its loss, less the known constant."""
+
+    mixture = GaussianMixture([[-1.6, -1.0], [1.6, -0.6], [0.0, 1.5]], 0.25, [0.2, 0.3, 0.5])
+    objectives = ("explicit", "implicit", "sliced", "sliced, variance reduced", "denoising")
+    extent, lr, window = 3.5, 3e-3, 50
+
+    def __init__(
+        self,
+        *,
+        objective: str = "denoising",
+        sigma: float = 0.5,
+        distribution: str = "rademacher",
+        n_projections: int = 1,
+        n_steps: int = 600,
+    ) -> None:
+        names = ("rademacher", "gaussian", "sphere")
+        controls = {
+            "objective": ipw.Dropdown(value=objective, options=self.objectives, description="objective", **wide()),
+            "sigma": log_slider("noise sigma", sigma, -1.5, 0.5),
+            "distribution": ipw.Dropdown(value=distribution, options=names, description="projections from", **wide()),
+            "n_projections": int_slider("projections", n_projections, 1, 20),
+            "n_steps": int_slider("steps", n_steps, 100, 3000, 100),
+        }
+        super().__init__(controls, size=(9.2, 4.4))
+
+    def _draw(self) -> None:
+        self.points, self.cells = plots.grid(self.extent, 90), plots.grid(self.extent * 0.94, 17)
+        self.field, self.curve = self.figure.subplots(1, 2)
+        plots.heatmap(self.field, torch.zeros(len(self.points)), extent=self.extent, vmin=0, vmax=1)
+        nothing = np.zeros((2, len(self.cells)))
+        self.truth, self.learned = (
+            self.field.quiver(*self.cells.T.numpy(), *nothing, label=label, **(plots.QUIVER | {"color": color} | look))
+            for label, color, look in (
+                ("truth", plots.BLUE, {"width": 0.008, "alpha": 0.45}),
+                ("learned", plots.RED, {"width": 0.0035}),
+            )
+        )
+        self.field.legend(loc="upper left", fontsize=9, frameon=True, framealpha=0.9)
+        self.field.set(title="score of the noisy data", xlabel="$x_1$", ylabel="$x_2$")
+        (self.losses_line,) = self.curve.plot([], [], color=plots.ORANGE, lw=1, label="loss less its constant")
+        (self.divergence,) = self.curve.plot([], [], color=plots.BLUE, marker=".", label="Fisher divergence")
+        self.curve.set_yscale("symlog", linthresh=0.1)
+        self.curve.set(title="objective", xlabel="step", ylim=(-3, 100))
+        self.curve.axhline(0, color=plots.GREY, lw=0.6)
+        self.curve.legend(loc="upper right", fontsize=9)
+
+    def _pose(self, objective: str, sigma: float, distribution: str, n_projections: int, n_steps: int) -> None:
+        generator = torch.Generator().manual_seed(2)
+        clean = self.mixture.sample(4000, generator=generator).double()
+        self.held_out = clean + sigma * noise_like(clean, generator)
+        self.constant = {
+            "explicit": 0.0,
+            "denoising": -dsm_floor(self.mixture, clean, sigma, generator=generator).mean().item() / sigma**2,
+        }.get(objective, explicit(_nothing, self.held_out, self.mixture, sigma).mean().item())
+        log_p = self.mixture.log_prob(self.points, sigma)
+        self.field.images[0].set_data((log_p - log_p.max()).exp().reshape(90, 90).numpy())
+        self.truth.set_UVC(*self._arrows(self.mixture, sigma).T)
+        used = f": {n_projections} {distribution}" if objective.startswith("sliced") else ""
+        self.curve.set(title=objective + used, xlim=(0, 1.05 * n_steps))
+
+    def _arrows(self, score: Score, sigma: float) -> np.ndarray:
+        longest = self.mixture(self.cells, sigma).norm(dim=1).max().item()  # one scale for both fields
+        return plots.arrows(score, self.cells, sigma, self.extent, 17, max_length=longest)
+
+    def _loss(
+        self,
+        generator: torch.Generator,
+        objective: str,
+        sigma: float,
+        distribution: str,
+        n_projections: int,
+        n_steps: int,
+    ) -> Loss:
+        def noisy(x: Tensor) -> Tensor:
+            return x + sigma * noise_like(x, generator)
+
+        slices = partial(
+            sliced, sigma=sigma, n_projections=n_projections, distribution=distribution, generator=generator
+        )
+        losses: dict[str, Loss] = {
+            "explicit": lambda s, x: explicit(s, noisy(x), self.mixture, sigma),
+            "implicit": lambda s, x: implicit(s, noisy(x), sigma),
+            "sliced": lambda s, x: slices(s, noisy(x), variance_reduced=False),
+            "sliced, variance reduced": lambda s, x: slices(s, noisy(x)),
+            "denoising": lambda s, x: dsm(s, x, sigma, generator=generator) / sigma**2,
+        }
+        return losses[objective]
+
+    def _look(self, objective: str, sigma: float, distribution: str, n_projections: int, n_steps: int) -> str:
+        self.learned.set_UVC(*self._arrows(self._score, sigma).T)
+        sums = np.cumsum([0.0, *self.losses])
+        mean = (sums[self.window :] - sums[: -self.window]) / self.window + self.constant
+        self.losses_line.set_data(np.arange(len(mean)) + self.window, mean)
+        self.divergence.set_data(*np.array(self.measured).T)
+        used = f", <b>{n_projections}</b> {distribution} projections" if objective.startswith("sliced") else ""
+        step, divergence = self.measured[-1]
+        latest = f"loss less its constant {mean[-1]:.3f} (mean of {self.window} steps), " if len(mean) else ""
+        return (
+            f"<b>{objective}</b>{used}, noise sigma <b>{sigma:.3g}</b>: step {step} of <b>{n_steps}</b>"
+            f"{'' if step else '. Press Train'}<br>"
+            f"{self.failure or latest + f'Fisher divergence <b>{divergence:.3f}</b>'}; "
+            f"before training {self.measured[0][1]:.3f}"
+        )
+
+
+class ErrorExplorer(TrainingExplorer):
+    """Where a learned score is wrong: the error as a map and against the density, with a threshold on log p."""
+
+    live = frozenset({"threshold"})
+    extent, every = 8.0, 250
+
+    def __init__(
+        self,
+        *,
+        distance: float = 14.0,
+        weight: float = 0.2,
+        sigma: float = 0.0,
+        threshold: float = -20.0,
+        n_steps: int = 1500,
+    ) -> None:
+        controls = {
+            "distance": slider("distance of modes", distance, 0, 18, 0.5),
+            "weight": slider("weight of left", weight, 0.02, 0.98, 0.02),
+            "sigma": slider("noise sigma", sigma, 0, 8, 0.25),
+            "threshold": slider("threshold, log p", threshold, -60, -2, 1),
+            "n_steps": int_slider("steps", n_steps, 250, 10000, 250),
+        }
+        super().__init__(controls, size=(9.6, 3.7))
+
+    def _draw(self) -> None:
+        self.points, self.cells = plots.grid(self.extent, 60), plots.grid(self.extent * 0.94, 15)
+        self.field, self.map, self.against = self.figure.subplots(1, 3)
+        plots.heatmap(self.field, torch.zeros(len(self.points)), extent=self.extent, vmin=0, vmax=1)
+        look = plots.QUIVER | {"width": 0.005, "color": plots.RED}
+        self.learned = self.field.quiver(*self.cells.T.numpy(), *np.zeros((2, len(self.cells))), **look)
+        self.field.set(title="density, learned score", xlabel="$x_1$", ylabel="$x_2$")
+        colours = {"cmap": "viridis", "vmin": -2, "vmax": 1.5}
+        plots.heatmap(self.map, torch.zeros(len(self.points)), extent=self.extent, **colours)
+        self.figure.colorbar(self.map.images[0], ax=self.map, shrink=0.75)
+        self.map.set(title="log10 of the error", xlabel="$x_1$")
+        self.borders: list[Any] = []
+        (self.dots,) = self.against.plot([], [], ls="", marker=".", ms=2, alpha=0.3, color=plots.GREY)
+        (self.medians,) = self.against.plot([], [], color=plots.RED, lw=2, label="median")
+        self.line = self.against.axvline(0, color=plots.ORANGE, lw=1.5, label="threshold")
+        self.against.set(title="error against log p", xlabel="$\\log p$", yscale="log", ylim=(1e-3, 1e2), xlim=(-80, 0))
+        self.against.legend(loc="lower left", fontsize=9)
+
+    def _pose(self, distance: float, weight: float, sigma: float, threshold: float, n_steps: int) -> None:
+        place = distance / 2 / 2**0.5
+        self.mixture = GaussianMixture([[-place, -place], [place, place]], 1.0, [weight, 1 - weight])
+        noisy = self.mixture.perturb(sigma)
+        self.held_out = noisy.sample(4000, generator=torch.Generator().manual_seed(2)).double()
+        self.log_p, self.held_out_log_p = noisy.log_prob(self.points), noisy.log_prob(self.held_out)
+        self.field.images[0].set_data((self.log_p - self.log_p.max()).exp().reshape(60, 60).numpy())
+
+    def _loss(self, generator: torch.Generator, **values: Any) -> Loss:
+        sigma = values["sigma"]
+        return lambda s, x: sliced(s, x + sigma * noise_like(x, generator), sigma, generator=generator)
+
+    def _look(self, distance: float, weight: float, sigma: float, threshold: float, n_steps: int) -> str:
+        self.learned.set_UVC(*plots.arrows(self._score, self.cells, sigma, self.extent, 15).T)
+        error = (self._score(self.points, sigma) - self.mixture(self.points, sigma)).norm(dim=1)
+        self.map.images[0].set_data(error.log10().reshape(60, 60).numpy())
+        low = self.log_p < threshold
+        self._border(threshold)
+        self.dots.set_data(self.log_p, error)
+        edges = torch.arange(-80, 2, 2.0, dtype=torch.float64)
+        inside = [error[(self.log_p >= left) & (self.log_p < left + 2)] for left in edges]
+        known = [(left + 1, part.median()) for left, part in zip(edges.tolist(), inside, strict=True) if len(part)]
+        self.medians.set_data(*np.array(known).T)
+        self.line.set_xdata([threshold, threshold])
+        below, above = (error[part].median().item() if part.any() else None for part in (low, ~low))
+        words = ["none" if median is None else f"<b>{median:.3g}</b>" for median in (below, above)]
+        share = (self.held_out_log_p < threshold).double().mean()
+        step, divergence = self.measured[-1]
+        return (
+            f"distance <b>{distance:.1f}</b>, left weight <b>{weight:.2f}</b>, noise sigma <b>{sigma:.2f}</b>: "
+            f"step {step} of <b>{n_steps}</b>{'' if step else '. Press Train'}; "
+            f"{self.failure or f'mean squared error over the data {2 * divergence:.3f}'}<br>"
+            f"log p below <b>{threshold:.0f}</b>: {low.double().mean():.1%} of the picture, {share:.2%} of the data; "
+            f"median error there {words[0]}, elsewhere {words[1]}"
+        )
+
+    def _border(self, threshold: float) -> None:
+        """The line where log p is at the threshold, in both maps."""
+        for border in self.borders:
+            border.remove()
+        axis = np.linspace(-self.extent, self.extent, 60)
+        level = [threshold] if self.log_p.min() < threshold < self.log_p.max() else []
+        values, look = self.log_p.reshape(60, 60).numpy(), {"colors": plots.ORANGE, "linestyles": "-"}
+        self.borders = [ax.contour(axis, axis, values, level, **look) for ax in (self.field, self.map) if level]
+
+
+def _nothing(x: Tensor, sigma: float | Tensor) -> Tensor:
+    """A score of zero: what it costs explicitly is the constant of the implicit objectives."""
+    return torch.zeros_like(x)
