@@ -513,5 +513,7 @@ def _dequantized(x: "Tensor", draw: dict[str, Any]) -> "Tensor":
     """(x + u) / 256. u is a multiple of 2^-16, so that the sum is exact in float32 and never rounds up to x + 1."""
     import torch
 
-    u = torch.randint(2**16, x.shape, dtype=torch.int32, **draw).float() / 2**16
-    return (x + u) / 256
+    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+    words.random_(-(2**63), None, generator=draw["generator"])  # 64 random bits serve four values: 4 times as fast
+    bits = words.view(torch.int16)[: x.numel()].view(x.shape)  # 65536 u - 32768
+    return x.float().add_(bits, alpha=2**-16).add_(0.5).div_(256)

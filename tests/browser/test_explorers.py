@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
     from conftest import Lab
 
-EXPLORERS = {"01_scores": "ScoreFieldExplorer", "03_langevin": "LangevinExplorer", "06_annealing": "AnnealingExplorer"}
+EXPLORERS = {
+    "01_scores": "ScoreFieldExplorer",
+    "02_score_matching": "ObjectiveExplorer",
+    "03_langevin": "LangevinExplorer",
+    "05_low_density": "ErrorExplorer",
+    "06_annealing": "AnnealingExplorer",
+}
 PROMPT = ".jp-InputArea-prompt"
 ERROR = ".jp-OutputArea-output[data-mime-type$='.error'], .jp-OutputArea-output[data-mime-type$='.stderr']"
 SECONDS = 1000  # Playwright counts milliseconds
@@ -123,6 +129,9 @@ class Notebook:
         exactly = re.compile(rf"^{re.escape(label)}$")
         return self.cell.locator(".jupyter-widgets", has=self.page.locator("> .widget-label", has_text=exactly))
 
+    def button(self, label: str) -> Locator:
+        return self.cell.get_by_role("button", name=label, exact=True)
+
     def slider(self, label: str) -> float:
         return float(self.control(label).locator(".widget-readout").inner_text())
 
@@ -217,6 +226,61 @@ def test_score_field_explorer(open_notebook):
     notebook.screenshot("moved")
 
 
+def test_objective_explorer(open_notebook):
+    """Training goes on beside the page: the picture follows, sliders answer, and the button stops it."""
+    notebook = open_notebook("02_score_matching")
+    notebook.run_explorer()
+    notebook.check_layout()
+    notebook.screenshot("start")
+    assert "Press Train" not in notebook.says()  # it comes with a result
+    notebook.control("objective").locator("select").select_option("sliced")
+    wait_for(lambda: "Press Train" in notebook.says() and "1 rademacher" in notebook.says(), "a new problem is posed")
+    notebook.draws_what_python_draws(objective="sliced")
+    notebook.there_and_back("noise sigma", "noise sigma {}")
+    notebook.there_and_back("projections", "{} rademacher")
+    notebook.press("steps", "End")
+
+    before = notebook.picture()
+    notebook.button("Train").press("Enter")
+    wait_for(lambda: notebook.number("step {} of") >= 200, "training shows itself", seconds=60)
+    notebook.wait_for_picture(other_than=before)
+    notebook.button("Stop").press("Space")
+    notebook.button("Train").wait_for()
+    stopped = notebook.says()
+    assert 200 <= notebook.number("step {} of") < 3000
+    assert notebook.number("Fisher divergence {};") < notebook.number("before training {}")
+    notebook.screenshot("stopped")
+    time.sleep(0.5)
+    assert notebook.says() == stopped
+
+    notebook.button("Train").press("Enter")
+    wait_for(lambda: notebook.says() != stopped, "training begins anew", seconds=60)
+    notebook.press("noise sigma", "PageUp")
+    wait_for(lambda: "Press Train" in notebook.says(), "a slider moved meanwhile poses another problem")
+    notebook.button("Train").wait_for()
+
+
+def test_error_explorer(open_notebook):
+    notebook = open_notebook("05_low_density")
+    notebook.run_explorer()
+    notebook.check_layout()
+    notebook.screenshot("start")
+    error = notebook.number("median error there {},"), notebook.number("elsewhere {}$")
+    assert error[0] > 3 * error[1]
+    notebook.there_and_back("threshold, log p", "below {}")  # moves the line, and leaves what was learned
+    notebook.press("noise sigma", "PageUp")
+    wait_for(lambda: "Press Train" in notebook.says(), "a new problem is posed")
+    notebook.there_and_back("noise sigma", "noise sigma {}")
+    before = notebook.picture()
+    notebook.button("Train").press("Enter")
+    wait_for(lambda: notebook.number("step {} of") >= 250, "training shows itself", seconds=60)
+    notebook.wait_for_picture(other_than=before)
+    notebook.press("threshold, log p", "PageUp")  # while it trains
+    wait_for(lambda: notebook.number("step {} of") == 1500, "training comes to its end", seconds=120)
+    notebook.button("Train").wait_for()
+    notebook.screenshot("noise")
+
+
 def test_langevin_explorer(open_notebook):
     notebook = open_notebook("03_langevin")
     notebook.run_explorer()
@@ -257,7 +321,7 @@ def test_annealing_explorer(open_notebook):
     notebook.check_layout()
     notebook.screenshot("start")
     assert "Result" in notebook.says()
-    run = notebook.cell.get_by_role("button", name="Run")
+    run = notebook.button("Run")
 
     notebook.press("eps", "ArrowRight")
     assert "Result" not in notebook.says()  # it was for other settings; from here on nothing has been run
