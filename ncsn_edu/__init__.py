@@ -34,7 +34,10 @@ _MODULES = {
     "adapters": ["EnergyScore"],
     "data": ["DataDamaged", "DataUnavailable", "batches", "load_or_digits"],
     "losses": ["dsm", "dsm_floor", "explicit", "implicit", "multilevel_dsm", "sliced"],
+    "checkpoints": ["load_official"],
     "nets.mlp": ["NoiseConditionalMLP", "ScoreMLP"],
+    "nets.ncsn": ["NCSN"],
+    "nets.ncsnv2": ["NCSNv2"],
     "nets.resnet": ["ScoreResNet"],
     "samplers": ["annealed_langevin", "denoise", "langevin", "mala"],
     "train": ["TrainState"],  # the function is ncsn_edu.train.train: here its module has that name

@@ -14,7 +14,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from itertools import repeat
 from math import ceil, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -453,7 +452,7 @@ def batches(
     generator: "torch.Generator | None" = None,
     device: "torch.device | str | None" = None,
     n_batches: int | None = None,
-) -> Iterator["Tensor"]:
+) -> "Batches":
     """Yield float32 batches (B, C, H, W) in [0, 1] of uint8 images (N, C, H, W): endlessly, or n_batches of them.
 
     The images move to `device` (default: where they are) once, as uint8, and all else happens there, with nothing
@@ -464,6 +463,8 @@ def batches(
                 (Theis et al. 2016, arXiv:1511.01844); otherwise images / 255. floor(256 x) is the image again.
     flip        mirror each image left to right with probability 1/2.
     generator   draws all the randomness; it must live on `device`. The global one where there is none.
+
+    What is returned is an iterator that can be stopped and gone on with exactly: `state_dict`, `load_state_dict`.
     """
     from .checks import check_count, check_generator
 
@@ -473,9 +474,8 @@ def batches(
     if batch_size > len(images):
         raise ValueError(f"batch_size is {batch_size}, but there are {len(images)} images: use {len(images)} or fewer")
     check_generator(generator, images.device)
-    rounds = repeat(None) if n_batches is None else repeat(None, check_count("n_batches", n_batches))
-    draw = {"generator": generator, "device": images.device}
-    return _batches(images, batch_size, rounds, flip, dequantize, draw)
+    n_batches = None if n_batches is None else check_count("n_batches", n_batches)
+    return Batches(images, batch_size, flip, dequantize, generator, n_batches)
 
 
 def _check_images(images: "Tensor") -> None:
@@ -492,21 +492,56 @@ def _check_images(images: "Tensor") -> None:
         raise ValueError(f"there are no images: the shape is {tuple(images.shape)}")
 
 
-def _batches(
-    images: "Tensor", batch_size: int, rounds: Iterator[None], flip: bool, dequantize: bool, draw: dict[str, Any]
-) -> Iterator["Tensor"]:
-    import torch
+class Batches(Iterator["Tensor"]):
+    """What `batches` returns."""
 
-    order = torch.randperm(len(images), **draw)
-    for _ in rounds:
-        if len(order) < batch_size:
-            order = torch.cat([order, torch.randperm(len(images), **draw)])
-        index, order = order[:batch_size], order[batch_size:]
-        x = images[index]  # (B, C, H, W), uint8
-        if flip:
-            mirrored = torch.rand(batch_size, 1, 1, 1, **draw) < 0.5
+    def __init__(
+        self,
+        images: "Tensor",
+        batch_size: int,
+        flip: bool,
+        dequantize: bool,
+        generator: "torch.Generator | None",
+        n_batches: int | None,
+    ) -> None:
+        import torch
+
+        self.images, self.batch_size, self.flip, self.dequantize = images, batch_size, flip, dequantize
+        self.generator, self.left = generator, n_batches
+        self._draw: dict[str, Any] = {"generator": generator, "device": images.device}
+        self._order = torch.empty(0, dtype=torch.int64, device=images.device)  # what is left of this epoch
+
+    def __next__(self) -> "Tensor":
+        import torch
+
+        if self.left == 0:
+            raise StopIteration
+        if self.left is not None:
+            self.left -= 1
+        if len(self._order) < self.batch_size:
+            self._order = torch.cat([self._order, torch.randperm(len(self.images), **self._draw)])
+        index, self._order = self._order[: self.batch_size], self._order[self.batch_size :]
+        x = self.images[index]  # (B, C, H, W), uint8
+        if self.flip:
+            mirrored = torch.rand(self.batch_size, 1, 1, 1, **self._draw) < 0.5
             x = torch.where(mirrored, x.flip(-1), x)
-        yield _dequantized(x, draw) if dequantize else x.float() / 255
+        return _dequantized(x, self._draw) if self.dequantize else x.float() / 255
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the iterator stands: rows left in the epoch, batches left, the generator's state."""
+        if self.generator is None:
+            raise ValueError("batches without a generator cannot be repeated: give batches(..., generator=)")
+        return {"order": self._order.clone(), "left": self.left, "generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken, over the same images."""
+        order = state["order"].to(self.images.device)
+        if self.generator is None:
+            raise ValueError("batches without a generator cannot be repeated: give batches(..., generator=)")
+        if len(order) and order.max() >= len(self.images):
+            raise ValueError(f"the stopped run had more than these {len(self.images)} images: use the same data")
+        self._order, self.left = order, state["left"]
+        self.generator.set_state(state["generator"].cpu())
 
 
 def _dequantized(x: "Tensor", draw: dict[str, Any]) -> "Tensor":

@@ -909,3 +909,32 @@ def test_the_real_data(monkeypatch, name, split):
     if split == "train":
         means = [images[:, c].float().mean().item() / 255 for c in range(images.shape[1])]
         assert means == pytest.approx(PIXEL_MEANS[name], abs=6e-5)
+
+
+@pytest.mark.parametrize("stop", [0, 1, 3, 7])
+def test_batches_stop_and_go_on_exactly(stop):
+    images = torch.randint(0, 256, (10, 1, 4, 4), dtype=torch.uint8)
+
+    def start(seed):
+        return data.batches(images, 4, flip=True, generator=torch.Generator().manual_seed(seed), n_batches=12)
+
+    whole, stopped, other = list(start(0)), start(0), start(1)
+    for _ in range(stop):
+        next(stopped)
+    state = stopped.state_dict()
+    next(stopped)  # what is drawn after the state was taken changes nothing in it
+    next(other)
+    other.load_state_dict(state)
+    assert all(torch.equal(x, y) for x, y in zip(other, whole[stop:], strict=True))
+
+
+def test_batches_that_cannot_go_on_say_so():
+    images = torch.zeros(10, 1, 4, 4, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="give batches"):
+        data.batches(images, 2).state_dict()
+    many = data.batches(images.repeat(3, 1, 1, 1), 2, generator=torch.Generator())
+    next(many)
+    with pytest.raises(ValueError, match="use the same data"):
+        data.batches(images, 2, generator=torch.Generator()).load_state_dict(many.state_dict())
+    with pytest.raises(ValueError, match="give batches"):
+        data.batches(images, 2).load_state_dict(many.state_dict())

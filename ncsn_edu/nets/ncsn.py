@@ -1,0 +1,50 @@
+"""NCSN, the noise-conditional score network of Song & Ermon 2019: a RefineNet whose norms know the noise level.
+
+This file does NOT train, and does not know where weights come from: train.py and checkpoints.py do.
+"""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from ..checks import check_count, check_ladder
+from .norm import CondInstanceNormPlus
+from .refinenet import RefineNet, check_images
+
+
+class NCSN(nn.Module):
+    """Score of images x (B, channels, H, W) in [0, 1], H and W even, at the levels of its own ladder `sigmas` (L,).
+
+    Width 128 for 32x32 colour images has 30.1 million parameters, 64 for MNIST 7.64 (the paper's). `image_size` is
+    what it is trained on, for the record: the net takes any even size.
+    """
+
+    sigmas: Tensor
+
+    def __init__(self, channels: int, width: int, sigmas: Tensor, image_size: int = 32) -> None:
+        super().__init__()
+        self.channels, self.width = check_count("channels", channels), check_count("width", width)
+        self.image_size = check_count("image_size", image_size)
+        self.register_buffer("sigmas", check_ladder(torch.as_tensor(sigmas)).float())
+        norm = partial(CondInstanceNormPlus, n_levels=len(self.sigmas))
+        self.net = RefineNet(self.channels, self.width, norm, nn.AvgPool2d(5, stride=1, padding=2), refine_norm=norm)
+
+    def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """Score of p_sigma at x, in the shape of x; sigma a float or (B,), each one of `sigmas`."""
+        check_images(x, self.channels)
+        return self.net(2 * x - 1, self.level(sigma).expand(len(x)))
+
+    def level(self, sigma: float | Tensor) -> Tensor:
+        """The place of sigma on the ladder, nearest in log sigma; off the ladder by more than 1 % is an error."""
+        wanted = torch.as_tensor(sigma, dtype=self.sigmas.dtype, device=self.sigmas.device).reshape(-1)
+        distance = (wanted.log()[:, None] - self.sigmas.log()).abs()  # (B, L)
+        nearest = distance.min(1)
+        if not (nearest.values < 0.01).all():  # NaN, 0 and negative sigmas too
+            off = wanted[~(nearest.values < 0.01)][0].item()
+            ladder = ", ".join(f"{value:.4g}" for value in self.sigmas.tolist()[:12])
+            raise ValueError(
+                f"this net knows {len(self.sigmas)} noise levels, and {off:.4g} is none of them: {ladder}"
+                f"{', ...' if len(self.sigmas) > 12 else ''}"
+            )
+        return nearest.indices

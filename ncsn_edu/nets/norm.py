@@ -1,0 +1,61 @@
+"""Instance normalisation that does not forget the channel means, with and without noise levels.
+
+Plain instance norm sets the mean of every channel of every image to zero, and colours with it. "Plus" brings the
+means back, compared with each other across the channels: m^ below. This file does NOT know the net around it.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EPS = 1e-5
+
+
+def instance_norm_plus(x: Tensor, gamma: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    """gamma (h + alpha m^) + beta (Song & Ermon 2019, appendix A.1; gamma, alpha, beta (B or 1, C), x (B, C, H, W)).
+
+    h = (x - mu) / s per image and channel; m^ = (mu - mean of mu) / std of mu, over the channels of an image.
+    """
+    mu = x.mean((2, 3))  # (B, C)
+    m = (mu - mu.mean(1, keepdim=True)) / (mu.var(1, keepdim=True) + EPS).sqrt()  # unbiased variance
+    h = F.instance_norm(x, eps=EPS)
+    return torch.addcmul((gamma * alpha * m + beta)[..., None, None], gamma[..., None, None], h)
+
+
+class CondInstanceNormPlus(nn.Module):
+    """CondInstanceNorm++: gamma, alpha, beta (L, C) of its own for each of L noise levels."""
+
+    def __init__(self, channels: int, n_levels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(1 + 0.02 * torch.randn(n_levels, channels))
+        self.alpha = nn.Parameter(1 + 0.02 * torch.randn(n_levels, channels))
+        self.beta = nn.Parameter(torch.zeros(n_levels, channels))
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        """x (B, C, H, W) normalised, by the parameters of each row's level (B,)."""
+        return instance_norm_plus(x, self.gamma[level], self.alpha[level], self.beta[level])
+
+
+class InstanceNormPlus(nn.Module):
+    """InstanceNorm++ without levels, as in NCSNv2: one gamma, alpha, beta (C,) for all."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(1 + 0.02 * torch.randn(channels))
+        self.alpha = nn.Parameter(1 + 0.02 * torch.randn(channels))
+        self.beta = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, level: Tensor | None = None) -> Tensor:
+        """x (B, C, H, W) normalised; the level is not looked at."""
+        return instance_norm_plus(x, self.gamma[None], self.alpha[None], self.beta[None])
+
+
+class NoNorm(nn.Module):
+    """Nothing, in the place of a norm: the refine blocks of NCSNv2."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor, level: Tensor | None = None) -> Tensor:
+        """x as it is."""
+        return x
