@@ -1,66 +1,254 @@
-"""Training as a generator: one optimiser step, one state; what watches it is an ordinary `for` around it.
+"""Training as an iterator: one optimiser step, one state; what watches it is an ordinary `for` around it.
 
-This file does NOT know images, noise levels or networks: a loss says what is learned, batches say from what.
+The same lines train two-dimensional points on a laptop and images on several GPUs: under `torchrun` every process
+makes its own batches, and the gradients are averaged. This file does NOT know images, networks or files: batches say
+from what is learned, a loss or a ladder of noise levels says what, checkpoints.py keeps `state_dict()`.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from contextlib import AbstractContextManager
+from copy import deepcopy
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from .checks import check_count, check_positive
+from .checks import check_count, check_generator, check_ladder, check_positive
+from .losses import dsm
 
 Loss = Callable[[nn.Module, Tensor], Tensor]
+SigmaSampler = Callable[[int, torch.Generator | None], Tensor]
 
 
 class TrainState(NamedTuple):
-    """What training yields, AFTER each optimiser step."""
+    """What training yields, AFTER each optimiser step and the EMA update that follows it."""
 
     step: int  # steps made so far, from 1
-    loss: float  # mean over the batch, before the step
+    losses: Tensor  # (B,) of this batch, before the step, on the device
+    level: Tensor | None  # (B,) places on the ladder, if there is one
     model: nn.Module  # the model itself, not a copy
+    ema: nn.Module  # its average over the past; the model itself if no average is kept
+
+    @property
+    def loss(self) -> float:
+        """Mean over the batch; reading it waits for the device."""
+        return self.losses.mean().item()
+
+    def level_losses(self, n_levels: int) -> Tensor:
+        """Mean loss at each level (n_levels,); NaN where the batch had none."""
+        if self.level is None:
+            raise ValueError("there are no levels: give train() a ladder, sigmas=")
+        total = self.losses.new_zeros(n_levels).index_add_(0, self.level, self.losses)
+        return total / torch.bincount(self.level, minlength=n_levels)
 
 
 def train(
-    model: nn.Module, batches: Iterable[Tensor], *, loss: Loss, n_steps: int, lr: float = 1e-3
-) -> Iterator[TrainState]:
-    """Minimise the mean of loss(model, x) (B,) over batches x (B, *D) with Adam (Kingma & Ba 2015, its defaults).
+    model: nn.Module,
+    batches: Iterable[Tensor],
+    *,
+    loss: Loss | None = None,
+    sigmas: Tensor | None = None,
+    sigma_sampler: SigmaSampler | None = None,
+    n_steps: int,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    ema: float | None = None,
+    clip: float | None = None,
+    bf16: bool = False,
+    compiled: bool = False,
+    generator: torch.Generator | None = None,
+) -> "Training":
+    """Minimise a loss over batches x (B, *D) with Adam (Kingma & Ba 2015). Say what is learned in one of three ways:
 
-    `loss` is one of losses.py with its settings filled in, such as `sliced` or `partial(dsm, sigma=0.1)`. A model that
-    was trained before goes on from where it is, with new averages in the optimiser.
-    Raises FloatingPointError at a loss that is not finite, before it reaches the parameters.
+    sigmas         (L,): denoising at a random level of the ladder for each example (Song & Ermon 2019, eq. 6)
+    sigma_sampler  (n, generator) -> sigma (n,): denoising at noise levels of your own distribution
+    loss           (model, x) -> (B,): another loss, such as `sliced` or `partial(dsm, sigma=0.1)`
+
+    ema        decay of an exponential moving average of the weights, updated after each step (NCSNv2: 0.999)
+    clip       largest norm of the gradient
+    bf16       run the model in bfloat16 (autocast); weights and losses stay float32
+    compiled   torch.compile the model: the first step takes up to minutes
+    generator  draws levels and noise, on the device of the batches
+
+    A model that was trained before goes on from where it is, with new averages in the optimiser; `load_state_dict`
+    goes on exactly. Raises FloatingPointError at a loss that is not finite, before it reaches the parameters.
     """
+    if [loss is None, sigmas is None, sigma_sampler is None].count(False) != 1:
+        raise ValueError("say what to learn by exactly one of loss=, sigmas= and sigma_sampler=")
     n_steps, lr = check_count("n_steps", n_steps), check_positive("lr", lr)
+    for name, value in (("ema", ema), ("clip", clip)):
+        if value is not None:
+            check_positive(name, value)
+    if ema is not None and ema >= 1:
+        raise ValueError(f"ema is a decay below 1, such as 0.999, not {ema}")
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError(f"{type(model).__name__} has no parameters to train")
-    return _train(model, batches, loss, n_steps, torch.optim.Adam(parameters, lr=lr))
+    optimiser = torch.optim.Adam(parameters, lr=lr, betas=betas)
+    if loss is not None:
+        objective: Objective = _AsItIs(loss)
+    elif sigmas is not None:
+        objective = _Ladder(check_ladder(sigmas), generator)
+    else:
+        objective = _Sampled(sigma_sampler, generator)  # type: ignore[arg-type]
+    return Training(
+        model,
+        batches,
+        objective,
+        optimiser,
+        n_steps,
+        ema=ema,
+        clip=clip,
+        bf16=bf16,
+        compiled=compiled,
+        generator=generator,
+    )
 
 
-def _train(
-    model: nn.Module, batches: Iterable[Tensor], loss: Loss, n_steps: int, optimiser: torch.optim.Optimizer
-) -> Iterator[TrainState]:
-    model.train()
-    step = 0
-    for step, x in zip(range(1, n_steps + 1), batches, strict=False):
-        value = _mean(loss(model, x), x, step)
-        optimiser.zero_grad()
-        value.backward()
-        optimiser.step()
-        yield TrainState(step, value.item(), model)
-    if step < n_steps:
-        raise ValueError(f"the batches ended after {step} of {n_steps} steps: give more, or an endless iterator")
+class Training(Iterator[TrainState]):
+    """What `train` returns: iterate to train; `state_dict` and `load_state_dict` to stop and go on exactly."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batches: Iterable[Tensor],
+        objective: "Objective",
+        optimiser: torch.optim.Optimizer,
+        n_steps: int,
+        *,
+        ema: float | None,
+        clip: float | None,
+        bf16: bool,
+        compiled: bool,
+        generator: torch.Generator | None,
+    ) -> None:
+        self.model, self.batches, self.optimiser, self.generator = model, iter(batches), optimiser, generator
+        self.n_steps, self.step = n_steps, 0
+        self.ema = EMA(model, ema) if ema is not None else None
+        self._objective, self._clip, self._bf16 = objective, clip, bf16
+        self._parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        self._forward = _parallel(torch.compile(model) if compiled else model)
+
+    def __next__(self) -> TrainState:
+        if self.step >= self.n_steps:
+            raise StopIteration
+        if self.step == 0:
+            self.model.train()
+        x = self._next_batch()
+        with self._precision(x):
+            losses, level = self._objective(self._forward, x)
+        mean = self._checked(losses, x, level).mean()
+        self.optimiser.zero_grad()
+        mean.backward()
+        if self._clip is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self._clip)
+        self.optimiser.step()
+        if self.ema is not None:
+            self.ema.update(self.model)
+        self.step += 1
+        return TrainState(self.step, losses.detach(), level, self.model, self.ema.model if self.ema else self.model)
+
+    def _next_batch(self) -> Tensor:
+        try:
+            return next(self.batches)
+        except StopIteration:
+            raise ValueError(
+                f"the batches ended after {self.step} of {self.n_steps} steps: give more, or an endless iterator"
+            ) from None
+
+    def _precision(self, x: Tensor) -> AbstractContextManager[Any]:
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=self._bf16)
+
+    def _checked(self, losses: Tensor, x: Tensor, level: Tensor | None) -> Tensor:
+        if losses.shape != x.shape[:1]:
+            raise ValueError(f"the loss must be one number a row, shape ({len(x)},), not {tuple(losses.shape)}")
+        if not math.isfinite(losses.sum().item()):
+            row = int((~losses.isfinite()).nonzero()[0]) if not losses.isfinite().all() else 0
+            at = f", level {int(level[row])}" if level is not None else ""
+            raise FloatingPointError(
+                f"the loss is {losses[row].item()} at step {self.step + 1}{at}: training stops, with the parameters "
+                f"of step {self.step}. Are the data finite? If they are, a smaller lr may help"
+            )
+        return losses
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on exactly: tensors, numbers and names, for checkpoints.save."""
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "ema": self.ema.model.state_dict() if self.ema else None,
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state() if self.generator else None,
+            "batches": self.batches.state_dict() if hasattr(self.batches, "state_dict") else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken: with the same settings, the same numbers as without a stop."""
+        if (state["ema"] is None) != (self.ema is None):
+            raise ValueError("one of the two runs averages its weights and the other does not: give the same ema=")
+        self.model.load_state_dict(state["model"])
+        if self.ema is not None:
+            self.ema.model.load_state_dict(state["ema"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.generator is not None and state["generator"] is not None:
+            self.generator.set_state(state["generator"].cpu())
+        if hasattr(self.batches, "load_state_dict") and state["batches"] is not None:
+            self.batches.load_state_dict(state["batches"])
+        self.step = state["step"]
+        self.model.train()
 
 
-def _mean(losses: Tensor, x: Tensor, step: int) -> Tensor:
-    if losses.shape != x.shape[:1]:
-        raise ValueError(f"the loss must be one number a row, shape ({len(x)},), not {tuple(losses.shape)}")
-    mean = losses.mean()
-    if not math.isfinite(mean.item()):
-        raise FloatingPointError(
-            f"the loss is {mean.item()} at step {step}: training stops, with the parameters of step {step - 1}. "
-            "Are the data finite? If they are, a smaller lr may help"
-        )
-    return mean
+class EMA:
+    """Exponential moving average of a model's weights, theta' <- m theta' + (1 - m) theta (Song & Ermon 2020, 5)."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay, self.model = decay, deepcopy(model).eval().requires_grad_(False)
+        self._averages = list(self.model.parameters())
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """To be called after the optimiser's step. Buffers are copied."""
+        torch._foreach_lerp_(self._averages, list(model.parameters()), 1 - self.decay)
+        for average, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
+            average.copy_(buffer)
+
+
+# ---- what is learned: (model, x) -> losses (B,), levels (B,) or None ---------------------------------------
+
+Objective = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor | None]]
+
+
+class _AsItIs:
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+
+    def __call__(self, model: nn.Module, x: Tensor) -> tuple[Tensor, None]:
+        return self.loss(model, x), None
+
+
+class _Ladder:
+    def __init__(self, sigmas: Tensor, generator: torch.Generator | None) -> None:
+        self.sigmas, self.generator = sigmas, generator
+
+    def __call__(self, model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+        check_generator(self.generator, x.device)
+        level = torch.randint(len(self.sigmas), (len(x),), generator=self.generator, device=x.device)
+        return dsm(model, x, self.sigmas.to(x)[level], generator=self.generator), level
+
+
+class _Sampled:
+    def __init__(self, sampler: SigmaSampler, generator: torch.Generator | None) -> None:
+        self.sampler, self.generator = sampler, generator
+
+    def __call__(self, model: nn.Module, x: Tensor) -> tuple[Tensor, None]:
+        sigma = self.sampler(len(x), self.generator).to(x)
+        return dsm(model, x, sigma, generator=self.generator), None
+
+
+def _parallel(model: nn.Module) -> nn.Module:
+    """Under torchrun: the model whose backward pass averages the gradients over all processes."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return model
+    device = next(model.parameters()).device
+    return nn.parallel.DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)

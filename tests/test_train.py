@@ -1,13 +1,18 @@
-"""Training against a problem whose answer is known, and its way of stopping."""
+"""Training against problems whose answer is known, and its ways of stopping and going on."""
 
+import io
+import os
+import subprocess
+import sys
 from functools import partial
 from itertools import count, repeat
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from ncsn_edu import GaussianMixture, ScoreMLP, TrainState, dsm, sliced
+from ncsn_edu import GaussianMixture, NoiseConditionalMLP, ScoreMLP, TrainState, batches, dsm, geometric, sliced
 from ncsn_edu.train import train
 
 
@@ -83,6 +88,11 @@ def test_may_be_stopped_at_any_step_and_goes_on_from_there():
     ("arguments", "message"),
     [
         ({"n_steps": 0}, "n_steps must be a whole number"),
+        ({"loss": None}, "exactly one of"),
+        ({"sigmas": geometric(1, 0.1, 3)}, "exactly one of"),
+        ({"ema": 1.0}, "decay below 1"),
+        ({"ema": -0.5}, "ema must be"),
+        ({"clip": 0}, "clip must be"),
         ({"lr": -1.0}, "lr must be a finite number above 0"),
         ({"model": nn.Softplus()}, "Softplus has no parameters"),
         ({"loss": lambda model, x: sliced(model, x).mean()}, r"one number a row, shape \(8,\)"),
@@ -93,3 +103,185 @@ def test_bad_input(arguments, message):
     options = {"model": Linear(), "batches": repeat(torch.zeros(8, 2)), "loss": sliced, "n_steps": 1} | arguments
     with pytest.raises(ValueError, match=message):
         list(train(options.pop("model"), options.pop("batches"), **options))
+
+
+def test_a_ladder_is_learned_at_every_level():
+    """For data N(m, v) the score is (m - x) / (v + sigma^2), and the loss at each level goes down to its floor."""
+    torch.manual_seed(0)
+    model, sigmas = NoiseConditionalMLP(2, [64, 64], data_std=1.0), geometric(3, 0.3, 3)
+    generator, seen = torch.Generator().manual_seed(1), []
+    for state in train(model, endless(), sigmas=sigmas, n_steps=1500, lr=3e-3, ema=0.99, generator=generator):
+        assert state.losses.shape == state.level.shape == (256,)
+        seen.append(state.level_losses(3))
+    x = DATA.sample(2000)
+    for sigma in sigmas.tolist():
+        error = (state.ema(x, sigma) - DATA.score(x) * 0.5 / (0.5 + sigma**2)).norm() / DATA.score(x).norm()
+        assert error < 0.1
+    floors = 1 - sigmas**2 / (0.5 + sigmas**2)  # D/2 (1 - sigma^2 / (v + sigma^2)), D = 2
+    torch.testing.assert_close(torch.stack(seen[-500:]).mean(0), floors, atol=0.02, rtol=0.02)
+
+
+def test_level_losses_are_means_and_nan_where_there_was_none():
+    state = TrainState(1, torch.tensor([1.0, 2.0, 4.0]), torch.tensor([2, 0, 2]), nn.Identity(), nn.Identity())
+    torch.testing.assert_close(state.level_losses(3), torch.tensor([2.0, torch.nan, 2.5]), equal_nan=True)
+    with pytest.raises(ValueError, match="no levels"):
+        state._replace(level=None).level_losses(3)
+
+
+def test_noise_levels_of_ones_own_distribution():
+    asked = []
+
+    def sampler(n, generator):
+        asked.append(n)
+        return torch.rand(n, generator=generator) + 0.5
+
+    states = train(NoiseConditionalMLP(2, [8]), endless(), sigma_sampler=sampler, n_steps=2)
+    assert [state.level for state in states] == [None, None] and asked == [256, 256]
+
+
+class Counter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([1.0]))
+        self.register_buffer("calls", torch.tensor(0))
+
+    def forward(self, x, sigma=0.0):
+        self.calls += 1
+        return self.weight * x
+
+
+def test_the_average_follows_the_step_and_copies_buffers():
+    model = Counter()
+    expected = 1.0
+    for state in train(model, repeat(torch.ones(4, 1)), loss=lambda m, x: m(x)[:, 0], n_steps=5, lr=0.1, ema=0.9):
+        expected = 0.9 * expected + 0.1 * model.weight.item()  # the weight after the step
+        assert state.ema is not model and not state.ema.weight.requires_grad and not state.ema.training
+        assert state.ema.weight.item() == pytest.approx(expected, rel=1e-6)
+        assert state.ema.calls == model.calls == state.step
+
+
+def test_without_an_average_the_model_stands_in_for_it():
+    model = Linear()
+    assert next(train(model, endless(), loss=sliced, n_steps=1)).ema is model
+
+
+def test_clipping_bounds_the_gradient():
+    model = Counter()
+    norms = []
+    for _ in train(model, repeat(100 * torch.ones(4, 1)), loss=lambda m, x: m(x)[:, 0], n_steps=2, clip=0.5):
+        norms.append(model.weight.grad.norm().item())
+    assert norms == pytest.approx([0.5, 0.5], rel=1e-4)
+
+
+def test_bfloat16_computes_in_bfloat16_and_keeps_float32_weights():
+    seen = []
+
+    class Watched(ScoreMLP):
+        def forward(self, x, sigma=0.0):
+            seen.append(super().forward(x, sigma).dtype)
+            return super().forward(x, sigma)
+
+    state = next(train(Watched(sigma=0.5), endless(), loss=partial(dsm, sigma=0.5), n_steps=1, bf16=True))
+    assert seen == [torch.bfloat16] and state.losses.dtype == torch.float32
+    assert {p.dtype for p in state.model.parameters()} == {torch.float32}
+
+
+def a_run(seed: int, n_steps: int = 12):
+    """Everything that draws or remembers: batches of images with flips, levels and noise, Adam, an average."""
+    torch.manual_seed(seed)
+    images = torch.arange(20 * 16).remainder(256).to(torch.uint8).view(20, 1, 4, 4)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 16), nn.Unflatten(1, (1, 4, 4)))
+    score = Conditional(model)
+    generator = torch.Generator().manual_seed(seed)
+    data = batches(images, 8, flip=True, generator=generator)
+    return train(score, data, sigmas=geometric(1, 0.1, 3), n_steps=n_steps, ema=0.9, generator=generator)
+
+
+class Conditional(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x, sigma):
+        return self.net(x) / sigma.view(-1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("stop", [0, 1, 5, 11, 12])
+def test_goes_on_exactly(stop):
+    whole = a_run(0)
+    expected = [state.loss for state in whole]
+    stopped = a_run(0)
+    losses = [next(stopped).loss for _ in range(stop)]
+    file = io.BytesIO()
+    torch.save(stopped.state_dict(), file)
+    for _ in stopped:  # what the stopped run does afterwards does not matter
+        pass
+    file.seek(0)
+    other = a_run(1)  # other weights, other draws: all of it must come from the file
+    other.load_state_dict(torch.load(file, weights_only=True))
+    losses += [state.loss for state in other]
+    assert losses == expected
+    for ours, theirs in ((other.model, whole.model), (other.ema.model, whole.ema.model)):
+        for name, value in ours.state_dict().items():
+            assert torch.equal(value, theirs.state_dict()[name]), name
+
+
+def test_an_average_that_one_run_has_and_the_other_lacks():
+    run = train(Linear(), endless(), loss=sliced, n_steps=2)
+    with pytest.raises(ValueError, match="give the same ema="):
+        train(Linear(), endless(), loss=sliced, n_steps=2, ema=0.9).load_state_dict(run.state_dict())
+
+
+def test_a_loss_that_is_not_finite_names_its_level():
+    def bad(x, sigma):
+        return torch.where(sigma[:, None] < 0.5, torch.nan, model(x, sigma))
+
+    model = NoiseConditionalMLP(2, [8])
+    bad_model = type("Bad", (nn.Module,), {"forward": lambda self, x, sigma: bad(x, sigma)})()
+    bad_model.inner = model
+    with pytest.raises(FloatingPointError, match="nan at step 1, level [12]: .*parameters of step 0"):
+        next(train(bad_model, endless(), sigmas=torch.tensor([1.0, 0.4, 0.1]), n_steps=1))
+
+
+WORKER = """
+import sys, torch
+from torch import nn
+import torch.distributed as dist
+from ncsn_edu.train import train
+
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+torch.manual_seed(0)
+model = nn.Linear(3, 3)
+x = torch.randn(20, 8, 3, generator=torch.Generator().manual_seed(7))
+mine = x[:, 4 * rank : 4 * rank + 4]
+for state in train(model, iter(mine), loss=lambda m, x: (m(x) - x.roll(1, 1)).square().sum(1), n_steps=20, lr=0.05):
+    pass
+torch.save(model.state_dict(), f"{sys.argv[1]}/{rank}.pt")
+dist.destroy_process_group()
+"""
+
+
+def test_two_processes_are_one_with_the_joined_batch(tmp_path):
+    """torchrun with gloo on the CPU: the same parameters on both ranks, and those of one process with all rows."""
+    (tmp_path / "worker.py").write_text(WORKER, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    root = str(Path(__file__).resolve().parents[1])
+    subprocess.run(
+        [*command, str(tmp_path / "worker.py"), str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    torch.manual_seed(0)
+    model = nn.Linear(3, 3)
+    start = model.weight.detach().clone()
+    x = torch.randn(20, 8, 3, generator=torch.Generator().manual_seed(7))
+    for _ in train(model, iter(x), loss=lambda m, x: (m(x) - x.roll(1, 1)).square().sum(1), n_steps=20, lr=0.05):
+        pass
+    for name, value in model.state_dict().items():
+        assert torch.equal(first[name], second[name])
+        torch.testing.assert_close(first[name], value, rtol=1e-5, atol=1e-6)
+    assert (model.weight - start).abs().max() > 0.3
