@@ -1,11 +1,20 @@
-"""Weights from files: the published NCSN and NCSNv2 checkpoints, under the names of the nets here.
+"""Checkpoints: written whole or not at all, verified when read; and the published NCSN and NCSNv2 weights.
 
-This file does NOT train.
+A checkpoint is a line that names its kind, the SHA-256 of the rest, and what torch.save makes of tensors, numbers and
+names. Reading one runs no code that it may hold. This file does NOT train; train.py says what is kept.
 """
 
+import hashlib
+import io
+import math
+import os
+import pickle
+import platform
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +23,109 @@ from torch import Tensor
 from .nets.ncsn import NCSN
 from .nets.ncsnv2 import NCSNv2
 from .schedules import geometric
+
+MAGIC = b"ncsn_edu checkpoint 1\n"
+
+
+class CheckpointDamaged(ValueError):
+    """The file is not the checkpoint that was written: cut short, changed, or something else."""
+
+
+def save(path: str | PathLike[str], content: Mapping[str, Any]) -> Path:
+    """Write content (tensors, numbers, strings, in dicts and lists) to path. Whatever happens, path is never half.
+
+    A file that was there is replaced at the very end. Adds the versions that wrote it. Raises OSError where the disk
+    is full or the folder not writable, and leaves nothing behind.
+    """
+    buffer = io.BytesIO()
+    versions = {"python": platform.python_version(), "torch": str(torch.__version__)}
+    torch.save({**content, "versions": versions}, buffer)
+    return write_whole(path, [MAGIC, hashlib.sha256(buffer.getbuffer()).digest(), buffer.getbuffer()])
+
+
+def write_whole(path: str | PathLike[str], parts: list[Any]) -> Path:
+    """Write bytes to a temporary file beside path, make sure that they are on the disk, and rename it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(number, "wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+    return path
+
+
+def load(path: str | PathLike[str], *, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """What was saved. Raises FileNotFoundError, and CheckpointDamaged for anything but a whole checkpoint."""
+    data = Path(path).read_bytes()
+    body = data[len(MAGIC) + 32 :]
+    if not data.startswith(MAGIC):
+        raise CheckpointDamaged(f"{path} is no checkpoint of ncsn_edu: published weights are read by load_official")
+    if hashlib.sha256(body).digest() != data[len(MAGIC) : len(MAGIC) + 32]:
+        raise CheckpointDamaged(
+            f"{path} is damaged: its checksum is wrong. Delete it, and go on from the checkpoint before it"
+        )
+    return _tensors(io.BytesIO(body), path, device)
+
+
+def _tensors(file: io.BytesIO | str | PathLike[str], path: Any, device: torch.device | str = "cpu") -> Any:
+    try:
+        return torch.load(file, map_location=device, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointDamaged(
+            f"{path} holds more than tensors, numbers and names, perhaps code, and is not read"
+        ) from error
+    except RuntimeError as error:  # what torch.load says of a file that is cut short
+        raise CheckpointDamaged(f"{path} cannot be read: {error}") from error
+
+
+class Folder:
+    """The checkpoints of one run: `step-*.ckpt`, of which the last `keep` stay, and `best.ckpt`."""
+
+    def __init__(self, path: str | PathLike[str], *, keep: int = 2) -> None:
+        self.path, self.keep = Path(path), keep
+        for left in self.path.glob(".*.part"):  # of a process that was killed while it wrote
+            left.unlink(missing_ok=True)
+
+    def save(self, content: Mapping[str, Any], *, loss: float) -> Path:
+        """Save content, which holds its `step`; as the best too if no loss was lower. Then drop the oldest."""
+        path = save(self.path / f"step-{content['step']:09d}.ckpt", {**content, "loss": loss})
+        if loss < self._lowest():
+            write_whole(self.path / "best.ckpt", [path.read_bytes()])
+        for old in self.steps()[self.keep :]:
+            old.unlink()
+        return path
+
+    def _lowest(self) -> float:
+        try:
+            return load(self.path / "best.ckpt")["loss"]
+        except (FileNotFoundError, CheckpointDamaged):
+            return math.inf
+
+    def steps(self) -> list[Path]:
+        """The checkpoints there are, newest first."""
+        return sorted(self.path.glob("step-*.ckpt"), reverse=True)
+
+    def latest(self) -> dict[str, Any]:
+        """The newest checkpoint that is whole. Raises FileNotFoundError where there is none."""
+        for path in self._whole():
+            return path
+        raise FileNotFoundError(f"there is no checkpoint to go on from in {self.path}: start without --resume")
+
+    def _whole(self) -> Iterator[dict[str, Any]]:
+        for path in self.steps():
+            try:
+                yield load(path)
+            except CheckpointDamaged as error:
+                print(error)
+
 
 # Published name -> name here, tried in order on what stands behind `module.`.
 RENAMES = [
@@ -36,7 +148,7 @@ def load_official(source: str | PathLike[str] | Mapping[str, Any] | list[Any], i
     of 1 to 0.01. Channels and width are read off the shapes. Unpickles nothing but tensors.
     """
     if isinstance(source, (str, PathLike)):
-        source = torch.load(source, map_location="cpu", weights_only=True)
+        source = _tensors(source, source)
     state = source[0] if isinstance(source, list) else source
     state = {name.removeprefix("module."): torch.as_tensor(value) for name, value in state.items()}
     if "begin_conv.weight" not in state:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ncsn_edu import NCSN, NCSNv2, geometric, load_official
+from ncsn_edu.checkpoints import CheckpointDamaged
 from ncsn_edu.nets import norm, refinenet
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -146,14 +147,15 @@ def test_the_comparison_sees_padding(name, dilation, mode, monkeypatch):
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (28, 28), (16, 24), (6, 10)])
-@pytest.mark.parametrize("net", [NCSN(2, 5, LADDER), NCSNv2(2, 5, LADDER)], ids=["ncsn", "ncsnv2"])
-def test_any_width_and_any_even_size(net, height, width):
-    x = torch.rand(3, 2, height, width)
+@pytest.mark.parametrize("kind", [NCSN, NCSNv2])
+def test_any_width_and_any_even_size(kind, height, width):
+    net = kind(2, 5, LADDER).double()
+    x = torch.rand(3, 2, height, width, dtype=torch.float64)
     sigmas = LADDER[[0, 4, 9]]
     together = net(x, sigmas)
     assert together.shape == x.shape
     alone = torch.cat([net(row[None], sigma.item()) for row, sigma in zip(x, sigmas, strict=True)])
-    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(together, alone)
     together.sum().backward()
     assert all(p.grad is not None for p in net.parameters())
 
@@ -203,5 +205,5 @@ def test_a_pickle_with_code_in_it_is_not_run(tmp_path):
             return exec, ("raise SystemExit('code was run')",)
 
     torch.save([Evil()], tmp_path / "evil.pth")
-    with pytest.raises(Exception, match="(?i)weights.only"):
+    with pytest.raises(CheckpointDamaged, match="perhaps code"):
         load_official(tmp_path / "evil.pth")

@@ -1,0 +1,139 @@
+"""Checkpoints: whole or not there at all, and never taken for good when they are not."""
+
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from ncsn_edu import checkpoints
+from ncsn_edu.checkpoints import CheckpointDamaged, Folder
+
+CONTENT = {"step": 7, "model": {"weight": torch.arange(200.0)}, "ema": None, "recipe": {"lr": 0.1, "data": "digits"}}
+
+
+def same(a, b) -> bool:
+    return a["step"] == b["step"] and torch.equal(a["model"]["weight"], b["model"]["weight"]) and a["ema"] is b["ema"]
+
+
+def test_what_was_saved_is_loaded(tmp_path):
+    path = checkpoints.save(tmp_path / "new" / "a.ckpt", CONTENT)
+    loaded = checkpoints.load(path)
+    assert same(loaded, CONTENT) and loaded["recipe"] == CONTENT["recipe"]
+    assert loaded["versions"]["torch"] == torch.__version__
+    assert [p.name for p in path.parent.iterdir()] == ["a.ckpt"]
+
+
+def test_truncated_anywhere(tmp_path):
+    path = checkpoints.save(tmp_path / "a.ckpt", CONTENT)
+    whole = path.read_bytes()
+    for length in [*range(0, 80), *range(80, len(whole), 97), len(whole) - 1]:
+        path.write_bytes(whole[:length])
+        with pytest.raises(CheckpointDamaged):
+            checkpoints.load(path)
+
+
+def test_any_bit_flipped(tmp_path):
+    path = checkpoints.save(tmp_path / "a.ckpt", CONTENT)
+    whole = path.read_bytes()
+    for place in [*range(0, 80), *range(80, len(whole), 61)]:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises(CheckpointDamaged):
+            checkpoints.load(path)
+
+
+def test_something_else(tmp_path):
+    torch.save(CONTENT, tmp_path / "a.pth")
+    with pytest.raises(CheckpointDamaged, match="load_official"):
+        checkpoints.load(tmp_path / "a.pth")
+    with pytest.raises(FileNotFoundError):
+        checkpoints.load(tmp_path / "b.ckpt")
+
+
+class Evil:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('code was run')",)
+
+
+def test_code_in_it_is_not_run(tmp_path):
+    buffer = io.BytesIO()
+    torch.save({"step": Evil()}, buffer)
+    body = buffer.getvalue()
+    (tmp_path / "a.ckpt").write_bytes(checkpoints.MAGIC + hashlib.sha256(body).digest() + body)
+    with pytest.raises(CheckpointDamaged, match="perhaps code"):
+        checkpoints.load(tmp_path / "a.ckpt")
+
+
+def test_the_old_file_stays_when_writing_fails(tmp_path, monkeypatch):
+    path = checkpoints.save(tmp_path / "a.ckpt", CONTENT)
+
+    def full(number):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.save(path, {**CONTENT, "step": 8})
+    assert checkpoints.load(path)["step"] == 7 and len(list(tmp_path.iterdir())) == 1
+
+
+WRITER = """
+import sys, torch
+from ncsn_edu.checkpoints import Folder
+folder, step = Folder(sys.argv[1]), 0
+print("ready", flush=True)
+while True:
+    step += 1
+    folder.save({"step": step, "weight": torch.full((400_000,), float(step))}, loss=1 / step)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
+def test_kill_9_while_writing(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    before = 0
+    for pause in (0.05, 0.111, 0.173, 0.239):
+        command = [sys.executable, "-c", WRITER, str(tmp_path)]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+            assert process.stdout.readline() == b"ready\n"
+            time.sleep(0.3 + pause)
+            process.send_signal(signal.SIGKILL)
+        content = Folder(tmp_path).latest()  # also removes what was half written
+        assert (content["weight"] == content["step"]).all() and content["step"] > before
+        assert checkpoints.load(tmp_path / "best.ckpt")
+        assert not [p for p in tmp_path.iterdir() if p.suffix != ".ckpt"]
+
+
+def test_a_folder_keeps_the_last_and_the_best(tmp_path):
+    folder = Folder(tmp_path, keep=2)
+    for step, loss in enumerate([3.0, 1.0, 2.0, 4.0], start=1):
+        folder.save({**CONTENT, "step": step}, loss=loss)
+    assert [path.name for path in folder.steps()] == ["step-000000004.ckpt", "step-000000003.ckpt"]
+    assert folder.latest()["step"] == 4 and checkpoints.load(tmp_path / "best.ckpt")["step"] == 2
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_damaged_checkpoint_is_said_and_passed_over(tmp_path, capsys):
+    folder = Folder(tmp_path)
+    for step in (1, 2):
+        folder.save({**CONTENT, "step": step}, loss=1.0)
+    newest = folder.steps()[0]
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert folder.latest()["step"] == 1
+    assert "step-000000002.ckpt is damaged" in capsys.readouterr().out
+    folder.steps()[1].unlink()
+    with pytest.raises(FileNotFoundError, match="no checkpoint to go on from"):
+        folder.latest()
+
+
+def test_a_damaged_best_is_replaced(tmp_path):
+    folder = Folder(tmp_path)
+    folder.save({**CONTENT, "step": 1}, loss=1.0)
+    (tmp_path / "best.ckpt").write_bytes(b"x")
+    folder.save({**CONTENT, "step": 2}, loss=5.0)
+    assert checkpoints.load(tmp_path / "best.ckpt")["step"] == 2
