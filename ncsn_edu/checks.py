@@ -84,6 +84,36 @@ def check_ladder(sigmas: Tensor) -> Tensor:
     return sigmas
 
 
+def check_mask(image: Tensor, mask: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """An image and a mask of zeros and ones that can be broadcast to the chains x; the mask comes back as booleans."""
+    image, mask = torch.as_tensor(image, dtype=x.dtype, device=x.device), torch.as_tensor(mask, device=x.device)
+    for name, value in (("image", image), ("mask", mask)):
+        try:
+            fits = torch.broadcast_shapes(value.shape, x.shape) == x.shape
+        except RuntimeError:
+            fits = False
+        if not fits:
+            raise ValueError(f"{name} has shape {tuple(value.shape)}, which does not fit the chains x {tuple(x.shape)}")
+    if not ((mask == 0) | (mask == 1)).all():
+        raise ValueError("mask must hold nothing but 0 (missing) and 1 (known): use mask > 0.5")
+    mask = mask.bool()
+    if not torch.where(mask, image, 0.0).isfinite().all():
+        raise ValueError("the known part of the image holds NaN or infinite values")
+    return image, mask
+
+
+def check_eta(eta: float, sigmas: Tensor) -> None:
+    """A share of the noise that is large enough to come from each level of a ladder down to the next."""
+    if not 0 < check_positive("eta", eta) <= 1:
+        raise ValueError(f"eta is the share of the noise that a step takes away: above 0, at most 1, not {eta}")
+    needed = (1 - sigmas[1:] / sigmas[:-1]).max().item() if len(sigmas) > 1 else 0.0
+    if eta < needed:
+        raise ValueError(
+            f"eta is {eta:.4g}, but from one level of this ladder to the next {needed:.4g} of the noise must go: "
+            "use a larger eta, or a ladder of more levels"
+        )
+
+
 def check_generator(generator: torch.Generator | None, device: torch.device) -> None:
     """A generator draws on its own device only."""
     if generator is not None and generator.device.type != device.type:
@@ -107,6 +137,10 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         given: dict[str, Any] = bound.arguments
         for name in given.keys() & CHECKS.keys():
             given[name] = CHECKS[name](given[name])
+        if "mask" in given:
+            given["image"], given["mask"] = check_mask(given["image"], given["mask"], given["x"])
+        if "eta" in given:
+            check_eta(given["eta"], given["sigmas"])
         check_generator(given.get("generator"), given["x"].device)
         return function(*bound.args, **bound.kwargs)
 

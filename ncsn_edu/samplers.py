@@ -7,6 +7,7 @@ its end, a `for` watches it. The x passed in is never changed. This file does NO
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -60,6 +61,59 @@ def annealed_langevin(
         for step in range(n_steps_each):
             s = evaluate(score, x, sigma, level, step)
             x = x + alpha / 2 * s + math.sqrt(alpha) * noise_like(x, generator)
+            yield State(x, sigma, level, step)
+
+
+@checked
+@torch.no_grad()
+def consistent_annealed(
+    score: Score,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    eta: float = 0.5,
+    generator: torch.Generator | None = None,
+) -> Iterator[State]:
+    """Consistent annealed sampling (Jolicoeur-Martineau et al. 2021, Algorithm 2), from x (B, *D) with noise sigma_1.
+
+    One evaluation a level: a share eta of the noise sigma_i is taken away, and so much fresh noise added that exactly
+    sigma_{i+1} is left. Their eta is eps / sigma_L^2. Yields L - 1 States, the last with noise sigma_L: see denoise.
+    """
+    ladder = sigmas.tolist()
+    for level, (sigma, lower) in enumerate(pairwise(ladder)):
+        s = evaluate(score, x, sigma, level, step=0)
+        fresh = math.sqrt(lower**2 - (1 - eta) ** 2 * sigma**2)
+        x = x + eta * sigma**2 * s + fresh * noise_like(x, generator)
+        yield State(x, lower, level + 1, 0)
+
+
+@checked
+@torch.no_grad()
+def inpaint(
+    score: Score,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    image: Tensor,
+    mask: Tensor,
+    eps: float = 2e-5,
+    n_steps_each: int = 100,
+    generator: torch.Generator | None = None,
+) -> Iterator[State]:
+    """Inpainting by annealed Langevin dynamics (Song & Ermon 2019, Algorithm 2), from x (B, *D).
+
+    image and mask can be broadcast to x; where mask is 1 the image is known, the rest of it is never looked at. Each
+    level draws one noisy image y, and every step ends by pasting its known part: several rows of x are several
+    completions.
+    """
+    ladder = sigmas.tolist()
+    for level, sigma in enumerate(ladder):
+        alpha = eps * sigma**2 / ladder[-1] ** 2
+        y = image + sigma * noise_like(x, generator)
+        for step in range(n_steps_each):
+            s = evaluate(score, x, sigma, level, step)
+            x = x + alpha / 2 * s + math.sqrt(alpha) * noise_like(x, generator)
+            x = torch.where(mask, y, x)
             yield State(x, sigma, level, step)
 
 

@@ -17,7 +17,7 @@ from scipy import integrate, stats
 
 from ncsn_edu.core import every, last
 from ncsn_edu.distributions import Empirical, GaussianMixture
-from ncsn_edu.samplers import annealed_langevin, denoise, langevin, mala
+from ncsn_edu.samplers import annealed_langevin, consistent_annealed, denoise, inpaint, langevin, mala
 from ncsn_edu.schedules import geometric, stable_alpha, stable_eps
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,11 +35,24 @@ def normal_with_log_prob(x):
     return -x.flatten(1).square().sum(1) / 2, -x
 
 
+def halves(x):
+    """A mask over one row of x: the first half of it is known."""
+    mask = torch.zeros_like(x[0])
+    mask.flatten()[: mask.numel() // 2] = 1
+    return mask
+
+
 # One short run of each sampler, to be asked the same questions: f(score, x, generator) -> states.
 RUNS = {
     "langevin": lambda score, x, g: langevin(score, x, alpha=0.1, n_steps=6, sigma=0.5, generator=g),
     "annealed_langevin": lambda score, x, g: annealed_langevin(
         score, x, LADDER.to(x), eps=0.05, n_steps_each=2, generator=g
+    ),
+    "consistent_annealed": lambda score, x, g: consistent_annealed(
+        score, x, geometric(2, 0.5, 7).to(x), eta=0.4, generator=g
+    ),
+    "inpaint": lambda score, x, g: inpaint(
+        score, x, LADDER.to(x), image=x[0] * 0.3, mask=halves(x), eps=0.05, n_steps_each=2, generator=g
     ),
     "mala": lambda score, x, g: mala(
         lambda x: (-x.flatten(1).square().sum(1) / 2, score(x, 0.0)), x, alpha=0.1, n_steps=6, generator=g
@@ -608,6 +621,121 @@ def test_a_score_that_is_not_finite_is_refused_with_its_place(value):
 def test_mala_says_what_function_it_needs(function, error, repair):
     with pytest.raises(error, match=repair):
         last(mala(function, X, alpha=0.1, n_steps=2))
+
+
+# ---- consistent annealed sampling ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("eta", [0.4, 0.7, 1.0])
+def test_consistent_annealing_leaves_exactly_the_noise_of_each_level(eta):
+    """For data in one point, x - point is nothing but noise, and its variance must be sigma_i^2 at every level."""
+    point, sigmas = torch.tensor([1.0, -2.0], dtype=F64), geometric(5, 0.1, 12)
+    score = Empirical(point[None])
+    x = point + 5 * normal((20_000, 2), seed=1)
+    for state in consistent_annealed(score, x, sigmas, eta=eta, generator=seeded(2)):
+        assert state.sigma == pytest.approx(sigmas[state.level].item())
+        assert_variance((state.x - point).flatten(), state.sigma**2)
+        assert_mean((state.x - point).flatten(), 0.0)
+    assert state.level == 11
+
+
+def test_consistent_annealing_reaches_both_modes_in_their_shares():
+    mixture = GaussianMixture([[-2.0, 0.0], [2.0, 0.0]], 0.05, [0.3, 0.7])
+    x = 10 * normal((4000, 2), seed=3)
+    end = last(consistent_annealed(mixture, x, geometric(10, 0.05, 200), eta=0.05, generator=seeded(4)))
+    share = (denoise(mixture, end, 0.05)[:, 0] < 0).double().mean().item()
+    assert share == pytest.approx(0.3, abs=FALSE_ALARM * (0.21 / 4000) ** 0.5 + 0.02)
+
+
+# ---- inpainting ----------------------------------------------------------------------------------------------------
+
+PAIR = GaussianMixture(
+    torch.tensor([[-2.0, -1.0], [2.0, 1.5]], dtype=F64),
+    torch.tensor([[[0.5, 0.3], [0.3, 0.4]], [[0.3, -0.1], [-0.1, 0.6]]], dtype=F64),
+    [0.4, 0.6],
+)
+
+
+@pytest.mark.parametrize(("mask", "known"), [([1, 0], 0.3), ([0, 1], 0.2), ([1, 0], -1.5)])
+def test_inpainting_draws_from_the_conditional(mask, known):
+    """One coordinate of a mixture of Gaussians is known; the other must follow the exact conditional (KS test)."""
+    mask = torch.tensor(mask)
+    image = torch.where(mask == 1, known, NAN)
+    x = 10 * (2 * torch.rand(2000, 2, generator=seeded(5), dtype=F64) - 1)
+    ladder = geometric(10, 0.03, 20)
+    states = inpaint(PAIR, x, ladder, image=image, mask=mask, eps=5e-4, n_steps_each=150, generator=seeded(6))
+    end = last(states)
+    missing = end[:, mask == 0].flatten()
+    truth = PAIR.posterior(mask, image).perturb(0.03)
+    normals = [stats.norm(m.item(), v.item() ** 0.5) for m, v in zip(truth.means, truth.covariances[:, 0], strict=True)]
+
+    def cdf(value):
+        return sum(w * n.cdf(value) for w, n in zip(truth.weights.tolist(), normals, strict=True))
+
+    assert stats.kstest(missing.numpy(), cdf).statistic < 0.05
+    assert_mean(end[:, mask == 1].flatten(), known)
+    assert_variance(end[:, mask == 1].flatten(), 0.03**2)
+
+
+def test_hidden_pixels_are_never_looked_at_and_known_ones_come_back():
+    image = torch.rand(1, 4, 4, generator=seeded(7))
+    mask = (torch.rand(4, 4, generator=seeded(8)) < 0.5).float()
+    other = torch.where(mask == 1, image, NAN)
+    x = torch.rand(3, 1, 4, 4, generator=seeded(9))
+    settings = {"mask": mask, "eps": 1e-4, "n_steps_each": 5}
+    ends = [
+        last(inpaint(pull_to_zero, x, geometric(1, 0.01, 5), image=i, generator=seeded(1), **settings))
+        for i in (image, other)
+    ]
+    assert torch.equal(*ends)
+    known = mask.bool().expand(3, 1, 4, 4)
+    assert (ends[0] - image)[known].abs().max() < 5 * 0.01
+    assert (ends[0] - image)[~known].abs().max() > 0.1
+    assert not torch.equal(ends[0][0], ends[0][1]), "several rows are several completions"
+
+
+def test_the_noisy_image_is_drawn_once_a_level():
+    x, mask = torch.zeros(2, 3), torch.tensor([1, 0, 0])
+    states = list(inpaint(pull_to_zero, x, LADDER, image=torch.ones(3), mask=mask, n_steps_each=4, eps=0.01))
+    pasted = torch.stack([state.x[:, 0] for state in states]).view(3, 4, 2)
+    assert (pasted == pasted[:, :1]).all()
+    assert len(pasted[:, 0].unique()) == 6, "another one for each level and row"
+
+
+def test_a_mask_of_ones_gives_the_image_and_of_zeros_is_annealing():
+    x, image = torch.rand(4, 3, generator=seeded(1)), torch.rand(3, generator=seeded(2))
+    ladder = geometric(1, 0.001, 4)
+    whole = last(inpaint(pull_to_zero, x, ladder, image=image, mask=torch.ones(3), n_steps_each=2))
+    assert (whole - image).abs().max() < 0.01
+    options = {"eps": 0.05, "n_steps_each": 200, "generator": seeded(3)}
+    x = normal((5000, 1), seed=4)
+    free = last(inpaint(pull_to_zero, x, LADDER, image=torch.zeros(1), mask=torch.zeros(1), **options))
+    annealed = last(annealed_langevin(pull_to_zero, x, LADDER, **options))
+    assert stats.ks_2samp(free.flatten(), annealed.flatten()).pvalue > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mask": torch.ones(4)}, "mask has shape .*does not fit the chains"),
+        ({"image": torch.ones(2, 3, 3)}, "image has shape"),
+        ({"mask": torch.tensor([1.0, 0.5, 0.0])}, "nothing but 0 .missing. and 1 .known.*mask > 0.5"),
+        ({"mask": torch.tensor([1.0, NAN, 0.0])}, "nothing but 0"),
+        ({"image": torch.tensor([NAN, 0.0, 0.0])}, "known part of the image holds NaN"),
+    ],
+)
+def test_inpainting_bad_input_at_the_call(change, message):
+    settings = {"image": torch.zeros(3), "mask": torch.tensor([1, 0, 1])} | change
+    with pytest.raises(ValueError, match=message):
+        inpaint(pull_to_zero, torch.zeros(2, 3), LADDER, **settings)
+
+
+@pytest.mark.parametrize(
+    ("eta", "message"), [(0.4, "use a larger eta"), (1.1, "at most 1"), (0.0, "above 0"), (-0.5, "above 0")]
+)
+def test_consistent_annealing_bad_eta_at_the_call(eta, message):
+    with pytest.raises(ValueError, match=message):
+        consistent_annealed(pull_to_zero, torch.zeros(2, 3), LADDER, eta=eta)
 
 
 # ---- the benchmark runs ---------------------------------------------------------------------------------------------
