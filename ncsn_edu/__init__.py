@@ -39,6 +39,7 @@ _MODULES = {
     "nets.ncsn": ["NCSN"],
     "nets.ncsnv2": ["NCSNv2"],
     "nets.resnet": ["ScoreResNet"],
+    "nets.unet": ["UNet"],
     "samplers": ["annealed_langevin", "consistent_annealed", "denoise", "inpaint", "langevin", "mala"],
     "train": ["TrainState"],  # the function is ncsn_edu.train.train: here its module has that name
     "metrics": ["ModeWeights", "energy_distance", "energy_test", "mode_moments", "mode_weights"],

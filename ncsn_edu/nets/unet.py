@@ -1,0 +1,97 @@
+"""A small U-Net that takes any sigma: a laptop trains it in minutes.
+
+It is no net of a paper, but the common ground of later ones (Ho et al. 2020; Song et al. 2021): residual blocks with
+group norm, told log sigma by a learned shift of every channel. This file does NOT know a ladder: ncsn.py does.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..checks import check_count, check_points
+from ..core import expand_like
+
+
+class UNet(nn.Module):
+    """s(x, sigma) = f((2x - 1) / sqrt(1 + 4 sigma^2), log sigma) / sigma of images x (B, channels, H, W) in [0, 1].
+
+    One resolution for each of `multipliers`, halved from one to the next, with width times the multiplier filters and
+    `blocks` residual blocks on either side. H and W must be multiples of 2^(resolutions - 1).
+    """
+
+    def __init__(self, channels: int, width: int = 32, multipliers: Sequence[int] = (1, 2), *, blocks: int = 1) -> None:
+        super().__init__()
+        self.channels, self.width = check_count("channels", channels), check_count("width", width)
+        self.blocks, widths = check_count("blocks", blocks), [width * m for m in multipliers]
+        embedding = 4 * width
+        self.embed = nn.Sequential(nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
+        self.begin = nn.Conv2d(channels, widths[0], 3, padding=1)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        before, skips = widths[0], []
+        for w in widths:
+            for _ in range(blocks):
+                self.down.append(Block(before, w, embedding))
+                skips.append(w)
+                before = w
+        self.middle = Block(before, before, embedding)
+        for w in reversed(widths):
+            for _ in range(blocks):
+                self.up.append(Block(before + skips.pop(), w, embedding))
+                before = w
+        self.end = nn.Sequential(_group_norm(before), nn.SiLU(), nn.Conv2d(before, channels, 3, padding=1))
+        for parameter in self.end[2].parameters():
+            nn.init.zeros_(parameter)  # the first score is zero
+
+    def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """Score of p_sigma at x, in the shape of x; sigma > 0, a float or (B,)."""
+        self._check(x)
+        sigmas = expand_like(sigma, x).expand(len(x), 1, 1, 1)
+        e = self.embed(_waves(sigmas.flatten().log(), self.width))  # (B, 4 width)
+        h, skips = self.begin((2 * x - 1) / (1 + 4 * sigmas**2).sqrt()), []
+        for i, block in enumerate(self.down):
+            h = block(F.avg_pool2d(h, 2) if i and i % self.blocks == 0 else h, e)
+            skips.append(h)
+        h = self.middle(h, e)
+        for block in self.up:
+            skip = skips.pop()
+            h = block(torch.cat([h if h.shape == skip.shape else F.interpolate(h, skip.shape[2:]), skip], 1), e)
+        return self.end(h) / sigmas
+
+    def _check(self, x: Tensor) -> None:
+        check_points(x)
+        factor = 2 ** (len(self.down) // self.blocks - 1)
+        if x.ndim != 4 or x.shape[1] != self.channels or x.shape[2] % factor or x.shape[3] % factor:
+            raise ValueError(
+                f"x must be images of shape (B, {self.channels}, H, W) with H and W multiples of {factor}, "
+                f"not {tuple(x.shape)}: crop or resize them"
+            )
+
+
+class Block(nn.Module):
+    """Norm, SiLU, convolution, twice, the embedding of sigma added between, beside a shortcut."""
+
+    def __init__(self, before: int, after: int, embedding: int) -> None:
+        super().__init__()
+        self.norm1, self.conv1 = _group_norm(before), nn.Conv2d(before, after, 3, padding=1)
+        self.norm2, self.conv2 = _group_norm(after), nn.Conv2d(after, after, 3, padding=1)
+        self.shift = nn.Linear(embedding, after)
+        self.shortcut = nn.Conv2d(before, after, 1) if before != after else nn.Identity()
+
+    def forward(self, x: Tensor, e: Tensor) -> Tensor:
+        """(B, before, H, W) and (B, embedding) -> (B, after, H, W)."""
+        h = self.conv1(F.silu(self.norm1(x))) + self.shift(e)[:, :, None, None]
+        return self.shortcut(x) + self.conv2(F.silu(self.norm2(h)))
+
+
+def _group_norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(math.gcd(8, channels), channels)
+
+
+def _waves(values: Tensor, n: int) -> Tensor:
+    """Sines and cosines of values (B,) at n/2 frequencies each, shape (B, n)."""
+    frequencies = torch.linspace(0, math.log(50), n // 2, dtype=values.dtype, device=values.device).exp() / 2
+    angles = values[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos(), values[:, None].expand(-1, n - 2 * (n // 2))], 1)
