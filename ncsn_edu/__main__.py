@@ -4,24 +4,29 @@ import argparse
 import difflib
 import json
 import os
+import platform
 import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from . import __version__, doctor, figures
+from . import __version__, data, doctor, figures, recipes
+from .files import write_whole
+from .progress import progress
 
 EXAMPLES = """examples:
   python -m ncsn_edu lab                    open the notebooks, at the first one
   python -m ncsn_edu lab 06                 open the notebook whose name starts with 06
   python -m ncsn_edu figures --check        make every figure again, and compare with the stored ones
   python -m ncsn_edu figures fig3_annealing make this one figure anew
+  python -m ncsn_edu train manifold         the losses of Figure 1 on CIFAR-10, into runs/manifold-laptop
   python -m ncsn_edu doctor                 what is missing on this machine, and how to mend it
 """
 
@@ -76,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ncsn_edu {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_lab, _add_figures, _add_doctor):
+    for add in (_add_lab, _add_figures, _add_train, _add_doctor):
         add(commands)
     return parser
 
@@ -203,23 +208,51 @@ def make_figures(arguments: argparse.Namespace) -> int:
 
 def _run_all(wanted: dict[str, Path], folder: Path, environment: dict[str, str], done: str) -> int:
     notebooks = list(dict.fromkeys(wanted.values()))
-    failed = []
+    failed, made_of_all = [], 0
     for i, notebook in enumerate(notebooks, start=1):
         print(f"[{i}/{len(notebooks)}] {notebook.stem} ... ", end="", flush=True)
         names = [name for name in wanted if wanted[name] == notebook]
         start = time.monotonic()
-        problem = _run(notebook, environment)
-        if not problem and not all((folder / f"{name}.png").is_file() for name in names):
-            problem = "it ran to its end, but did not save all of its figures: " + ", ".join(names)
-        print(f"{'FAILED' if problem else 'ok'} after {time.monotonic() - start:.1f} s: {', '.join(names)}", flush=True)
+        problem, made = _run_and_note(notebook, environment)
+        left = {name: _why_not(name, made) for name in names if name not in made}
+        lost = [name for name, why in left.items() if not why or environment["NCSN_EDU_FIGURES_ONLY"]]
+        if not problem and lost:
+            problem = "it ran to its end, but did not save all of its figures: " + ", ".join(lost)
+        made = [name for name in names if name in made]
+        made_of_all += len(made)
+        listed = ", ".join(made) or "no figure"
+        print(f"{'FAILED' if problem else 'ok'} after {time.monotonic() - start:.1f} s: {listed}", flush=True)
+        for name, why in left.items():
+            print(f"    {name}: not {'checked' if done == 'as stored' else done}{why}", flush=True)
         if problem:
             failed.append(notebook.stem)
             print(f"ncsn_edu: {notebook.name}: {problem}", file=sys.stderr)
     if failed:
         print(f"{len(failed)} of {_count(notebooks, 'notebook')} failed: {', '.join(failed)}", file=sys.stderr)
         return 1
-    print(f"{_count(wanted, 'figure')} from {_count(notebooks, 'notebook')} {done} in {folder}")
+    print(f"{_count(range(made_of_all), 'figure')} from {_count(notebooks, 'notebook')} {done} in {folder}")
     return 0
+
+
+def _run_and_note(notebook: Path, environment: dict[str, str]) -> tuple[str, list[str]]:
+    """What went wrong, or "", and the figures that came out well."""
+    with tempfile.TemporaryDirectory(prefix="ncsn_edu_") as folder:
+        notes = Path(folder) / "done"
+        problem = _run(notebook, environment | {"NCSN_EDU_FIGURES_DONE": str(notes)})
+        return problem, notes.read_text(encoding="utf-8").split() if notes.exists() else []
+
+
+def _why_not(name: str, made: Collection[str]) -> str:
+    """Why a notebook that ran well may have left out this figure, or "" where there is no such reason.
+
+    A figure whose name ends in that of a data set is made where the notebook found those data.
+    """
+    stem, _, dataset = name.rpartition("_")
+    there = data.available()
+    if there.get(dataset) is False:
+        return f": its data are not here ({dataset} is not in {data.data_root()})"
+    other = [f"{stem}_{other}" for other in there if other != dataset and f"{stem}_{other}" in made]
+    return f": the notebook found other data, and made {other[0]}" if dataset in there and other else ""
 
 
 def _run(notebook: Path, environment: dict[str, str]) -> str:
@@ -249,6 +282,145 @@ def _run(notebook: Path, environment: dict[str, str]) -> str:
     except (CellTimeoutError, DeadKernelError, RuntimeError) as error:
         return f"{type(error).__name__}: {error}"
     return ""
+
+
+# --- train
+
+
+def _add_train(commands: Commands) -> None:
+    parser = _command(commands, "train", train, "run an experiment of the papers, and keep its losses")
+    parser.add_argument("recipe", metavar="RECIPE", help=f"which: {', '.join(recipes.RECIPES)}")
+    parser.add_argument("--scale", default="laptop", metavar="SCALE", help="smoke, laptop (default) or paper")
+    parser.add_argument("--steps", type=_number(1), metavar="N", help="this many steps, instead of the recipe's")
+    parser.add_argument("--seed", type=_number(0), default=0, metavar="N", help="of the net, the batches and the noise")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: runs/RECIPE-SCALE)")
+    parser.add_argument("--force", action="store_true", help="overwrite the results in that folder")
+
+
+def _number(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        return int(text)
+
+    return number
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train on clean images and on noised ones; DIR gets log.jsonl on the way, summary.json and losses.png at the end.
+
+    A loss that overflows ends its run, not the command: on clean data that is a result.
+    """
+    name, scale = arguments.recipe, arguments.scale
+    scales = recipes.RECIPES.get(name)
+    if scales is None:
+        raise WrongUsage(_unknown("recipe", name, recipes.RECIPES))
+    if scale not in scales:
+        raise WrongUsage(_unknown("scale", scale, scales))
+    recipe = scales[scale] if arguments.steps is None else replace(scales[scale], n_steps=arguments.steps)
+    folder = arguments.out or Path("runs") / f"{name}-{scale}"
+    _check_results_folder(folder, arguments.force)
+    try:
+        images, _ = data.load(recipe.data, download=False)
+    except (data.DataUnavailable, data.DataDamaged) as error:
+        raise Failed(str(error)) from error
+
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    _make_results_folder(folder)
+    losses: dict[float, list[float]] = {}
+    results = []
+    with open(folder / "log.jsonl", "w", encoding="utf-8") as log:
+        for sigma in (0.0, recipe.sigma):
+            print(f"{name}, {scale}: {recipe.n_steps} steps on {recipe.data}, noise {sigma:g}, on {device}", flush=True)
+            start, stopped = time.monotonic(), ""
+            losses[sigma] = kept = []
+            states = recipes.manifold(recipe, images, sigma=sigma, seed=arguments.seed, device=device)
+            try:
+                for state in _bar(states, recipe.n_steps):
+                    kept.append(state.loss)
+                    line = {"sigma": sigma, "seed": arguments.seed, "step": state.step, "loss": kept[-1]}
+                    print(json.dumps(line), file=log, flush=True)
+            except FloatingPointError as error:
+                stopped = str(error)
+                print(f"ncsn_edu: noise {sigma:g}: {stopped}", file=sys.stderr)
+            except KeyboardInterrupt:
+                where = f"{len(kept)} of {recipe.n_steps} steps with noise {sigma:g}"
+                print(f"\nncsn_edu: stopped after {where}; what was reached is in {log.name}", file=sys.stderr)
+                return 130
+            result = _run_in_figures(kept, recipe.sigma, images[0].numel())
+            seconds = round(time.monotonic() - start, 1)
+            results.append({"sigma": sigma, "steps": len(kept), "seconds": seconds, **result, "stopped": stopped})
+    summary = {
+        "recipe": name,
+        "scale": scale,
+        "settings": asdict(recipe),
+        "seed": arguments.seed,
+        "device": device,
+        "runs": results,
+        "versions": {"ncsn_edu": __version__, "torch": torch.__version__, "python": platform.python_version()},
+    }
+    write_whole(folder / "losses.png", _drawn(losses, -images[0].numel() / (2 * recipe.sigma**2)))
+    write_whole(folder / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+    _print_results(results)
+    print(f"log.jsonl, summary.json and losses.png are in {folder}")
+    return int(bool(results[-1]["stopped"]))
+
+
+RESULTS = ("log.jsonl", "losses.png", "summary.json")
+
+
+def _check_results_folder(folder: Path, force: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise Failed(f"{folder} is a file: choose another --out")
+    if folder.is_dir() and any(folder.iterdir()) and not force:
+        raise Failed(f"{folder} is not empty: choose another --out, or give --force to overwrite the results in it")
+
+
+def _make_results_folder(folder: Path) -> None:
+    """Make it, without the results of an earlier run: half old and half new would mislead."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in RESULTS:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _bar(states: Iterable[Any], total: int) -> Iterable[Any]:
+    """A progress bar where a person looks on; none in a log file."""
+    return progress(states, total, "steps") if sys.stderr.isatty() else states
+
+
+def _run_in_figures(losses: list[float], sigma: float, dim: int) -> dict[str, float | None]:
+    enough = len(losses) >= 6
+    return {
+        "last_loss": losses[-1] if losses else None,
+        "relative_spread": recipes.relative_spread(losses) if enough else None,
+        "share_of_bound": recipes.share_of_bound(losses, sigma, dim) if enough else None,
+    }
+
+
+def _print_results(results: list[dict[str, Any]]) -> None:
+    print("noise    steps  s/step  relative spread  share of the noised bound")
+    for row in results:
+        each = row["seconds"] / max(row["steps"], 1)
+        numbers = [f"{row[key]:.3g}" if row[key] is not None else "-" for key in ("relative_spread", "share_of_bound")]
+        print(f"{row['sigma']:<7g}  {row['steps']:>5}  {each:6.2f}  {numbers[0]:>15}  {numbers[1]:>25}")
+
+
+def _drawn(losses: dict[float, list[float]], bound: float) -> bytes:
+    from io import BytesIO
+
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.4, 3.2), layout="constrained")
+    for ax, (sigma, kept) in zip(figure.subplots(1, len(losses)), losses.items(), strict=True):
+        ax.plot(range(1, len(kept) + 1), kept, lw=0.8)
+        ax.axhline(bound, color="#D55E00", ls="--", lw=0.8, label="no score gets below this on noised data")
+        ax.set(title=f"noise {sigma:g}", xlabel="step", ylabel="loss")
+        ax.legend(fontsize=8, frameon=False)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()
 
 
 # --- doctor

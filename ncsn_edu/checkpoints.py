@@ -7,11 +7,9 @@ names. Reading one runs no code that it may hold. This file does NOT train; trai
 import hashlib
 import io
 import math
-import os
 import pickle
 import platform
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .files import write_whole
 from .nets.ncsn import NCSN
 from .nets.ncsnv2 import NCSNv2
 from .schedules import geometric
@@ -40,26 +39,7 @@ def save(path: str | PathLike[str], content: Mapping[str, Any]) -> Path:
     buffer = io.BytesIO()
     versions = {"python": platform.python_version(), "torch": str(torch.__version__)}
     torch.save({**content, "versions": versions}, buffer)
-    return write_whole(path, [MAGIC, hashlib.sha256(buffer.getbuffer()).digest(), buffer.getbuffer()])
-
-
-def write_whole(path: str | PathLike[str], parts: list[Any]) -> Path:
-    """Write bytes to a temporary file beside path, make sure that they are on the disk, and rename it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(number, "wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-    return path
+    return write_whole(path, MAGIC, hashlib.sha256(buffer.getbuffer()).digest(), buffer.getbuffer())
 
 
 def load(path: str | PathLike[str], *, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -91,14 +71,14 @@ class Folder:
 
     def __init__(self, path: str | PathLike[str], *, keep: int = 2) -> None:
         self.path, self.keep = Path(path), keep
-        for left in self.path.glob(".*.part"):  # of a process that was killed while it wrote
+        for left in self.path.glob(".*.tmp"):  # of a process that was killed while it wrote
             left.unlink(missing_ok=True)
 
     def save(self, content: Mapping[str, Any], *, loss: float) -> Path:
         """Save content, which holds its `step`; as the best too if no loss was lower. Then drop the oldest."""
         path = save(self.path / f"step-{content['step']:09d}.ckpt", {**content, "loss": loss})
         if loss < self._lowest():
-            write_whole(self.path / "best.ckpt", [path.read_bytes()])
+            write_whole(self.path / "best.ckpt", path.read_bytes())
         for old in self.steps()[self.keep :]:
             old.unlink()
         return path

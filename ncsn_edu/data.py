@@ -459,8 +459,8 @@ def batches(
     that waits for the device. Each epoch is a fresh shuffle of all N images, and a batch that the end of one epoch
     does not fill is filled from the next: every image is seen once an epoch, and every batch has B rows.
 
-    dequantize  (images + u) / 256 with u uniform on [0, 1) for every value, so that the data have a density
-                (Theis et al. 2016, arXiv:1511.01844); otherwise images / 255. floor(256 x) is the image again.
+    dequantize  (images + u) / 256 with u uniform on (0, 1), in steps of 1/256, for every value, so that the data have a
+                density (Theis et al. 2016, arXiv:1511.01844); otherwise images / 255. floor(256 x) is the image again.
     flip        mirror each image left to right with probability 1/2.
     generator   draws all the randomness; it must live on `device`. The global one where there is none.
 
@@ -521,10 +521,11 @@ class Batches(Iterator["Tensor"]):
         if len(self._order) < self.batch_size:
             self._order = torch.cat([self._order, torch.randperm(len(self.images), **self._draw)])
         index, self._order = self._order[: self.batch_size], self._order[self.batch_size :]
-        x = self.images[index]  # (B, C, H, W), uint8
+        x = self.images.index_select(0, index)  # (B, C, H, W), uint8
         if self.flip:
             mirrored = torch.rand(self.batch_size, 1, 1, 1, **self._draw) < 0.5
-            x = torch.where(mirrored, x.flip(-1), x)
+            # where(mirrored, x.flip(-1), x), in an eighth of the time: x ^ ((x ^ flipped) & (255 or 0))
+            x = x.flip(-1).bitwise_xor_(x).bitwise_and_(mirrored.byte().neg_()).bitwise_xor_(x)
         return _dequantized(x, self._draw) if self.dequantize else x.float() / 255
 
     def state_dict(self) -> dict[str, Any]:
@@ -545,10 +546,10 @@ class Batches(Iterator["Tensor"]):
 
 
 def _dequantized(x: "Tensor", draw: dict[str, Any]) -> "Tensor":
-    """(x + u) / 256. u is a multiple of 2^-16, so that the sum is exact in float32 and never rounds up to x + 1."""
+    """(x + u) / 256, with u = (b + 1/2) / 256 and b a random byte: a sum that is exact in float32, and below x + 1."""
     import torch
 
-    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
-    words.random_(-(2**63), None, generator=draw["generator"])  # 64 random bits serve four values: 4 times as fast
-    bits = words.view(torch.int16)[: x.numel()].view(x.shape)  # 65536 u - 32768
-    return x.float().add_(bits, alpha=2**-16).add_(0.5).div_(256)
+    words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
+    words.random_(-(2**63), None, generator=draw["generator"])  # 64 random bits serve eight values: 8 times as fast
+    b = words.view(torch.uint8)[: x.numel()].view(x.shape)
+    return b.float().add_(x.float(), alpha=256).add_(0.5).mul_(2**-16)

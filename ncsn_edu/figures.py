@@ -10,14 +10,13 @@ import math
 import os
 import re
 import tempfile
-import time
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from io import BytesIO
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .files import write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +52,9 @@ def save_figure(
     `numbers` are the figure's statement in figures (plain numbers, numpy scalars or tensors of shape ()), kept to 6
     significant digits. `tolerance` says how far each may move, absolutely, or is one number for all;
     without one a number may move by a relative 1e-4.
-    NCSN_EDU_FIGURES_ONLY (names with commas between them) leaves every other figure alone. Returns the picture's path.
+    NCSN_EDU_FIGURES_ONLY (names with commas between them) leaves every other figure alone; to the file that
+    NCSN_EDU_FIGURES_DONE names, a line with the name of each figure that came out well is added. Returns the
+    picture's path.
 
     Raises FigureDiffers (check), FileNotFoundError (check, nothing stored), ValueError or TypeError (bad input),
     OSError (the folder cannot be written).
@@ -74,8 +75,9 @@ def save_figure(
         _compare(folder, name, picture, record)
     else:
         make_writable(folder)
-        _write(path, picture)
-        _write(path.with_suffix(".json"), _json(record))
+        write_whole(path, picture)
+        write_whole(path.with_suffix(".json"), _json(record))
+    _note(name)
     return path
 
 
@@ -168,21 +170,11 @@ def _json(record: dict[str, Any]) -> bytes:
     return (json.dumps(record, indent=2, sort_keys=True) + "\n").encode()
 
 
-def _write(path: Path, content: bytes) -> None:
-    """All or nothing: readers see the old file or the new one, also if this process is killed."""
-    for left in path.parent.glob(f".{path.name}.*.tmp"):
-        with suppress(FileNotFoundError):  # another process may be writing the same figure
-            if time.time() - left.stat().st_mtime > 3600:  # of a process that was killed
-                left.unlink()
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _note(name: str) -> None:
+    """Tell whoever runs the notebook that this figure was written, or was as it is stored."""
+    if notes := os.environ.get("NCSN_EDU_FIGURES_DONE"):
+        with open(notes, "a", encoding="utf-8") as file:
+            file.write(f"{name}\n")
 
 
 # --- check mode
@@ -207,8 +199,8 @@ def _compare(folder: Path, name: str, picture: bytes, record: dict[str, Any]) ->
     if not differences:
         return
     kept = Path(tempfile.mkdtemp(prefix=f"ncsn_edu_{name}_"))
-    _write(kept / f"{name}.png", picture)
-    _write(kept / f"{name}.json", _json(record))
+    write_whole(kept / f"{name}.png", picture)
+    write_whole(kept / f"{name}.json", _json(record))
     places = [f"stored:     {stored}", f"new:        {kept / name}.png"]
     if old.shape == new.shape:
         _difference_picture(old, new, kept / f"{name}_difference.png")

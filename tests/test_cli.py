@@ -6,13 +6,15 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import ncsn_edu
 from ncsn_edu import __main__ as cli
-from ncsn_edu import doctor, figures
+from ncsn_edu import data, doctor, figures, recipes
 from ncsn_edu.__main__ import main
 
 PLOT = (
@@ -58,13 +60,13 @@ def run(*arguments, **more):
 def test_help_answers_without_importing_torch():
     done = run("--help")
     assert done.returncode == 0 and done.stderr == ""
-    for word in ("lab", "figures", "doctor", "examples:"):
+    for word in ("lab", "figures", "train", "doctor", "examples:"):
         assert word in done.stdout
     code = "import sys, ncsn_edu.__main__ as m; m.main(['--version']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
-@pytest.mark.parametrize("command", ["lab", "figures", "doctor"])
+@pytest.mark.parametrize("command", ["lab", "figures", "train", "doctor"])
 def test_every_command_has_help(capsys, command):
     assert main([command, "--help"]) == 0
     assert command in capsys.readouterr().out
@@ -230,6 +232,187 @@ def _alive(process):
     except ProcessLookupError:
         return False
     return True
+
+
+# --- figures that depend on the data
+
+TWO_WAYS = """
+if os.environ.get("NCSN_EDU_DATA", "").endswith("full"):
+    save_figure(fig, "fig_cifar10")
+else:
+    save_figure(fig, "fig_digits")
+"""
+
+
+@pytest.fixture
+def two_ways(checkout, monkeypatch, tmp_path):
+    """A checkout whose one notebook makes fig_cifar10 or fig_digits, and folders of data with CIFAR-10 and without."""
+    for notebook in (checkout / "notebooks").glob("*.ipynb"):
+        notebook.unlink()
+    write(checkout, "04_two", PLOT, "import os" + TWO_WAYS, "save_figure(fig, 'always')")
+    for file in data.OFFICIAL_FILES["cifar10"]:
+        (tmp_path / "full" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "full" / file).touch()
+    return lambda name: monkeypatch.setenv("NCSN_EDU_DATA", str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("folder", "made", "other", "why"),
+    [
+        ("empty", "fig_digits", "fig_cifar10", "its data are not here (cifar10 is not in "),
+        ("full", "fig_cifar10", "fig_digits", "the notebook found other data, and made fig_cifar10"),
+    ],
+)
+def test_a_figure_of_other_data_is_said_to_be_not_made(capfd, checkout, two_ways, folder, made, other, why):
+    two_ways(folder)
+    (checkout / "figures").mkdir()
+    (checkout / f"figures/{other}.png").touch()  # stored by someone who has the data: says nothing about this run
+    assert main(["figures"]) == 0
+    out, err = capfd.readouterr()
+    assert err == "" and f"s: {made}, always\n    {other}: not written: {why}" in out
+    assert "2 figures from 1 notebook written" in out
+    assert main(["figures", "--check"]) == 0
+    out, _ = capfd.readouterr()
+    assert f"    {other}: not checked: {why}" in out and "2 figures from 1 notebook as stored" in out
+
+    assert main(["figures", other]) == 1
+    out, err = capfd.readouterr()
+    assert "FAILED" in out and f"{other}: not written" in out and f"did not save all of its figures: {other}" in err
+    assert main(["figures", "--check", made]) == 0
+    assert "1 figure from 1 notebook as stored" in capfd.readouterr().out
+
+
+def test_a_figure_that_is_stored_but_was_not_made_now_is_a_failure(capfd, checkout):
+    write(checkout, "01_good", PLOT, "save_figure(fig, 'good')")
+    assert main(["figures", "good"]) == 0
+    write(checkout, "01_good", PLOT, "if False:\n    save_figure(fig, 'good')")
+    assert main(["figures", "--check", "good"]) == 1
+    out, err = capfd.readouterr()
+    assert "FAILED" in out and "s: no figure" in out and "did not save all of its figures: good" in err
+
+
+# --- train
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to work in, and no data set but digits."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NCSN_EDU_DATA", str(tmp_path / "no-data"))
+    return tmp_path
+
+
+def smoke(*more):
+    return main(["train", "manifold", "--scale", "smoke", "--steps", "7", *more])
+
+
+def test_train_keeps_every_loss_and_a_summary(capfd, here):
+    assert smoke("--seed", "3") == 0
+    out, err = capfd.readouterr()
+    assert (
+        "manifold, smoke: 7 steps on digits, noise 0, on " in out and "are in runs/manifold-smoke" in out and err == ""
+    )
+    folder = here / "runs/manifold-smoke"
+    assert sorted(os.listdir(folder)) == ["log.jsonl", "losses.png", "summary.json"]
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [(row["sigma"], row["step"]) for row in log] == [(s, i) for s in (0, 0.01) for i in range(1, 8)]
+    assert {row["seed"] for row in log} == {3}
+
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["settings"] == {**asdict(recipes.MANIFOLD["smoke"]), "n_steps": 7}
+    assert (summary["recipe"], summary["scale"], summary["seed"]) == ("manifold", "smoke", 3)
+    assert summary["versions"]["ncsn_edu"] == ncsn_edu.__version__ and "torch" in summary["versions"]
+    for run_, sigma in zip(summary["runs"], (0, 0.01), strict=True):
+        losses = [row["loss"] for row in log if row["sigma"] == sigma]
+        assert run_["steps"] == 7 and run_["stopped"] == "" and run_["last_loss"] == losses[-1]
+        assert run_["relative_spread"] == pytest.approx(recipes.relative_spread(losses))
+        assert run_["share_of_bound"] == pytest.approx(recipes.share_of_bound(losses, 0.01, 64))
+    assert (folder / "losses.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_train_too_short_for_a_summary_number(here):
+    assert main(["train", "manifold", "--scale", "smoke", "--steps", "1", "--out", "one"]) == 0
+    runs = json.loads((here / "one/summary.json").read_text())["runs"]
+    assert [run_["relative_spread"] for run_ in runs] == [None, None]
+
+
+def test_train_overwrites_nothing_unless_forced(capsys, here):
+    (here / "out").mkdir()
+    assert smoke("--out", "out") == 0  # an empty folder is fine
+    (here / "out/note.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in (here / "out").iterdir()}
+    assert smoke("--out", "out", "--seed", "1") == 1
+    assert "out is not empty" in (err := capsys.readouterr().err) and "--force" in err and err.count("\n") == 1
+    assert {path: path.read_bytes() for path in (here / "out").iterdir()} == before
+    assert smoke("--out", "out", "--seed", "1", "--force") == 0
+    assert json.loads((here / "out/summary.json").read_text())["seed"] == 1
+    assert (here / "out/note.txt").read_text() == "mine"
+    assert smoke("--out", "out/note.txt", "--force") == 1
+    assert "is a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["manifolds"], "no recipe 'manifolds'. Did you mean manifold?"),
+        (["manifold", "--scale", "papre"], "no scale 'papre'. Did you mean paper?"),
+        (["manifold", "--steps", "0"], "'0' is not a whole number of at least 1"),
+        (["manifold", "--steps", "2.5"], "at least 1"),
+        (["manifold", "--seed", "-1"], "'-1' is not a whole number of at least 0"),
+        ([], "RECIPE"),
+    ],
+)
+def test_train_with_bad_input(capsys, here, arguments, message):
+    assert main(["train", *arguments]) == 2
+    assert message in capsys.readouterr().err and list(here.iterdir()) == []
+
+
+def test_train_without_the_data_names_the_ways_to_get_them(capsys, here):
+    assert main(["train", "manifold"]) == 1
+    err = capsys.readouterr().err
+    assert "cifar10 is not complete in" in err and "Three ways to get it" in err and "Traceback" not in err
+    assert list(here.iterdir()) == []
+
+
+def test_train_says_where_it_was_interrupted(capsys, here, monkeypatch):
+    def three(*_, **__):
+        yield from (SimpleNamespace(step=step, loss=-1.0) for step in (1, 2, 3))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipes, "manifold", three)
+    assert smoke() == 130
+    err = capsys.readouterr().err
+    assert "stopped after 3 of 7 steps with noise 0;" in err and "log.jsonl" in err
+    assert len((here / "runs/manifold-smoke/log.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(("overflowing", "code"), [(0.0, 0), (0.01, 1)])
+def test_train_goes_on_after_a_loss_that_overflows(capsys, here, monkeypatch, overflowing, code):
+    def states(recipe, images, *, sigma, seed, device):
+        yield from (SimpleNamespace(step=step, loss=-1.0) for step in (1, 2, 3))
+        if sigma == overflowing:
+            raise FloatingPointError("the loss is -inf at step 4")
+
+    monkeypatch.setattr(recipes, "manifold", states)
+    assert smoke() == code
+    assert f"noise {overflowing:g}: the loss is -inf" in capsys.readouterr().err
+    runs = json.loads((here / "runs/manifold-smoke/summary.json").read_text())["runs"]
+    assert [bool(run_["stopped"]) for run_ in runs] == [sigma == overflowing for sigma in (0, 0.01)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_in_training(here):
+    command = [sys.executable, "-m", "ncsn_edu", "train", "manifold", "--scale", "smoke", "--steps", "1000000"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(ncsn_edu.__file__).parent.parent)}
+    process = subprocess.Popen(command, cwd=here, env=environment, stdout=-1, stderr=-1, text=True)
+    log, deadline = here / "runs/manifold-smoke/log.jsonl", time.monotonic() + 60
+    while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in err
+    lines = log.read_text().splitlines()
+    assert f"stopped after {len(lines)} of 1000000 steps" in err and json.loads(lines[-1])["step"] == len(lines)
 
 
 # --- lab

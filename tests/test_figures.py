@@ -21,7 +21,7 @@ from ncsn_edu.figures import FigureDiffers, figure_sources, figures_folder, save
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """Write mode into a folder of the test's own; temporary folders beside it."""
-    for name in ("NCSN_EDU_FIGURES", "NCSN_EDU_FIGURES_ONLY"):
+    for name in ("NCSN_EDU_FIGURES", "NCSN_EDU_FIGURES_ONLY", "NCSN_EDU_FIGURES_DONE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NCSN_EDU_FIGURES_DIR", str(tmp_path / "figures"))
     (tmp_path / "temporary").mkdir()
@@ -158,6 +158,22 @@ def test_only_the_selected_figures_are_touched(monkeypatch, folder):
     save_figure(heat(), "fig1")  # nothing is stored, and nothing is asked
     with pytest.raises(FigureDiffers):
         save_figure(heat(), "fig2")
+
+
+def test_what_came_out_well_is_noted(monkeypatch, check, folder, tmp_path):
+    notes = tmp_path / "done"
+    monkeypatch.setenv("NCSN_EDU_FIGURES_DONE", str(notes))
+    monkeypatch.setenv("NCSN_EDU_FIGURES_ONLY", "fig1,fig2")
+    save_figure(curves(), "fig1")
+    save_figure(curves(), "fig3")  # left alone
+    assert notes.read_text() == "fig1\n"
+    check()
+    save_figure(curves(), "fig1")
+    with pytest.raises(FigureDiffers):
+        save_figure(heat(), "fig1")
+    with pytest.raises(FileNotFoundError):
+        save_figure(curves(), "fig2")
+    assert notes.read_text() == "fig1\nfig1\n"
 
 
 def test_the_folder(monkeypatch, tmp_path):

@@ -22,6 +22,7 @@ from constraints import installed_closure  # noqa: E402
 # Lowest first: a module imports only modules that stand before it.
 LAYERS = [
     "checks",
+    "files",
     "core",
     "progress",
     "distributions",
@@ -242,6 +243,9 @@ def test_links_lead_somewhere():
     pages = [ROOT / "README.md", *(ROOT / "notebooks" / "source").glob("*.py")]
     for page in pages:
         folder = ROOT if page.name == "README.md" else ROOT / "notebooks"
-        for link in re.findall(r"\]\(([^)#\s]+)\)", page.read_text(encoding="utf-8")):
+        text = page.read_text(encoding="utf-8")
+        if page.suffix == ".py":  # code may look like a link: nets[seed](x)
+            text = "\n".join(line for line in text.splitlines() if line.startswith("# "))
+        for link in re.findall(r"\]\(([^)#\s]+)\)", text):
             if not re.match(r"\w+:", link):
                 assert (folder / link).exists(), f"{page.name} links to {link}, which is not there"

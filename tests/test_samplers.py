@@ -2,10 +2,6 @@
 
 import gc
 import math
-import os
-import re
-import subprocess
-import sys
 import weakref
 from itertools import pairwise
 from pathlib import Path
@@ -736,27 +732,6 @@ def test_inpainting_bad_input_at_the_call(change, message):
 def test_consistent_annealing_bad_eta_at_the_call(eta, message):
     with pytest.raises(ValueError, match=message):
         consistent_annealed(pull_to_zero, torch.zeros(2, 3), LADDER, eta=eta)
-
-
-# ---- the benchmark runs ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="peak memory is not told on Windows")
-def test_the_benchmark_prints_its_table():
-    script = ROOT / "tests" / "benchmarks" / "bench_samplers.py"
-    options = ["--chains", "200", "--steps", "20", "--repeats", "2"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    shown = subprocess.run(
-        [sys.executable, script, *options],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-        encoding="utf-8",
-    ).stdout
-    assert re.search(r"200 chains x 20 steps +[\d.]+ s", shown)
-    assert len(re.findall(r"peak memory, \d+ steps +[\d.]+ MiB", shown)) == 2
-    assert re.search(r"autograd / closed form \(median of ratios\) +[\d.]+", shown)
 
 
 def test_a_score_in_another_dtype_does_not_change_the_chains():

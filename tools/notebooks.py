@@ -175,7 +175,8 @@ def execute(notebook: NotebookNode, *, cwd: Path, name: str, timeout: int) -> No
     with tempfile.TemporaryDirectory() as ipython_folder:  # nobody's own start-up files and settings
         # Figures are written, all of them and to their place, whatever the caller's environment asks of figures.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("NCSN_EDU_FIGURES")}
-        environment |= {"NCSN_EDU_PROGRESS": "0", "IPYTHONDIR": ipython_folder}
+        # No data set that must be fetched: stored outputs are the same wherever they were made.
+        environment |= {"NCSN_EDU_PROGRESS": "0", "NCSN_EDU_DATA": os.devnull, "IPYTHONDIR": ipython_folder}
         try:
             client.execute(env=environment)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:

@@ -199,7 +199,8 @@ class ObjectiveExplorer(TrainingExplorer):
         self.field.images[0].set_data((log_p - log_p.max()).exp().reshape(90, 90).numpy())
         self.truth.set_UVC(*self._arrows(self.mixture, sigma).T)
         used = f": {n_projections} {distribution}" if objective.startswith("sliced") else ""
-        self.curve.set(title=objective + used, xlim=(0, 1.05 * n_steps))
+        self.curve.title.set_text(objective + used)  # set_title would take its size from the reader's settings
+        self.curve.set_xlim(0, 1.05 * n_steps)
 
     def _arrows(self, score: Score, sigma: float) -> np.ndarray:
         longest = self.mixture(self.cells, sigma).norm(dim=1).max().item()  # one scale for both fields
@@ -235,7 +236,8 @@ class ObjectiveExplorer(TrainingExplorer):
         mean = (sums[self.window :] - sums[: -self.window]) / self.window + self.constant
         self.losses_line.set_data(np.arange(len(mean)) + self.window, mean)
         self.divergence.set_data(*np.array(self.measured).T)
-        used = f", <b>{n_projections}</b> {distribution} projections" if objective.startswith("sliced") else ""
+        plural = "s" if n_projections > 1 else ""
+        used = f", <b>{n_projections}</b> {distribution} projection{plural}" if objective.startswith("sliced") else ""
         step, divergence = self.measured[-1]
         latest = f"loss less its constant {mean[-1]:.3f} (mean of {self.window} steps), " if len(mean) else ""
         return (

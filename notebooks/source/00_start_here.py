@@ -113,21 +113,23 @@ plt.show()
 # | notebook | question | minutes |
 # |---|---|---|
 # | [01 Scores](01_scores.ipynb) | What is a score, and why does it not need the normalising constant? | 25 |
+# | [02 Score matching](02_score_matching.ipynb) | How can a score be learned from samples, and what does each way cost? | 50 |
 # | [03 Langevin dynamics](03_langevin.ipynb) | How do arrows become samples, and with which error? | 30 |
-# | [06 Annealing](06_annealing.ipynb) | Why does that fail between modes, and how does noise repair it? | 35 |
+# | [04 The manifold](04_manifold.ipynb) | Why does learning fail on images, and how does invisible noise repair it? | 30 |
+# | [05 Low density](05_low_density.ipynb) | Where is a learned score wrong, and what does that do to samples? | 35 |
+# | [06 Annealing](06_annealing.ipynb) | Why do chains get the weights of modes wrong, and how does a ladder of noise repair it? | 35 |
 #
-# The numbers leave room for the chapters between and behind them: score matching
-# (2), its failures on manifolds and in empty space (4, 5), networks on images (7 to
-# 11), DDPM, VAE and SDEs as the same idea (12 to 14), and how to judge samples.
+# The numbers leave room for the chapters behind them: networks on images (7 to 11),
+# DDPM, VAE and SDEs as the same idea (12 to 14), and how to judge samples.
 #
 # ## How to work with it
 #
 # - **Run** a cell with Shift+Enter. Every notebook runs from top to bottom (menu
-#   *Run*, *Run All Cells*) in seconds.
+#   *Run*, *Run All Cells*) in seconds, those that train nets in about a minute.
 # - **Predict before you look.** Before each plot stands a question in bold, with
 #   its answer folded beneath. A prediction that fails teaches more than ten plots
 #   that you nodded at.
-# - **Move the sliders.** Each of the other notebooks has an explorer near its end.
+# - **Move the sliders.** Most of the other notebooks have an explorer near the end.
 #   With a slider in focus the arrow keys work as well.
 # - **Read the code.** `show(function)` displays the very source that runs; it is
 #   short, and uses the symbols of the papers.

@@ -19,7 +19,8 @@
 # - fall into the first trap: the score alone is not a sampler.
 #
 # You need: derivatives, the density of a Gaussian, and a little PyTorch. Nothing is
-# learned from data here yet; that is the subject of notebook 2.
+# learned from data here yet; that is the subject of
+# [notebook 2](02_score_matching.ipynb).
 
 # %%
 import math
@@ -385,5 +386,6 @@ ScoreFieldExplorer()
 # - C. Bishop, *Pattern Recognition and Machine Learning*, 2006: chapter 9 on
 #   mixtures and responsibilities.
 #
-# **Next:** notebook 2 will learn these arrows from samples; how arrows become
-# samples is the subject of [3 · Langevin dynamics](03_langevin.ipynb).
+# **Next:** [2 · Score matching](02_score_matching.ipynb) learns these arrows from
+# samples; how arrows become samples is the subject of
+# [3 · Langevin dynamics](03_langevin.ipynb).

@@ -428,5 +428,6 @@ LangevinExplorer()
 # - Y. Song et al., *Score-Based Generative Modeling through Stochastic Differential
 #   Equations*, ICLR 2021: Algorithm 4.
 #
-# **Next:** notebooks 4 and 5 will show what fails when the score is learned; the
-# cure for slow mixing is [6 · Annealing](06_annealing.ipynb).
+# **Next:** [4 · The manifold hypothesis](04_manifold.ipynb) and
+# [5 · Where there are no data](05_low_density.ipynb) show what fails when the score
+# is learned; the cure for slow mixing is [6 · Annealing](06_annealing.ipynb).

@@ -88,8 +88,8 @@ plt.show()
 #
 # So the information is not gone, but it sits where nobody looks. A network learns
 # the score from data, and where there are none it has no reason to be right;
-# notebook 5 measures how wrong it is there. In this notebook we give the sampler
-# every advantage and let it use the *exact* score everywhere.
+# [notebook 5](05_low_density.ipynb) measures how wrong it is there. In this notebook
+# we give the sampler every advantage and let it use the *exact* score everywhere.
 #
 # ## 6.2 A sampler that is wrong with confidence
 #

@@ -1,0 +1,112 @@
+"""Experiments of the papers: what each one sets, at three scales, and the few lines that run it.
+
+smoke   shows in seconds that everything runs; what it learns is of no interest
+laptop  shows the claim, in minutes
+paper   what the paper set; hours without a GPU
+
+torch is imported inside functions only, so that the command line can list recipes at once. This file does NOT load
+data, choose a device, draw or write files: __main__.py and the notebooks do.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from .train import TrainState
+
+
+@dataclass(frozen=True)
+class Manifold:
+    """Sliced score matching on images as they are, and on images with invisible noise (Song & Ermon 2019, Fig. 1)."""
+
+    data: str = "cifar10"
+    width: int = 12  # filters of the ScoreResNet
+    blocks: int = 3
+    batch_size: int = 64
+    n_steps: int = 240
+    lr: float = 1e-3
+    sigma: float = 0.01  # standard deviation of the noise, where there is noise: the paper's N(0, 0.0001)
+    n_projections: int = 1
+    distribution: str = "gaussian"  # of the projections, as in the published code
+    dequantize: bool = False  # the published code trains on k/255 here; dequantised images fill the space a little
+
+
+MANIFOLD: Mapping[str, Manifold] = MappingProxyType(
+    {
+        "smoke": Manifold(data="digits", width=4, blocks=1, batch_size=16, n_steps=30),
+        "laptop": Manifold(),
+        "paper": Manifold(width=32, blocks=5, batch_size=128, n_steps=50_000),
+    }
+)
+# For 8 x 8 digits within a notebook: a smaller batch, more steps.
+MANIFOLD_DIGITS = Manifold(data="digits", width=16, blocks=2, batch_size=16, n_steps=320)
+
+RECIPES: Mapping[str, Mapping[str, Manifold]] = MappingProxyType({"manifold": MANIFOLD})
+
+
+def manifold(
+    recipe: Manifold, images: "Tensor", *, sigma: float, seed: int = 0, device: "torch.device | str" = "cpu"
+) -> Iterable["TrainState"]:
+    """Train a ScoreResNet on uint8 images (N, C, H, W) with noise sigma (0: none); yields a state a step.
+
+    Runs of one seed start from the same net, and see the same images and the same directions in the same order: they
+    differ by the noise alone. The global random state is left as it was.
+    """
+    import torch
+
+    from .checks import check_sigma
+    from .core import noise_like
+    from .data import batches
+    from .losses import sliced
+    from .nets.resnet import ScoreResNet
+    from .train import train
+
+    check_sigma(sigma)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = ScoreResNet(images.shape[1], recipe.width, recipe.blocks).to(device)
+    # One stream each: of one seed, z and v would be made from the same numbers.
+    order, noise, slices = (torch.Generator(device).manual_seed(3 * seed + i) for i in range(3))
+    clean = batches(images, recipe.batch_size, dequantize=recipe.dequantize, generator=order, device=device)
+
+    def loss(model: "torch.nn.Module", x: "Tensor") -> "Tensor":
+        return sliced(
+            model, x, n_projections=recipe.n_projections, distribution=recipe.distribution, generator=slices
+        )  # variance reduced
+
+    noised = (x + sigma * noise_like(x, noise) for x in clean)
+    return train(net, noised, loss=loss, n_steps=recipe.n_steps, lr=recipe.lr)
+
+
+def relative_spread(losses: Sequence[float]) -> float:
+    """Standard deviation over |mean| of the last third of the losses: how restless the end of a run is.
+
+    It counts a steady descent as spread too, and knows nothing of where the losses ought to be: see `share_of_bound`.
+    """
+    tail = _last_third(losses)
+    return stdev(tail) / abs(fmean(tail))
+
+
+def share_of_bound(losses: Sequence[float], sigma: float, dim: int) -> float:
+    """The mean of the last third of the losses, as a share of the bound -dim / (2 sigma^2).
+
+    No score gets below that bound in expectation on data with noise sigma, whatever the data: the optimum is
+    -1/2 E||grad log p_sigma||^2, and by Tweedie's formula the score is -E[z | x~] / sigma, so that its mean square is
+    at most E||z||^2 / sigma^2 = dim / sigma^2. Above 1 the losses belong to data that have no such noise.
+    """
+    from .checks import check_count, check_positive
+
+    return fmean(_last_third(losses)) / (-check_count("dim", dim) / (2 * check_positive("sigma", sigma) ** 2))
+
+
+def _last_third(losses: Sequence[float]) -> list[float]:
+    tail = [float(loss) for loss in losses[-(len(losses) // 3) :]]
+    if len(losses) < 6:
+        raise ValueError(f"at least 6 losses are needed, to have two in their last third, not {len(losses)}")
+    return tail

@@ -1,0 +1,1176 @@
+# %% [markdown]
+# # 2 · Score matching
+#
+# *Reading and trying: about 50 minutes. Running every cell: about 40 seconds on a laptop, at full scale (two dimensions; the costs are measured up to 3072).*
+#
+# Notebook 1 computed scores from known densities. Here we learn them from samples.
+# The obvious loss needs the very score that we are looking for. **Score matching**
+# is the art of minimising that loss without knowing it, and there are three ways:
+# integrate by parts, look at random directions only, or add noise and predict it.
+# In this notebook you will
+#
+# - derive all of them, and read the few lines of the library that compute them;
+# - see that they estimate **one and the same number** and have one and the same
+#   minimiser, on a mixture where everything is known;
+# - learn the proof behind denoising, and recognise a popular one that proves
+#   nothing;
+# - find out why the loss of a perfect denoiser is not zero;
+# - measure what each way costs and how much it scatters, from 2 to 3072 dimensions;
+# - turn a sign and mix up $x$ and $\tilde x$, and learn how to notice.
+#
+# The map, with names as in the library. $D$ is the number of coordinates:
+#
+# | loss | section | what it asks of the network | what it learns |
+# |---|---|---|---|
+# | `explicit` | 2.1 | its value; and the true score | the score of what it sees |
+# | `implicit` | 2.2 | its value and $D$ backward passes | the same |
+# | `sliced` | 2.3 | its value and one backward pass | the same |
+# | `dsm` | 2.4 | its value | the score of what it sees, which is data with noise |
+#
+# You need: notebook 1, partial integration, conditional expectations.
+
+# %%
+import itertools
+import math
+import timeit
+from functools import partial
+
+import torch
+from matplotlib import pyplot as plt
+
+import ncsn_edu as ne
+from ncsn_edu import GaussianMixture, ScoreMLP, dsm, explicit, implicit, save_figure, show, sliced
+from ncsn_edu.losses import projection
+from ncsn_edu.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, density, grid, score_field, use_style
+from ncsn_edu.train import train
+from ncsn_edu.widgets import ObjectiveExplorer
+
+use_style()
+generator = torch.Generator().manual_seed(0)
+randn = partial(torch.randn, generator=generator, dtype=torch.float64)
+
+# %% [markdown]
+# ## 2.1 The loss we want, and cannot have
+#
+# We look for a vector field $s_\theta(x)$ that is close to the score of the density
+# $p$, where data are. The natural measure is the mean squared distance, half of
+# what is called the **Fisher divergence**:
+#
+# $$ J(\theta) = \tfrac12\, \mathbb{E}_{x \sim p}\, \big\| s_\theta(x) - \nabla_x \log p(x) \big\|^2 . $$
+#
+# This is **explicit** score matching. It is zero exactly when the two fields agree
+# wherever $p > 0$. Errors count as much as data are frequent: where there are none,
+# any arrow is as good as any other. And it needs $\nabla \log p$ inside the
+# expectation. For data, nobody knows it.
+#
+# Our laboratory is a mixture, so here we do know it. We look at it through noise of
+# standard deviation $\sigma = 0.5$ and take $p_\sigma = p * \mathcal{N}(0, \sigma^2 I)$
+# as the density whose score is sought, in every section. The first methods would
+# work without noise as well. The last one needs it, and we want to compare.
+
+# %%
+means = torch.tensor([[-2.0, -1.0], [2.0, 1.0]], dtype=torch.float64)
+mixture, sigma = GaussianMixture(means, 0.75, [0.3, 0.7]), 0.5
+noisy = mixture.perturb(sigma)  # p_sigma: variance 0.75 + 0.25 = 1
+show(explicit, docstring=False)
+
+# %% [markdown]
+# In two dimensions an expectation under $p_\sigma$ can also be computed without any
+# samples, as a sum over a fine grid. For smooth functions that vanish at the edge
+# such a sum is as good as exact. It will be our referee: `fisher(s)` is $J$ itself,
+# not an estimate of it.
+
+# %%
+points = grid(9, 301)
+mass = noisy.log_prob(points).exp() * (18 / 300) ** 2  # p_sigma times the area of a cell
+
+
+@torch.no_grad()
+def fisher(score) -> float:
+    return (mass * explicit(score, points, mixture, sigma)).sum().item()
+
+
+constant = fisher(lambda x, sigma: 0 * x)  # 1/2 E||grad log p_sigma||^2
+print(f"mass on the grid is 1 to 1e-10: {abs(mass.sum() - 1) < 1e-10}")
+print(f"J of the true score: {fisher(mixture):.4f}, of the zero score: {constant:.4f}")
+
+# %% [markdown]
+# We also need somebody to judge. `student` is a fixed vector field, neither good nor
+# absurd: the score of a mixture whose groups are in the wrong places, and equally
+# heavy. Any other field would do as well. Until section 2.8 nothing learns. We only
+# ask each method *how wrong is the student?* and compare the answers.
+
+# %%
+student = GaussianMixture([[-1.5, 0.0], [2.5, 0.0]], 1.0)
+print(f"J of the student: {fisher(student):.2f}")
+
+# %% [markdown]
+# ## 2.2 Implicit: integrate by parts
+#
+# Expand the square:
+#
+# $$ J = \tfrac12\,\mathbb{E}\|s\|^2 \;-\; \mathbb{E}\langle s, \nabla \log p\rangle \;+\; \underbrace{\tfrac12\,\mathbb{E}\|\nabla \log p\|^2}_{\text{no } \theta \text{ in it}} . $$
+#
+# Only the middle term is a problem. Write $p \nabla \log p = \nabla p$ and integrate
+# by parts, one coordinate at a time:
+#
+# $$ \mathbb{E}\langle s, \nabla \log p\rangle = \sum_i \int s_i\, \partial_i p \; dx
+#    = \sum_i \Big( \int \big[\, s_i\, p\, \big]_{x_i = -\infty}^{x_i = \infty} dx_{\neg i} - \int p\, \partial_i s_i \; dx \Big)
+#    = -\,\mathbb{E}\,\mathrm{tr}(\nabla s), $$
+#
+# provided that **$p(x)\, s(x) \to 0$ at infinity**, fast enough for the bracket to
+# vanish, and that $p$ lives on the whole space, so that infinity is its only
+# boundary. Then (Hyvärinen 2005, Theorem 1)
+#
+# $$ J(\theta) = \mathbb{E}_{x\sim p}\Big[\, \mathrm{tr}\big(\nabla_x s_\theta(x)\big) + \tfrac12 \|s_\theta(x)\|^2 \Big] + \tfrac12\,\mathbb{E}\|\nabla \log p\|^2 . $$
+#
+# The unknown score is gone. What is left reads like a picture: let arrows *flow
+# together* at the data (negative divergence, the first term), without being long
+# there (the second).
+#
+# Try it by hand once. Let the data have mean 0 and variance $v$ on the line, and let
+# $s(x) = -a x$. The loss is $-a + \frac12 a^2 v$, a parabola in $a$ with its minimum
+# at $a = 1/v$: the score of a Gaussian of variance $v$, found from the second moment
+# of the data and nothing else. The value there is $-\frac{1}{2v}$, and the constant
+# $\frac12 \mathbb{E}[x^2/v^2] = \frac{1}{2v}$ brings $J$ to zero, as it must. **An
+# implicit loss is negative when it is good**, and how negative is a property of the
+# data. So one value of it says nothing; a difference of two does.
+#
+# The trace costs. Automatic differentiation gives $v^\top \nabla s$ for a vector
+# $v$ in one backward pass. With $v = e_i$ that is row $i$ of the Jacobian, of which
+# we keep a single entry. All rows by hand:
+
+# %%
+x = noisy.sample(5, generator=generator).requires_grad_()
+s, trace = student(x, sigma), 0
+for i in range(2):
+    row = torch.autograd.grad(s[:, i].sum(), x, retain_graph=True)[0]  # row i of each example's Jacobian
+    trace = trace + row[:, i]
+by_hand = trace + 0.5 * s.square().sum(1)
+print("the library computes the same:", torch.allclose(by_hand, implicit(student, x, sigma)))
+
+# %%
+show(implicit, ne.losses._jacobian_diagonal, docstring=False)
+
+# %% [markdown]
+# Read `_jacobian_diagonal` as the loop above, for several rows at once: `unit` holds
+# a vector $e_i$ for each of them, `_vjp` returns the rows, and `gather` keeps the
+# diagonal entry of each. `rows_at_once` buys speed with memory, and changes nothing
+# else. The whole Jacobian, $D \times D$ numbers for every example, is never held
+# unless you ask for $D$ rows at once. (`_vjp` and `_dot` are the vector-Jacobian
+# product and the scalar product of each example.)
+#
+# `s[:, i].sum()` sums over the examples, and still each row of the gradient belongs
+# to one example alone, because example $b$ of the output depends on example $b$ of
+# the input only. A network with batch normalisation breaks that, and the trace with
+# it.
+#
+# **What if the boundary does not vanish?** Take the uniform density on $[0, 1]$.
+# Inside, its score is 0, so the explicit loss of $s(x) = -3x$ is
+# $\frac12 \mathbb{E}[9 x^2] = 1.5$ and that of $s = 0$ is 0. Now ask the implicit
+# loss:
+
+# %%
+uniform = torch.rand(100_000, 1, generator=generator)
+for slope in (0.0, -3.0):
+    print(f"s = {slope:2.0f} x: implicit loss {implicit(lambda x, sigma, a=slope: a * x, uniform).mean():5.2f}")
+
+# %% [markdown]
+# It prefers the wrong field. The constant here is zero, so the loss should be $J$
+# itself and can never be negative. What is missing is the bracket:
+# $[\,s\,p\,]_0^1 = s(1) - s(0) = -3$, and $-1.5 + 3 = 1.5$ is the explicit loss
+# again. Pixels that are clipped to $[0, 1]$, data on a line, a finite data set: all
+# of them have such boundaries. A little noise removes every one. (Notebook 4 is
+# about this.)
+#
+# ## 2.3 Sliced: look in random directions
+#
+# The trace of a matrix can be estimated without its entries. Draw a random vector
+# with $\mathbb{E}[v v^\top] = I$. Then
+#
+# $$ \mathbb{E}_v[\,v^\top A\, v\,] = \mathbb{E}_v\,\mathrm{tr}(A\, v v^\top) = \mathrm{tr}\big(A\; \mathbb{E}[v v^\top]\big) = \mathrm{tr}(A) . $$
+#
+# This is **Hutchinson's estimator**. With $A = \nabla s$ it needs one product
+# $v^\top \nabla s$ instead of $D$ of them, and the **sliced** loss is (Song et al.
+# 2019)
+#
+# $$ \mathbb{E}_x \mathbb{E}_v \Big[\, v^\top (\nabla s)\, v + \tfrac12 (v^\top s)^2 \Big], $$
+#
+# that is, implicit score matching of the projections $v^\top s$. As
+# $\mathbb{E}_v (v^\top s)^2 = \|s\|^2$, the second term may be replaced by its mean:
+#
+# $$ \mathbb{E}_x \mathbb{E}_v \Big[\, v^\top (\nabla s)\, v + \tfrac12 \|s\|^2 \Big] \qquad\text{(variance reduced, SSM-VR)} . $$
+#
+# Look at the plain form in one direction $v$ of length 1. Project the data on $v$,
+# and the scores, too: $v^\top \nabla \log p$ is what one would have to match along
+# that line, and partial integration along that line is all that is needed. If the
+# scores agree along every line, they agree. The network still sees the whole $x$;
+# only the *comparison* is one-dimensional.
+#
+# Three distributions are in use, and each needs $\mathbb{E}[v v^\top] = I$:
+#
+# - **Gaussian**: independent coordinates of variance 1. Nothing to show.
+# - **Rademacher**, random signs: $v_i^2 = 1$ always, and $\mathbb{E}[v_i v_j] = 0$
+#   because the signs are independent.
+# - **Sphere**: on the *unit* sphere no coordinate is special, so
+#   $\mathbb{E}[v v^\top]$ is a multiple of $I$; and the $D$ squares sum to one, so
+#   it is $I/D$. The vector has to be multiplied by $\sqrt D$.
+
+# %%
+show(sliced, projection, docstring=False)
+
+# %% [markdown]
+# `_differentiable` makes $x$ a leaf of a fresh graph, so that the derivative with
+# respect to it exists also where the caller wanted none. With `n_projections` above
+# 1 the network runs once, and one more product is taken for each direction.
+#
+# Forgetting the $\sqrt D$ is a mistake that nothing reports. Here is a matrix of 10
+# dimensions with trace 10, and 100,000 directions of each kind.
+
+# %%
+matrix, zeros = randn(10, 10).fill_diagonal_(1.0), torch.zeros(100_000, 10, dtype=torch.float64)
+directions = {name: projection(zeros, name, generator) for name in ("gaussian", "rademacher", "sphere")}
+directions["unit sphere"] = directions["sphere"] / math.sqrt(10)
+for name, v in directions.items():
+    print(f"{name:12} mean of v'Av: {((v @ matrix) * v).sum(1).mean():5.1f}")
+
+# %% [markdown]
+# With the unit sphere the trace counts a tenth of what it should, and the minimiser
+# of the loss is a tenth of the score: too short, in the right direction, so that a
+# picture of arrows looks fine. (In the plain form both terms shrink alike, and the
+# mistake does no harm. The variance-reduced one mixes the two scales.)
+#
+# A product with the Jacobian can be had in two ways. **Reverse mode** gives
+# $v^\top \nabla s$, and its scalar product with $v$ follows. **Forward mode** gives
+# $(\nabla s)\, v$ along with $s$ in one sweep and keeps no graph. The library uses
+# the first, which every operation of PyTorch supports. Both give the same number:
+
+# %%
+v = projection(x, "rademacher", generator)
+reverse = (torch.autograd.grad(student(x, sigma), x, v)[0] * v).sum(1)
+_, product = torch.func.jvp(lambda x: student(x, sigma), (x.detach(),), (v,))
+print("reverse and forward mode agree:", torch.allclose(reverse, (v * product).sum(1)))
+
+# %% [markdown]
+# ## 2.4 Denoising: predict the noise
+#
+# The third way changes the question. Take a clean $x \sim p$, add noise,
+# $\tilde x = x + \sigma z$, and write $q(\tilde x \mid x) = \mathcal{N}(\tilde x; x, \sigma^2 I)$.
+# The score of *that* Gaussian is known:
+#
+# $$ \nabla_{\tilde x} \log q(\tilde x \mid x) = -\frac{\tilde x - x}{\sigma^2} = -\frac{z}{\sigma} . $$
+#
+# **Denoising** score matching (Vincent 2011) takes it as the target:
+#
+# $$ \tfrac12\, \mathbb{E}_{x,\tilde x} \Big\| s(\tilde x) + \frac{\tilde x - x}{\sigma^2} \Big\|^2 . $$
+#
+# Ordinary regression, no derivatives of the network. Data of mean 0 and variance $v$
+# on the line show that it works: fit $s(\tilde x) = -a \tilde x$ by least squares to
+# the target $-z/\sigma$. The slope is
+# $-a = \mathbb{E}[\tilde x \cdot (-z/\sigma)] / \mathbb{E}[\tilde x^2] = -1/(v + \sigma^2)$.
+# That is the score of a Gaussian with the variance of the *noisy* data.
+#
+# But why should it find $\nabla \log p_\sigma(\tilde x)$ in general? The target is a
+# different arrow for every pair $(x, \tilde x)$, and hardly ever is it the score of
+# $p_\sigma$.
+#
+# **The proof.** Expand both squares. Under either loss $s$ meets the same
+# $\frac12 \mathbb{E}\|s(\tilde x)\|^2$. So all depends on the term where $s$ meets its
+# target. Use $p_\sigma \nabla \log p_\sigma = \nabla p_\sigma$ and
+# $p_\sigma(\tilde x) = \int p(x)\, q(\tilde x \mid x)\, dx$:
+#
+# $$ \mathbb{E}\langle s, \nabla \log p_\sigma\rangle
+#    = \int \Big\langle s(\tilde x), \nabla_{\tilde x}\! \int p(x)\, q(\tilde x \mid x)\, dx \Big\rangle d\tilde x
+#    = \iint p(x)\, q(\tilde x \mid x)\, \big\langle s(\tilde x), \nabla_{\tilde x} \log q(\tilde x \mid x) \big\rangle\, dx\, d\tilde x , $$
+#
+# which is $\mathbb{E}\langle s(\tilde x), \nabla \log q(\tilde x \mid x)\rangle$. **For
+# every field $s$ the two targets have the same scalar product with it.** (A
+# derivative passed under an integral, which a Gaussian allows; nothing was
+# integrated by parts, so no boundary condition is needed.) Hence
+#
+# $$ \tfrac12 \mathbb{E}\Big\|s + \frac{z}{\sigma}\Big\|^2 \;=\; \underbrace{\tfrac12 \mathbb{E}\|s - \nabla \log p_\sigma\|^2}_{J} \;+\; \underbrace{\tfrac12\Big(\frac{D}{\sigma^2} - \mathbb{E}\|\nabla \log p_\sigma\|^2\Big)}_{\text{no } s \text{ in it}} . $$
+#
+# The library multiplies by $\sigma^2$, which keeps the loss of order one at every
+# noise level, and samples $z$:
+
+# %%
+show(dsm, ne.dsm_floor, docstring=False)
+
+# %% [markdown]
+# Compare with the formula. The sign of `+ z` is that of *minus* the target: the loss
+# is $\frac12 \|\sigma s - (-z)\|^2$. The score gets `x + sigmas * z`, the noisy point,
+# and never sees $x$ or $z$ on their own. `dsm_floor` is the constant of the last
+# equation, times $\sigma^2$. It needs the true score, so it is there for
+# laboratories like this one. Section 2.12 is about what happens if one of the
+# two, the sign or the noisy point, goes wrong.
+#
+# **The same proof in other words.** The best prediction of a random target, in mean
+# square, is its conditional expectation. So the minimiser of denoising is
+#
+# $$ s^*(\tilde x) = \mathbb{E}\Big[ -\frac{\tilde x - x}{\sigma^2} \,\Big|\, \tilde x \Big] = \frac{\mathbb{E}[x \mid \tilde x] - \tilde x}{\sigma^2} ,
+#    \qquad\text{and the proof says}\qquad s^* = \nabla \log p_\sigma . $$
+#
+# The right-hand one is **Tweedie's formula**. It reads: the score points from the
+# noisy point to the mean of the clean points that may be behind it. The arrows that
+# the network sees are all different; *on average over what it cannot know* they are
+# the score.
+#
+# There is a third way to see it. Differentiate
+# $p_\sigma(\tilde x) = \int p(x)\, q(\tilde x \mid x)\, dx$ and divide by
+# $p_\sigma(\tilde x)$:
+#
+# $$ \nabla \log p_\sigma(\tilde x) = \int \underbrace{\frac{p(x)\, q(\tilde x \mid x)}{p_\sigma(\tilde x)}}_{p(x \mid \tilde x)} \Big({-\frac{\tilde x - x}{\sigma^2}}\Big) dx . $$
+#
+# The weight is Bayes' rule, the integral is the conditional expectation. For a
+# mixture the responsibilities of notebook 1 play that part: they are the posterior
+# probabilities of the components. For a finite data set they are a softmax over its
+# points, which is what `ncsn_edu.Empirical` computes.
+#
+# We check it twice, on a line, where one can draw targets against $\tilde x$. First
+# without samples: $\mathbb{E}[x \mid \tilde x]$ is an integral over $x$, and the
+# library's `denoise(score, x, sigma)` is $\tilde x + \sigma^2 s(\tilde x)$.
+
+# %%
+line = GaussianMixture(means[:, :1] * 0.75, 0.2, [0.3, 0.7])
+clean, seen = torch.linspace(-8, 8, 4001).double(), torch.linspace(-3.5, 3.5, 71).double()[:, None]
+joint = line.log_prob(clean[:, None]) - (seen - clean) ** 2 / (2 * sigma**2)  # log p(x) q(x~|x) + const
+posterior_mean = joint.softmax(1) @ clean
+print("Tweedie to 1e-10:", torch.allclose(posterior_mean, ne.denoise(line, seen, sigma)[:, 0], atol=1e-10))
+
+# %% [markdown]
+# Then with samples, the way a network would see it: 200,000 pairs
+# $(\tilde x, -z/\sigma)$, sorted into bins of $\tilde x$.
+#
+# **Predict:** the next cell draws 1500 of the targets as dots, the mean target of
+# each bin, and the score of $p_\sigma$. How wide is the cloud of dots, compared with
+# the curve? Is it equally wide everywhere?
+#
+# <details><summary>Answer</summary>
+#
+# Wide: the targets scatter as much as the score itself varies, and a single one is
+# next to useless. Near a mode, the clean point behind $\tilde x$ is uncertain by
+# less than $\sigma$, but division by $\sigma^2$ makes much of it. Between the modes
+# the cloud is widest: the clean point may be on either side. The mean of each bin
+# sits on the curve all the same.
+# </details>
+
+# %%
+x, z = line.sample(200_000, generator=generator), randn(200_000, 1)
+noisy_x, target = x + sigma * z, -z / sigma
+in_bin = torch.bucketize(noisy_x[:, 0], torch.linspace(-3, 3, 31).double())
+bins = [in_bin == k for k in range(1, 31)]
+errors = target - line(noisy_x, sigma)  # target minus the score of p_sigma
+deviations = torch.stack([errors[b].mean() / errors[b].std() * b.sum().sqrt() for b in bins])
+rms, middles = deviations.square().mean().sqrt(), [noisy_x[b].mean() for b in bins]
+
+# %%
+fig, ax = plt.subplots(figsize=(6.4, 3.6))
+ax.plot(noisy_x[:1500], target[:1500], ".", ms=2, color=GREY, alpha=0.5, label=r"targets $-z/\sigma$")
+ax.plot(seen, line(seen, sigma), color=BLUE, label=r"$\nabla \log p_\sigma$")
+ax.plot(middles, [target[b].mean() for b in bins], "o", ms=4, color=ORANGE, label="mean target")
+ax.set(xlim=(-3.4, 3.4), ylim=(-6.5, 7.5), xlabel=r"$\tilde x$", title=f"rms deviation: {rms:.2f} standard errors")
+ax.legend(ncols=3, fontsize=8, loc="upper center")
+save_figure(fig, "score_matching_tweedie", numbers={"rms": rms, "target_std": target.std()}, tolerance=0.005)
+plt.show()
+
+# %% [markdown]
+# The deviation of a bin's mean from the score, in units of its standard error, is a
+# standard normal number if the theory holds. The root mean square of thirty of them
+# is then 1, give or take $1/\sqrt{60} = 0.13$, and the title agrees within two of
+# those. (With the score of the *clean* density in the place of $p_\sigma$'s the number
+# is far larger. Try it: `line(noisy_x)` instead of `line(noisy_x, sigma)`.)
+#
+# Regression on targets that are wrong one by one, and right on average: this is the
+# whole secret of denoising, and the reason why it takes large batches.
+#
+# ## 2.5 Trap: a proof that proves 0 = 0
+#
+# Many texts argue for denoising like this: "the expectation of the target
+# $\nabla \log q(\tilde x \mid x)$ equals the expectation of $\nabla \log p_\sigma(\tilde x)$,
+# therefore matching one is matching the other." The first half is true:
+#
+# $$ \mathbb{E}\big[\nabla \log p_\sigma(\tilde x)\big] = \int \nabla p_\sigma \, d\tilde x = 0 \qquad\text{and}\qquad
+#    \mathbb{E}\big[-z/\sigma\big] = 0 . $$
+#
+# Both are zero, whatever the data are. If that made two targets interchangeable,
+# then *every* field with mean zero could replace the score: none at all, the score
+# with the wrong sign, arrows that run in circles. We take four such fields, and ask
+# them two questions. Is the mean zero? And does the proof of section 2.4 hold,
+# $\mathbb{E}\langle s, \nabla \log p_\sigma\rangle = \mathbb{E}\langle s, -z/\sigma\rangle$?
+
+# %%
+center = mixture.weights @ mixture.means
+fields = {
+    "the score": mixture,
+    "zero": lambda x, sigma: 0 * x,
+    "-2 (x - mean)": lambda x, sigma: -2 * (x - center),
+    "-1 x the score": lambda x, sigma: -mixture(x, sigma),
+    "in circles": lambda x, sigma: (x - center).flip(1) * torch.tensor([-1.0, 1.0]),
+}
+
+# %%
+x, z = mixture.sample(200_000, generator=generator), randn(200_000, 2)
+for name, field in fields.items():
+    s = field(x + sigma * z, sigma)
+    mean_zero = (s.mean(0).abs() <= 4 * s.std(0) / len(s) ** 0.5).all().item()
+    products = [round((s * t).sum(1).mean().item(), 1) + 0.0 for t in (mixture(x + sigma * z, sigma), -z / sigma)]
+    print(f"{name:15} mean zero: {mean_zero}  <s, score>, <s, target>: {products}  J = {fisher(field):.2f}")
+
+# %% [markdown]
+# All five have mean zero, and four of them are wrong; by the last column, one of them
+# is ten times as wrong as no arrows at all. A mean over the whole space compares
+# two *numbers*; two fields agree only if they agree *at every point*. The scalar
+# products in the middle see the difference. They agree in every row (up to chance),
+# and since they do so for every $s$, also for one that is zero outside a tiny
+# region, they compare the targets point by point. That is what "orthogonal" means
+# here: the error target − score is uncorrelated with *every function* of
+# $\tilde x$, not just with the constant ones.
+#
+# How would you have found the gap without being told? Ask of each step of a proof
+# **what it would also prove**. An argument that shows "matching one is matching the
+# other" and never uses anything of the two targets but their mean proves the same
+# for all targets with that mean. One counterexample ends it. And put a test
+# function into an identity: $s$ was missing on both sides of the false one.
+#
+# ## 2.6 The floor: denoising never gets to zero
+#
+# A loss that stops at 0.77 looks like a network that is too small. Look at the
+# constant of section 2.4 once more, multiplied by $\sigma^2$:
+#
+# $$ \mathbb{E}\,\tfrac12\|\sigma s(\tilde x) + z\|^2 = \sigma^2 J(s) + \underbrace{\frac D2 - \frac{\sigma^2}2\, \mathbb{E}\|\nabla \log p_\sigma\|^2}_{\text{floor}} . $$
+#
+# The floor is what nobody can know: the variance of the noise given the noisy
+# point. For $\mathcal{N}(0, s^2)$ on the line $\nabla \log p_\sigma$ is
+# $-\tilde x/(s^2 + \sigma^2)$, and the floor is $\frac12 \frac{s^2}{s^2 + \sigma^2}$.
+# The zero score costs $D/2$ at every noise level: 1 here, 1536 on CIFAR-10's 3072
+# numbers. That is the number to beat.
+#
+# Where does the floor come from? The perfect answer is
+# $-\sigma s^*(\tilde x) = \mathbb{E}[z \mid \tilde x]$, the best guess of the noise, and
+# what is left of the loss is half the variance of $z$ around it, summed over the coordinates:
+#
+# $$ \text{floor} = \tfrac12\, \mathbb{E}\, \mathrm{tr}\, \mathrm{Cov}(z \mid \tilde x) \qquad\text{between } 0 \text{ and } \tfrac D2 . $$
+#
+# A better network cannot lower it, nor can more data. In two dimensions, for the
+# standard normal, it is $1/(1 + \sigma^2)$.
+#
+# **Predict:** the left panel shows both losses for the fields $\theta \cdot \nabla \log p_\sigma$,
+# where $\theta = 1$ is perfect. What is the difference between the two curves? The
+# right panel shows the floor against $\sigma$. Where does it go for tiny noise, and
+# where for huge noise?
+#
+# <details><summary>Answer</summary>
+#
+# The difference is the floor, the same at each $\theta$: two parabolas, one above
+# the other. For $\sigma \to 0$ the noise is too small to be told from the data, its
+# sign cannot be guessed, and the floor rises to $D/2$: a perfect score is hardly
+# better than none. For large $\sigma$ the noisy point *is* nearly all noise, which
+# is then easy to predict, and the floor goes to 0.
+# </details>
+
+# %%
+thetas, x = torch.linspace(-0.5, 2.5, 25).double(), mixture.sample(20_000, generator=generator)
+scaled = [lambda x, sigma, theta=theta: theta * mixture(x, sigma) for theta in thetas]
+denoising = [dsm(score, x, sigma, generator=generator).mean() for score in scaled]
+floor = 1 - sigma**2 * constant  # D/2 - sigma^2/2 E||score||^2
+levels, gaussian = torch.logspace(-1.3, 1.3, 14), GaussianMixture([[0.0, 0.0]])
+x = gaussian.sample(20_000, generator=generator)
+floors = [ne.dsm_floor(gaussian, x, level, generator=generator).mean() for level in levels.tolist()]
+
+
+# %%
+fig, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.5))
+matching = sigma**2 * constant * (thetas - 1) ** 2  # sigma^2 J, on the grid
+left.plot(thetas, matching, color=BLUE, label=r"$\sigma^2 \cdot$ explicit")
+left.plot(thetas, floor + matching, color=RED, label="the same + floor")
+left.plot(thetas, denoising, "o", ms=4, color=RED, label="denoising, 20,000 samples")
+left.set(xlabel=r"$\theta$ in $\theta \cdot \nabla \log p_\sigma$", title=f"floor {floor:.3f}")
+right.semilogx(levels, 1 / (1 + levels**2), color=RED, label=r"closed form, $\mathcal{N}(0, I)$")
+right.semilogx(levels, floors, "o", ms=4, color=RED, label="dsm_floor, 20,000 samples")
+right.set(xlabel=r"$\sigma$", ylim=(0, 1.1), title="the best loss that can be had ($D/2$ = 1)")
+left.legend(), right.legend()
+save_figure(fig, "score_matching_floor", numbers={"floor": floor, "perfect": denoising[12]}, tolerance=1e-3)
+plt.show()
+
+# %% [markdown]
+# Each red dot has its own noise on the same clean points, so the dots scatter around
+# their curve. The curves come from the grid and do not scatter.
+#
+# Two lessons. First, judge a denoising loss against $D/2$ and, where you can, the
+# floor, not against 0: here the whole difference between a perfect score and none
+# is 0.23 of 1. Second, a *difference* of denoising losses is a difference of Fisher
+# divergences (times $\sigma^2$), so training curves can be compared with each
+# other, at one $\sigma$.
+#
+# ## 2.7 One number, nine ways
+#
+# Now all together. Each method gives an estimate of the student's $J$ from 50,000
+# fresh samples:
+#
+# | method | samples | estimate of $J$ |
+# |---|---|---|
+# | explicit | $x \sim p_\sigma$ | the loss |
+# | implicit | $x \sim p_\sigma$ | the loss $+ \frac12 \mathbb{E}\lVert\nabla \log p_\sigma\rVert^2$ |
+# | sliced, three distributions, two forms | $x \sim p_\sigma$ | the loss + the same constant |
+# | denoising | $x \sim p$ | (the loss − the floor) $/ \sigma^2$ |
+
+# %%
+n, draw = 50_000, lambda: noisy.sample(50_000, generator=generator)
+with torch.no_grad():
+    rows = {"explicit": explicit(student, draw(), mixture, sigma)}
+    rows["implicit"] = implicit(student, draw(), sigma, rows_at_once=2) + constant
+    for vr, kind in itertools.product((True, False), ("rademacher", "gaussian", "sphere")):
+        loss = sliced(student, draw(), sigma, distribution=kind, variance_reduced=vr, generator=generator)
+        rows[f"sliced {'VR' if vr else 'plain'}, {kind}"] = loss + constant
+    x = mixture.sample(n, generator=generator)
+    rows["denoising"] = (dsm(student, x, sigma, generator=generator) - floor) / sigma**2
+
+# %% [markdown]
+# **Predict:** the next cell draws the nine means with bars of two standard errors,
+# and the value from the grid as a line. Which bar is the shortest, and why? Should
+# all nine bars touch the line?
+#
+# <details><summary>Answer</summary>
+#
+# The explicit one, half as long as the next: it compares $s$ with the truth at every
+# sample, so what scatters is the error alone. All others estimate the difference of
+# large numbers. Denoising divides a noise of order one by $\sigma^2 = 0.25$.
+# A bar of two standard errors misses about one time in twenty, so one miss among
+# nine would be no reason to worry.
+# </details>
+
+# %%
+estimates, exact = {name: (row.mean(), row.std() / n**0.5) for name, row in rows.items()}, fisher(student)
+fig, ax = plt.subplots(figsize=(6.8, 3.6))
+for place, (mean, error) in enumerate(estimates.values()):
+    ax.errorbar(mean, -place, xerr=2 * error, fmt="o", ms=4, capsize=3, color=[BLUE, GREEN, *6 * [ORANGE], RED][place])
+ax.axvline(exact, color=GREY, lw=0.8)
+ax.set_yticks([-place for place in range(len(rows))], list(rows))
+ax.set(xlabel="estimate of $J$, bars of two standard errors", title=f"the student's $J$: {exact:.3f}")
+save_figure(fig, "score_matching_agree", numbers={name: value[0] for name, value in estimates.items()}, tolerance=1e-3)
+plt.show()
+print("all within 4 standard errors:", all(abs(mean - exact) < 4 * error for mean, error in estimates.values()))
+
+# %% [markdown]
+# Read it from the top. The explicit estimate needs the truth and is there for
+# comparison. Replacing the unknown score by a derivative (implicit) costs some
+# accuracy, replacing the exact trace by one random direction costs some more, how
+# much depends on the distribution. Denoising comes without any derivative and pays
+# for it here: its bar is the longest. That is a statement about $\sigma = 0.5$ and
+# this student. For a larger $\sigma$ the targets are calmer, but then one learns
+# the score of a more blurred density.
+#
+# Nine estimates, one number. They differ in their scatter, and section 2.9 explains
+# how the slices come by theirs. Note that on *single* samples they do not agree at
+# all: the implicit loss of one point can be far below zero, and explicit and
+# implicit differ by a random number whose *mean* is zero.
+#
+# ## 2.8 One minimiser
+#
+# Equal up to constants means equal minimisers, for infinitely many samples. With
+# finitely many each has its own, and they scatter. To see that without an optimiser
+# in between, take a family that is **linear in its parameters**:
+#
+# $$ s_\theta(x) = \theta_1\, x + \theta_2\, m \tanh(m^\top x + c) + \theta_3 \begin{pmatrix} -x_2 \\ x_1 \end{pmatrix},
+#    \qquad m = \begin{pmatrix} 2 \\ 1 \end{pmatrix},\; c = \tfrac12 \log\tfrac{0.7}{0.3} . $$
+#
+# For two components at $\pm m$ with variance 1 (which is what $p_\sigma$ has here)
+# the responsibilities of notebook 1 turn into that $\tanh$, and the true score is
+# the member $\theta = (-1, 1, 0)$. The third feature runs in circles, and no
+# gradient does that; its coefficient should come out zero.
+
+# %%
+m, c, truth = means[1], 0.5 * math.log(0.7 / 0.3), torch.tensor([-1.0, 1.0, 0.0]).double()
+
+
+def family(theta: torch.Tensor):
+    features = lambda x: (x, m * torch.tanh(x @ m + c)[:, None], torch.stack([-x[:, 1], x[:, 0]], 1))  # noqa: E731
+    return lambda x, sigma: sum(t * feature for t, feature in zip(theta, features(x), strict=True))
+
+
+print("the truth is in the family:", torch.allclose(family(truth)(points, sigma), mixture(points, sigma)))
+
+# %% [markdown]
+# Each objective contains $s$ at most squared, and its derivative at most once. In
+# $\theta$ it is therefore exactly a quadratic, $\frac12 \theta^\top H \theta + g^\top \theta$
+# plus a constant: least squares in disguise. With features $\phi_k$ the matrix is
+# $H_{kl} = \mathbb{E}\langle \phi_k, \phi_l \rangle$ for all but the plain slices, and
+# the objectives differ only in where they take $g$ from:
+#
+# | objective | $g_k$ |
+# |---|---|
+# | explicit | $-\,\mathbb{E}\langle \phi_k, \nabla \log p_\sigma \rangle$ |
+# | implicit | $\mathbb{E}\,\mathrm{tr}(\nabla \phi_k)$ |
+# | sliced | $\mathbb{E}\, v^\top (\nabla \phi_k)\, v$ |
+# | denoising | $\mathbb{E}\langle \phi_k(\tilde x), z/\sigma \rangle$, with $\sigma^2$ before all of it |
+#
+# The sections above say that these four are the same number. We let the library
+# compute the losses and take two derivatives at $\theta = 0$, which give $g$ and
+# $H$; one linear system gives the minimum.
+
+
+# %%
+def minimiser(loss) -> torch.Tensor:
+    theta = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    (g,) = torch.autograd.grad(loss(family(theta)).mean(), theta, create_graph=True)
+    hessian = torch.stack([torch.autograd.grad(entry, theta, retain_graph=True)[0] for entry in g])
+    return -torch.linalg.solve(hessian, g.detach())
+
+
+losses = {
+    "explicit": (noisy, partial(explicit, true_score=mixture, sigma=sigma)),
+    "implicit": (noisy, partial(implicit, sigma=sigma, rows_at_once=2)),
+    "sliced plain": (noisy, partial(sliced, sigma=sigma, variance_reduced=False, generator=generator)),
+    "sliced VR": (noisy, partial(sliced, sigma=sigma, generator=generator)),
+    "denoising": (mixture, partial(dsm, sigma=sigma, generator=generator)),
+}
+
+# %% [markdown]
+# **Predict:** forty data sets of 1000 points each; the next cell draws the mean of
+# the forty minimisers and bars of one standard deviation. Where are the means? And
+# why has the explicit one no bar at all?
+#
+# <details><summary>Answer</summary>
+#
+# All means are at the truth. The explicit loss is zero at the truth for *every*
+# sample, so its minimiser does not depend on the data: knowing the answer, one
+# needs no statistics. The others know it on average only. Plain slices scatter
+# more than those with reduced variance, which come close to the exact trace.
+# </details>
+
+# %%
+found = {}  # (40, 3) each: forty data sets, three parameters
+for name, (source, loss) in losses.items():
+    data = [source.sample(1000, generator=generator) for _ in range(40)]
+    found[name] = torch.stack([minimiser(lambda s, x=x, loss=loss: loss(s, x)) for x in data])
+
+fig, axes = plt.subplots(1, 3, figsize=(10.2, 2.9), sharey=True)
+for (place, values), k in itertools.product(enumerate(found.values()), range(3)):
+    style = {"fmt": "o", "ms": 4, "capsize": 3, "color": (BLUE, GREEN, PURPLE, ORANGE, RED)[place]}
+    axes[k].errorbar(values[:, k].mean(), -place, xerr=values[:, k].std(), **style)
+    axes[k].axvline(truth[k], color=GREY, lw=0.8)
+    axes[k].set_title(rf"$\theta_{k + 1}$, truth {truth[k]:.0f}")
+    axes[k].locator_params(axis="x", nbins=5)
+axes[0].set_yticks([-place for place in range(len(found))], list(found))
+spreads = {name: values[:, 1].std() for name, values in found.items()}
+save_figure(fig, "score_matching_minimisers", numbers=spreads, tolerance=2e-4)
+plt.show()
+
+# %%
+for name, values in found.items():
+    off = (values.mean(0) - truth).abs() / (values.std(0) / 40**0.5 + 1e-9)
+    print(f"{name:13} mean within 4 standard errors of the truth: {(off < 4).all().item()}")
+
+# %% [markdown]
+# All of them are unbiased here up to terms that vanish with $1/n$: a minimiser is a
+# ratio of two means, and the mean of a ratio is not the ratio of the means. With 1000
+# points that is far below the bars. The bars themselves shrink like $1/\sqrt n$.
+# (Try 4000 points: half as long.) No objective sees the circles of $\theta_3$ where
+# there are none: a gradient comes out although nobody asked for one.
+#
+# Now networks, where no formula gives the minimum. Four copies of one net (same
+# initial weights), four objectives, 300 steps of Adam on fresh batches of 512, and
+# 200 more with a tenth of the learning rate, to let the noise of the last batches
+# settle. The denoiser gets clean points and makes its own noise. The other three
+# get noisy points, because they learn the score of what they are shown.
+
+
+# %%
+def learn(net: torch.nn.Module, name: str) -> torch.nn.Module:
+    source, loss = losses[name]
+    batches = (source.sample(512, generator=generator).float() for _ in itertools.count())
+    for n_steps, lr in ((300, 5e-3), (200, 5e-4)):
+        list(train(net, batches, loss=loss, n_steps=n_steps, lr=lr))
+    return net.double()
+
+
+nets = {}
+for name in ("explicit", "implicit", "sliced VR", "denoising"):
+    torch.manual_seed(0)
+    nets[name] = learn(ScoreMLP(2, [64, 64], sigma=sigma), name)
+
+# %% [markdown]
+# **Predict:** the next cell draws each net's arrows over those of the truth (blue),
+# with $J$ from the grid in the title. Which nets reach a small $J$? And where do
+# black and blue arrows part, if anywhere?
+#
+# <details><summary>Answer</summary>
+#
+# All of them come close: two or three percent of the zero score's $J$ are left. The
+# explicit one is the best, as its targets carry no noise. The arrows part where
+# data are rare, in the corners: $J$ weighs the error with $p_\sigma$, so that
+# nothing forces a net to be right there. (Notebook 5 is about those places.)
+# </details>
+
+# %%
+reached = {name: fisher(net) for name, net in nets.items()}
+fig, axes = plt.subplots(1, 4, figsize=(11.6, 3.3))
+for ax, (name, net) in zip(axes, nets.items(), strict=True):
+    density(ax, noisy.log_prob, extent=6)
+    for field, color in ((mixture, BLUE), (net, "#303030")):
+        score_field(ax, field, extent=6, sigma=sigma, n=14, max_length=6, color=color, width=0.006)
+    ax.set(title=f"{name}\n$J$ = {reached[name]:.3f} (zero: {constant:.2f})", xticks=[], yticks=[])
+save_figure(fig, "score_matching_trained", numbers=reached, tolerance=0.005)
+plt.show()
+print("each below 5 % of the zero score:", all(value < 0.05 * constant for value in reached.values()))
+
+# %% [markdown]
+# The three that learn from data end up alike, and a little worse than the explicit
+# one: its targets are exact, theirs are right on average only. Denoising comes
+# last here, in line with the bars of section 2.7: at this $\sigma$ its loss scatters
+# most, and so do its gradients. It is also the cheapest, and could have had more
+# steps in the same time (section 2.10).
+#
+# One more warning before we compare prices. Matching scores on the data is matching
+# *densities* only where the support is connected: "equal scores, equal densities"
+# fails for modes that lie far apart, as [6 · Slow mixing, and annealing](06_annealing.ipynb)
+# shows.
+#
+# ## 2.9 How much do slices scatter?
+#
+# In two dimensions it hardly mattered whether slices were plain or reduced: in the
+# figure of section 2.7 their bars were about equally long. Images have
+# thousands of dimensions. What happens on the way?
+#
+# A slice replaces a trace by a random number with the right mean. How large is its
+# variance? For a fixed $x$ the trace term is a quadratic form $v^\top A v$ with
+# $A = \nabla s(x)$, symmetric if $s$ is a gradient. The plain form is a quadratic
+# form, too: $v^\top A v + \frac12 (v^\top s)^2 = v^\top \big(A + \frac12 s s^\top\big) v$.
+# So three formulas serve both. For a symmetric matrix $M$:
+#
+# | distribution of $v$ | $\mathrm{Var}(v^\top M v)$ | zero for |
+# |---|---|---|
+# | Gaussian | $2 \lVert M\rVert_F^2$ | $M = 0$ |
+# | Rademacher | $2 \big(\lVert M\rVert_F^2 - \sum_i M_{ii}^2\big)$ | diagonal $M$ |
+# | sphere of radius $\sqrt D$ | $\frac{2D}{D+2} \big(\lVert M\rVert_F^2 - \frac1D (\mathrm{tr}\, M)^2\big)$ | multiples of $I$ |
+#
+# Why? In the eigenbasis of $M$ a Gaussian form is $\sum_i \lambda_i v_i^2$ with
+# independent $v_i$ and $\mathrm{Var}(v_i^2) = 2$: the first row. Signs have
+# $v_i^2 = 1$ without any variance, and only the products
+# $2 M_{ij} v_i v_j$, $i < j$, are random, uncorrelated, each with variance
+# $4 M_{ij}^2$: the second. A Gaussian vector is a direction times an independent
+# length, $\mathbb{E}\|v\|^4 = D(D+2)$, and dividing the length out of
+# $\mathbb{E}(v^\top M v)^2 = (\mathrm{tr} M)^2 + 2\|M\|_F^2$ gives the third.
+#
+# The rows tell when a slice is exact. For independent coordinates the Jacobian of the
+# score is diagonal, and *one* vector of signs gives the trace without error. For an
+# isotropic Gaussian it is a multiple of the identity, and the sphere is exact as
+# well, because $v^\top v = D$ always. The Gaussian vector is never exact: its length
+# is random, and the length is of no use to us. Nor can it ever beat the signs, by
+# the same table.
+#
+# To hold this against the library, take a Gaussian $\mathcal{N}(0, \Sigma)$ with
+# correlations $\Sigma_{ij} = 0.7^{|i-j|}$ between neighbours, like pixels in a row. Its
+# score is $-Px$ with $P = \Sigma^{-1}$. For the plain form the formulas have to be
+# averaged over $x$, with $s \sim \mathcal{N}(0, P)$: then $\|M\|_F^2$ and
+# $(\mathrm{tr} M)^2$ both become $\frac14 (\mathrm{tr} P)^2 + \frac12 \|P\|_F^2$, and
+# $M_{ii}^2$ becomes $\frac34 P_{ii}^2$ (exercise 1).
+
+
+# %%
+def correlated(dim: int) -> GaussianMixture:
+    apart = (torch.arange(dim)[:, None] - torch.arange(dim)).abs()
+    return GaussianMixture(torch.zeros(1, dim), (0.7 ** apart.double())[None])
+
+
+def variance(dim: int, distribution: str, reduced: bool = True) -> float:
+    P = correlated(dim).covariances[0].inverse()
+    squares, trace_2, diagonal = P.square().sum(), P.trace() ** 2, P.diagonal().square().sum()
+    if not reduced:
+        squares = trace_2 = trace_2 / 4 + squares / 2
+        diagonal = 0.75 * diagonal
+    sphere = 2 * dim / (dim + 2) * (squares - trace_2 / dim)
+    return {"gaussian": 2 * squares, "rademacher": 2 * (squares - diagonal), "sphere": sphere}[distribution].item()
+
+
+# %% [markdown]
+# Measuring is simple: ask `sliced` twice for the same $x$, with fresh directions.
+# Half the mean square of the difference is the variance due to $v$ alone. What also
+# scatters, in training, is $x$. Over samples *and* directions the variance of an
+# example's loss is
+#
+# $$ \mathrm{Var} = \mathrm{Var}_x\big(\text{exact loss}\big) + \frac{1}{n}\, \mathbb{E}_x \mathrm{Var}_v ,\qquad n \text{ directions for each } x. $$
+#
+# **Predict:** the left panel shows the variance due to $v$ against $D$, on double
+# logarithmic axes. How steep are the plain forms, how steep the reduced ones? Which
+# distribution wins? In the right panel, $D = 32$, more directions are spent on each
+# $x$. How far down do the curves go?
+#
+# <details><summary>Answer</summary>
+#
+# $\|A\|_F^2$ is a sum of order $D$, so the reduced forms grow like $D$. The plain
+# ones hold $\|s\|^4 \sim D^2$: at large $D$ they are useless. The three
+# distributions differ by factors, not by powers; signs and the sphere never do
+# worse than the Gaussian. The curves on the right go down to $\mathrm{Var}_x$ and no
+# further: once that dominates, spend your time on more data, not on more
+# directions.
+# </details>
+
+
+# %%
+@torch.no_grad()
+def slices(dim: int, **options) -> torch.Tensor:  # the loss twice, with fresh directions for the same x: (2, 4000)
+    x = correlated(dim).sample(4000, generator=generator)
+    return torch.stack([sliced(correlated(dim), x, generator=generator, **options) for _ in range(2)])
+
+
+dims, counts = [2, 4, 8, 16, 32, 64], [1, 2, 4, 8, 16, 32]
+colors = {"gaussian": BLUE, "rademacher": GREEN, "sphere": ORANGE}
+from_x = variance(32, "gaussian") / 4  # Var of 1/2 ||s||^2 is ||P||^2 / 2; the trace does not vary
+
+# %%
+fig, (left, right) = plt.subplots(1, 2, figsize=(9.8, 3.8))
+off = []
+for name, color in colors.items():
+    for vr, marks in ((True, ("o", "-")), (False, ("x", ":"))):
+        theory = [variance(dim, name, vr) for dim in dims]
+        measured = [slices(dim, distribution=name, variance_reduced=vr).diff(dim=0).square().mean() / 2 for dim in dims]
+        left.loglog(dims, theory, marks[1], color=color, lw=1)
+        left.loglog(dims, measured, marks[0], ms=5, color=color, label=f"{name}, {'VR' if vr else 'plain'}")
+        off += [a / b - 1 for a, b in zip(measured, theory, strict=True)]
+    right.loglog(counts, [from_x + variance(32, name) / k for k in counts], color=color, lw=1)
+    whole = [slices(32, distribution=name, n_projections=k)[0].var() for k in counts]
+    right.loglog(counts, whole, "o", ms=5, color=color, label=name)
+right.axhline(from_x, color=GREY, ls="--", lw=0.8, label="from $x$ alone")
+left.set(xlabel="$D$", title="variance due to $v$", xticks=dims, xticklabels=dims)
+right.set(xlabel="directions for each $x$", title="whole variance, VR, $D$ = 32", xticks=counts, xticklabels=counts)
+right.set_yticks([200, 400, 800], [200, 400, 800])
+for ax in (left, right):
+    ax.minorticks_off()
+    ax.legend(fontsize=8)
+numbers = {"rms_off": torch.tensor(off).square().mean().sqrt()}
+save_figure(fig, "score_matching_variance", numbers=numbers, tolerance=0.005)
+plt.show()
+
+# %% [markdown]
+# Points are measured, lines are the formulas. At $D = 64$ the variance of the plain
+# form is some ten times that of the reduced one for Gaussian directions, and more
+# than thirty times for signs. At $D = 2$ there is little between the two, and for
+# Gaussian directions the plain form is even a bit better (exercise 1 says why). The
+# ranking of signs and sphere depends on $A$: signs are exact for a diagonal
+# Jacobian, the sphere for a multiple of the identity. The library takes signs and
+# reduced variance where you do not ask for something else.
+#
+# The right panel answers a practical question. A second direction for each $x$ costs
+# half of what a second example costs, or more. With signs it removes a quarter of
+# the variance at $D = 32$, a second example removes half of it (in the mean of a
+# batch). So one direction and a larger batch is the usual choice, and the sensible
+# one.
+#
+# ## 2.10 What does it cost?
+#
+# Count backward passes through the network for one step of training. Denoising: one,
+# for the gradient with respect to the parameters. Sliced: one for $v^\top \nabla s$
+# and another for the parameters, which now differentiates the first one as well.
+# The exact trace: $D$, and then one for the parameters, through all of them. Before
+# that last one everything has to stay in memory.
+#
+# | | forward | backward, with respect to $x$ | backward, for the parameters |
+# |---|---|---|---|
+# | denoising | 1 | 0 | 1 |
+# | sliced, $n$ directions | 1 | $n$ | 1, through $1 + n$ passes |
+# | exact trace | 1 | $D$ | 1, through $1 + D$ passes |
+#
+# The next function counts both exactly: a hook on the output of the network is
+# called once in each backward pass, and PyTorch reports what it keeps for later.
+
+
+# %%
+def count_costs(loss, dim: int) -> tuple[int, int]:
+    net, kept, passes = ScoreMLP(dim, [64], sigma=sigma), {}, []
+
+    def watched(x, sigma):
+        s = net(x, sigma)
+        s.register_hook(lambda gradient: passes.append(1))
+        return s
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        mean = loss(watched, torch.ones(4, dim), sigma).mean()
+    mean.backward()
+    return len(passes), sum(kept.values()) / 2**20
+
+
+# %%
+ways = {"exact trace": (implicit, GREEN), "sliced": (sliced, ORANGE), "denoising": (dsm, RED)}
+sizes = [2, 8, 32, 128, 512, 1024]
+prices = {name: torch.tensor([count_costs(loss, dim) for dim in sizes]).T for name, (loss, _) in ways.items()}
+
+# %% [markdown]
+# **Predict:** on double logarithmic axes, a network with one hidden layer of 64 and
+# a batch of 4. What is the slope of the exact trace in the number of backward
+# passes? And in memory: one pass keeps arrays as long as $D$; how steep does that
+# make the trace, and how steep are the other two?
+#
+# <details><summary>Answer</summary>
+#
+# $D + 1$ passes, slope 1; the others are flat at two and one. In memory the trace
+# keeps $D$ passes of about $D$ numbers each, so it turns to slope 2, and the others
+# to slope 1. For an image of CIFAR-10, $D = 3072$, the exact trace is out of the
+# question; a slice costs about as much as two ordinary steps.
+# </details>
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(9.2, 3.4))
+for ax, which, title in zip(axes, (0, 1), ("backward passes a step", "kept for the last pass [MiB]"), strict=True):
+    for name, (_, color) in ways.items():
+        ax.loglog(sizes, prices[name][which], "o-", ms=4, color=color, label=name)
+    ax.set(xlabel="$D$", title=title)
+axes[0].legend()
+numbers = {f"{name}, passes": price[0, -1] for name, price in prices.items()}
+numbers["slope of memory"] = (prices["exact trace"][1, -1] / prices["exact trace"][1, -2]).log2()
+save_figure(fig, "score_matching_cost", numbers=numbers, tolerance=0.05)
+plt.show()
+
+# %% [markdown]
+# The memory of the trace could be bought back: take the gradient with respect to the
+# parameters row by row, and throw each row's graph away at once. Then the memory is
+# that of a single slice, and the passes double. The time stays what it is. A random
+# row instead of all of them, $v = \sqrt D\, e_i$ with a random $i$, also has
+# $\mathbb{E}[v v^\top] = I$ and costs one pass. It is one more distribution for section
+# 2.9, unbiased like the others, and good only where the entries of the diagonal are
+# all alike.
+#
+# These were counts, the same on every machine. What does *your* machine say? The
+# next figure is measured while the cell runs, up to the 3072 numbers of a CIFAR-10
+# image, so it will look a little different for you. It is the one figure of this
+# notebook that no test compares.
+
+
+# %%
+def milliseconds(loss, dim: int) -> float:
+    net, x = ScoreMLP(dim, [64], sigma=sigma), torch.ones(4, dim)
+    repeat = 1 if loss is implicit and dim > 100 else 20
+    return 1e3 * min(timeit.repeat(lambda: loss(net, x, sigma).mean().backward(), number=1, repeat=repeat))
+
+
+sizes = [2, 8, 32, 128, 512, 1024, 3072]
+clock = {name: [milliseconds(loss, dim) for dim in sizes] for name, (loss, _) in ways.items()}
+
+# %% [markdown]
+# **Predict:** the slope of the exact trace in time? It makes $D$ passes, and a pass
+# through a net with $D$ inputs costs something like $D$, so is it 2? And by which
+# factor is a slice slower than denoising?
+#
+# <details><summary>Answer</summary>
+#
+# For these small nets the time of a pass is mostly the overhead of calling PyTorch,
+# whatever $D$ is. So the slope is about 1 at first and steepens only when the
+# arrays become large. A slice makes two passes for one, the second through a graph
+# twice as long. The title says what your machine measured. Factors of about four
+# are often quoted; the counts do not demand it, and the factor depends on net,
+# batch and machine.
+# </details>
+
+# %%
+factor = torch.tensor([a / b for a, b in zip(clock["sliced"], clock["denoising"], strict=True)]).median()
+fig, ax = plt.subplots(figsize=(6.0, 3.6))
+for name, (_, color) in ways.items():
+    ax.loglog(sizes, clock[name], "o-", ms=4, color=color, label=name)
+    ax.annotate(f"  {clock[name][-1]:,.1f} ms", (3072, clock[name][-1]), va="center", fontsize=8)
+ax.set(xlabel="$D$", ylabel="ms a step", xlim=(1.5, 15_000), title=f"here a slice costs {factor:.1f} times denoising")
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# The numbers at the right end belong to 3072 coordinates and 4 examples. For a real
+# network on images each of these passes is many times as much work. If it is a
+# hundred times as much, multiply the number at the end of the upper curve by a
+# hundred: minutes, for a *single step*.
+#
+# So which one to use? Denoising, wherever a little noise does no harm: it is the
+# cheapest, needs no derivative of the network with respect to its input, and gives
+# the score at that noise level, which is just what samplers with many levels ask
+# for. Sliced, where the score of the data themselves is wanted, or $\sigma$ must be
+# so small that the targets $-z/\sigma$ drown in their own variance. The exact
+# trace, in few dimensions and as the yardstick.
+#
+# ## 2.11 A variant: learn an energy
+#
+# A network with $D$ outputs can be any vector field; the score is a gradient. One
+# can have that by construction: let the net compute a single number, the energy
+# $E_\theta(x)$, and take $s = -\nabla_x E_\theta$. Every loss works as before, at
+# the price of one backward pass more for each evaluation of $s$. Trained by
+# denoising, the step is then about that of a slice; trained by slices, it contains
+# third derivatives of the network. That is why the activations should be smooth:
+# the second derivative of a ReLU is zero wherever it exists, and a plain network of
+# ReLUs, taken as an energy, has a score that is constant in patches.
+#
+# Our energy is $\frac12 \|x - f(x)\|^2$ with a network $f$, which grows far from the
+# data, as an energy should: $e^{-E}$ then has a chance to be a density.
+
+# %%
+show(ne.EnergyScore.forward, docstring=False)
+
+
+# %%
+class Energy(ScoreMLP):  # any network that gives one number will do
+    def forward(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
+        return 0.5 * (x - super().forward(x, sigma)).square().sum(1)
+
+
+nets["energy"] = learn(ne.EnergyScore(Energy(2, [64, 64], sigma=sigma)), "denoising")
+
+# %% [markdown]
+# A smooth field on the plane is a gradient exactly when its Jacobian is symmetric,
+# that is, when it has no curl $\partial_1 s_2 - \partial_2 s_1$. (That is the third
+# feature of section 2.8.) We ask both denoisers at the same hundred points, and the
+# referee about $J$.
+
+# %%
+for name in ("denoising", "energy"):
+    score = lambda row, net=nets[name]: net(row[None], sigma)[0]  # noqa: E731
+    jacobians = torch.stack(
+        [torch.autograd.functional.jacobian(score, row) for row in noisy.sample(100, generator=generator)]
+    )
+    curl, good = (jacobians[:, 0, 1] - jacobians[:, 1, 0]).abs().mean(), fisher(nets[name]) < 0.05 * constant
+    print(f"{name:10} no curl to 1e-6: {(curl < 1e-6).item()},  J below 5 % of the zero score's: {good}")
+
+# %% [markdown]
+# Both are good scores, and only one of them is the gradient of something. In
+# practice the free field is the usual choice: it is cheaper, and samplers do not
+# mind a little curl. An energy pays where you want to *compare* points,
+# $\log p(a) - \log p(b) = E(b) - E(a)$, which a free field cannot offer.
+#
+# ## 2.12 Trap: the sign of the target, and the wrong point
+#
+# Two mistakes of one character each. (a) The target is $-z/\sigma$, so the loss is
+# $\|\sigma s + z\|^2$; write $\sigma s - z$. (b) The network must see $\tilde x$; give
+# it $x$. Neither crashes, both train. The family of section 2.8 tells us without
+# any training where they lead.
+#
+# **Predict:** for the right loss and both mistakes the next cell draws the field
+# that minimises it, with the *value of the loss* there, and the error of the
+# denoised point $\tilde x + \sigma^2 s$, compared with $\mathbb{E}\|\tilde x - x\|^2 = D \sigma^2 = 0.5$.
+# By which of the numbers could you notice each mistake?
+#
+# <details><summary>Answer</summary>
+#
+# (a) gives the score with the sign turned, and the same loss: since $z$ and $-z$
+# are equally likely, the loss curve cannot tell. Denoising with it makes points
+# *worse* than they were. (b) asks to guess a noise that the network does not see.
+# $x$ and $z$ are independent, the best guess is 0, and the loss is stuck at
+# $D/2 = 1$, the mark of a network that learned nothing.
+# </details>
+
+# %%
+x, z = mixture.sample(200_000, generator=generator), randn(200_000, 2)
+mistakes, outcomes = {"right": (x + sigma * z, z), "sign turned": (x + sigma * z, -z), "score at x": (x, z)}, {}
+for name, (at, noise) in mistakes.items():
+    loss = lambda s, at=at, noise=noise: 0.5 * (sigma * s(at, sigma) + noise).square().sum(1)  # noqa: E731
+    theta = minimiser(loss)
+    denoised = ne.denoise(family(theta), x + sigma * z, sigma)
+    outcomes[name] = theta, loss(family(theta)).mean(), (denoised - x).square().sum(1).mean()
+
+# %%
+fig, axes = plt.subplots(1, 3, figsize=(10.2, 3.9))
+for ax, (name, (theta, value, error)) in zip(axes, outcomes.items(), strict=True):
+    density(ax, noisy.log_prob, extent=6)
+    score_field(ax, family(theta), extent=6, sigma=sigma, n=14, max_length=6)
+    ax.set_title(f"{name}: loss {value:.2f}\nerror 0.50 before, {error:.2f} after denoising")
+numbers = {name: error for name, (*_, error) in outcomes.items()}
+save_figure(fig, "score_matching_mistakes", numbers=numbers, tolerance=1e-3)
+plt.show()
+for name, (theta, *_) in outcomes.items():
+    print(f"{name:12} theta = {[round(t, 1) + 0.0 for t in theta.tolist()]}")
+
+# %% [markdown]
+# A third relative of these: the target divided by $\sigma$ instead of $\sigma^2$, that
+# is $-z$ for $-z/\sigma$. It gives a field that is too short by the factor $\sigma$,
+# in the right direction, with the same kind of picture. The denoised error finds it
+# as well: for $\sigma = 0.5$ the points move only half of the way.
+#
+# Two turned signs hide each other. One in the loss and one in the sampler cancel, and
+# the day somebody repairs one of them the samples fly apart. Check each part
+# against something known, and not only the whole.
+#
+# Two habits follow. **Know the two marks of a denoising loss** before you train:
+# $D/2$, where learning begins, and (if you can compute it) the floor. A loss that
+# never leaves $D/2$ means that the network does not see the noise, or cannot. And
+# **denoise a batch**: $\tilde x + \sigma^2 s(\tilde x)$ must be nearer to $x$ than
+# $\tilde x$ is. It is one line, it needs no sampler and no known density, and it
+# catches the sign, the power of $\sigma$, and the wrong point.
+#
+# If you ever write a score-matching loss yourself, these are the tests it should
+# pass, all of them from this notebook:
+#
+# 1. On a density with a known score, loss + constant equals the explicit loss, for
+#    some *wrong* field, within the standard error (2.7). A right field hides
+#    factors: whatever multiplies zero is zero.
+# 2. The minimiser in a linear family is the truth (2.8).
+# 3. The zero score costs what it should: 0 for the implicit losses, $D/2$ for
+#    denoising (2.6).
+# 4. The mean over many directions is the exact trace, in more than one dimension,
+#    so that a forgotten $\sqrt D$ shows (2.3).
+# 5. What is learned denoises (this section).
+#
+# ## 2.13 Your turn
+#
+# The explorer trains one small net under the objective of your choice. Left: the
+# true field and the learned one. Right: the loss less its constant (a running
+# mean), which estimates the Fisher divergence, and the divergence itself. Say what
+# you expect, then press **Train**.
+#
+# - Train with **denoising**, then with **explicit**. The blue curves end close to
+#   each other; how much rougher is the orange one? Which of the two curves would you
+#   have on real data?
+# - Lower the **noise sigma** to 0.1 and compare denoising with **sliced, variance
+#   reduced**. Whose loss is the noisier now? What does the floor, divided by
+#   $\sigma^2$, have to do with it?
+# - Take the plain **sliced** objective with the Gaussian distribution and one
+#   **projection**; then twenty; then signs and reduced variance with one. Which of
+#   the two remedies buys more, and which is free?
+# - Raise **sigma** to 2. The divergence falls fast, for every objective. Have the
+#   nets become better, or the question easier?
+
+# %%
+ObjectiveExplorer()
+
+# %% [markdown]
+# ## What you should be able to do now
+#
+# - Derive the implicit loss, and name the condition at the boundary that it needs.
+# - Explain why one random direction is enough for an unbiased trace, where
+#   $\sqrt D$ comes from on the sphere, and what reduces the variance.
+# - Prove that denoising finds the score of $p_\sigma$, by the scalar product or by
+#   conditional expectation, and say why equal means prove nothing.
+# - Name the floor and the starting value of a denoising loss, and read a training
+#   curve by them.
+# - Choose a method for given $D$, noise and budget.
+# - Notice a turned sign or a missing tilde without looking at the code.
+#
+# ## Exercises
+#
+# 1. Fill in the averages of section 2.9: for $s \sim \mathcal{N}(0, P)$ and
+#    $M = -P + \frac12 s s^\top$ compute $\mathbb{E}\|M\|_F^2$, $\mathbb{E}(\mathrm{tr} M)^2$
+#    and $\mathbb{E} M_{ii}^2$. For $P = I$ and Gaussian $v$ compare the plain form,
+#    $D(D+2)/2$, with the reduced one, $2D$. Below which $D$ is the plain one
+#    better? Confirm it with `sliced`.
+# 2. Replace the Gaussian noise of denoising by another one, such as
+#    $\tilde x = x + \sigma u$ with Laplace-distributed $u$. What is the target now?
+#    Which step of the proof changes? Fit the family of section 2.8 with it. Which
+#    density's score do you expect to find?
+# 3. Let $\sigma$ go to 0 in section 2.8: repeat the fit of $\theta_1$ and $\theta_2$
+#    for $\sigma$ = 0.5, 0.2, 0.05 by denoising and by implicit matching. (Change
+#    the features: the variance is $0.75 + \sigma^2$, and the tanh needs it.) Whose
+#    bars explode, and how does that follow from the floor?
+#
+# ## References
+#
+# - A. Hyvärinen, *Estimation of Non-Normalized Statistical Models by Score
+#   Matching*, JMLR 2005: the implicit loss, Theorem 1 and its conditions.
+# - P. Vincent, *A Connection Between Score Matching and Denoising Autoencoders*,
+#   Neural Computation 2011: the proof by the scalar product.
+# - Y. Song, S. Garg, J. Shi and S. Ermon, *Sliced Score Matching: A Scalable
+#   Approach to Density and Score Estimation*, UAI 2019: slices, and SSM-VR.
+# - Y. Song and S. Ermon, *Generative Modeling by Estimating Gradients of the Data
+#   Distribution*, NeurIPS 2019: section 2.1, where these losses meet.
+# - M. Hutchinson, *A Stochastic Estimator of the Trace of the Influence Matrix for
+#   Laplacian Smoothing Splines*, Communications in Statistics 1989.
+# - B. Efron, *Tweedie's Formula and Selection Bias*, JASA 2011.
+#
+# **Next:** how scores become samples, in
+# [3 · Langevin dynamics](03_langevin.ipynb).

@@ -1,0 +1,130 @@
+"""The recipes hold what the papers set, run at smoke scale, and their summary numbers have known values."""
+
+import math
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+import torch
+from helpers import seeded
+
+from ncsn_edu import Empirical
+from ncsn_edu.data import load
+from ncsn_edu.recipes import MANIFOLD, MANIFOLD_DIGITS, RECIPES, manifold, relative_spread, share_of_bound
+
+SMOKE = replace(MANIFOLD["smoke"], n_steps=4)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")[0]
+
+
+def losses_of(recipe, images, **more):
+    return [state.loss for state in manifold(recipe, images, **more)]
+
+
+def test_listing_the_recipes_does_not_import_torch():
+    code = "import sys, ncsn_edu.recipes; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_the_three_scales_and_cannot_be_changed(name):
+    assert list(RECIPES[name]) == ["smoke", "laptop", "paper"]
+    recipe = RECIPES[name]["paper"]
+    with pytest.raises(FrozenInstanceError):
+        setattr(recipe, fields(recipe)[0].name, None)
+    with pytest.raises(TypeError):
+        RECIPES[name]["paper"] = recipe
+
+
+def test_the_paper_scale_is_the_papers():
+    paper = MANIFOLD["paper"]
+    assert (paper.data, paper.width, paper.batch_size, paper.n_steps) == ("cifar10", 32, 128, 50_000)
+    assert paper.lr == 1e-3 and paper.sigma**2 == pytest.approx(0.0001) and not paper.dequantize
+
+
+def test_smoke_runs_and_the_same_seed_gives_the_same_losses(digits):
+    before = torch.get_rng_state()
+    first = losses_of(SMOKE, digits, sigma=0.01, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(99)
+    assert losses_of(SMOKE, digits, sigma=0.01, seed=1) == first and len(first) == 4
+    assert losses_of(SMOKE, digits, sigma=0.01, seed=2) != first
+
+
+def test_runs_of_one_seed_differ_by_the_noise_alone(digits):
+    clean = losses_of(SMOKE, digits, sigma=0.0)
+    assert losses_of(SMOKE, digits, sigma=1e-6) == pytest.approx(clean, rel=1e-3)
+    assert losses_of(SMOKE, digits, sigma=0.3) != pytest.approx(clean, rel=1e-2)
+
+
+def test_the_noise_and_the_directions_are_not_made_from_the_same_numbers(monkeypatch, digits):
+    seen = []
+
+    def spy(model, x, *, n_projections, distribution, generator):
+        seen.append((x, torch.randn(x.shape, generator=generator)))
+        return model(x, 0.0).flatten(1).sum(1)
+
+    monkeypatch.setattr("ncsn_edu.losses.sliced", spy)
+    black = torch.zeros_like(digits)
+    losses_of(replace(SMOKE, batch_size=64), black, sigma=1.0)
+    z, v = (torch.cat(part).flatten() for part in zip(*seen, strict=True))
+    assert z.std() == pytest.approx(1, abs=0.05)  # of standard deviation sigma
+    assert abs(torch.corrcoef(torch.stack([z, v]))[0, 1]) < 5 / math.sqrt(len(z))
+
+
+@pytest.mark.parametrize("dequantize", [False, True])
+def test_dequantisation_is_the_recipes_choice(monkeypatch, digits, dequantize):
+    seen = []
+    monkeypatch.setattr(
+        "ncsn_edu.losses.sliced", lambda model, x, **_: seen.append(x) or model(x, 0.0).flatten(1).sum(1)
+    )
+    losses_of(replace(SMOKE, dequantize=dequantize), digits, sigma=0.0)
+    grid = torch.cat(seen) * 255
+    assert torch.allclose(grid, grid.round(), atol=1e-4) is not dequantize
+
+
+@pytest.mark.parametrize("sigma", [-0.1, math.nan])
+def test_a_noise_that_makes_no_sense_is_refused_at_the_call(digits, sigma):
+    with pytest.raises(ValueError, match="sigma"):
+        manifold(SMOKE, digits, sigma=sigma)
+
+
+def test_relative_spread_is_that_of_the_last_third():
+    tail = [-10.0, -14.0, -12.0]
+    assert relative_spread([5.0, 1e9, 3.0, -1e9, 0.0, 7.0, *tail]) == pytest.approx(2 / 12)
+    assert relative_spread([1.0] * 9) == 0
+    with pytest.raises(ValueError, match="at least 6"):
+        relative_spread([1.0] * 5)
+
+
+def test_share_of_bound():
+    assert share_of_bound([0.0] * 4 + [-100.0, -200.0], sigma=0.1, dim=4) == pytest.approx(150 / 200)
+    with pytest.raises(ValueError, match="sigma"):
+        share_of_bound([0.0] * 6, sigma=0, dim=4)
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.5])
+def test_no_loss_gets_below_the_bound_and_points_far_apart_reach_it(sigma):
+    """The lowest loss, -1/2 E||score||^2, of a finite data set whose score is known."""
+    points = torch.tensor([[0.0, 0.0, 0.0], [5.0, 0.0, 0.0], [0.0, 5.0, 0.3]], dtype=torch.float64)
+    generator = seeded()
+    x = points[torch.randint(3, (50_000,), generator=generator)]
+    x = x + sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+    lowest = -0.5 * Empirical(points)(x, sigma).square().sum(1).mean().item()
+    share = share_of_bound([lowest] * 6, sigma, 3)
+    assert share == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_clean_images_pass_the_bound_that_noised_images_keep(digits, seed):
+    """The claim of Figure 1, at the scale of the notebook."""
+    clean, noised = (
+        losses_of(MANIFOLD_DIGITS, digits, sigma=sigma, seed=seed) for sigma in (0.0, MANIFOLD_DIGITS.sigma)
+    )
+    dim, sigma = digits[0].numel(), MANIFOLD_DIGITS.sigma
+    assert share_of_bound(clean, sigma, dim) > 1.3 and 0.1 < share_of_bound(noised, sigma, dim) < 0.4
+    assert relative_spread(clean) > 1.5 * relative_spread(noised)
