@@ -484,12 +484,23 @@ def _check_images(images: "Tensor") -> None:
     if not isinstance(images, torch.Tensor):
         raise TypeError(f"images must be a torch tensor, not {type(images).__name__}: use torch.as_tensor(images)")
     if images.dtype != torch.uint8:
-        repair = "(255 * images).round().byte() if they lie in [0, 1]"
-        raise TypeError(f"images must be uint8, as load() returns them, not {images.dtype}: use {repair}")
+        raise TypeError(f"images must be uint8, as load() returns them, not {images.dtype}{_to_bytes(images)}")
     if images.ndim != 4:
         raise ValueError(f"images must have shape (N, C, H, W), not {tuple(images.shape)}: one channel is [:, None]")
     if images.numel() == 0:
         raise ValueError(f"there are no images: the shape is {tuple(images.shape)}")
+
+
+def _to_bytes(images: "Tensor") -> str:
+    """How to make bytes of images that are none: it depends on the range they lie in."""
+    if images.numel() == 0 or images.is_complex():
+        return ""
+    if images.is_floating_point() and not images.isfinite().all():
+        return "; and some of their pixels are NaN or infinite"
+    low, high = images.min().item(), images.max().item()
+    if low < 0 or high > 255:
+        return f"; they lie in [{low:.4g}, {high:.4g}]: bring them to [0, 1] first, then use (255 * images).round().byte()"
+    return ": use (255 * images).round().byte()" if high <= 1 else ": use images.round().byte()"
 
 
 class Batches(Iterator["Tensor"]):

@@ -855,7 +855,10 @@ def test_n_batches():
     ("images", "options", "error", "repair"),
     [
         (torch.rand(4, 1, 2, 2), {}, TypeError, "(255 * images).round().byte()"),
-        (numbered(4).long(), {}, TypeError, "must be uint8"),
+        (numbered(4).long(), {}, TypeError, "images.round().byte()"),
+        (255 * torch.rand(4, 1, 2, 2), {}, TypeError, ": use images.round().byte()"),
+        (2 * torch.rand(4, 1, 2, 2) - 1.5, {}, TypeError, "bring them to [0, 1] first"),
+        (torch.full((4, 1, 2, 2), torch.nan), {}, TypeError, "NaN or infinite"),
         (numbered(4).numpy(), {}, TypeError, "torch.as_tensor(images)"),
         (numbered(4)[:, 0], {}, ValueError, "[:, None]"),
         (numbered(4)[:0], {}, ValueError, "there are no images"),
