@@ -499,7 +499,9 @@ def _to_bytes(images: "Tensor") -> str:
         return "; and some of their pixels are NaN or infinite"
     low, high = images.min().item(), images.max().item()
     if low < 0 or high > 255:
-        return f"; they lie in [{low:.4g}, {high:.4g}]: bring them to [0, 1] first, then use (255 * images).round().byte()"
+        return (
+            f"; they lie in [{low:.4g}, {high:.4g}]: bring them to [0, 1] first, then use (255 * images).round().byte()"
+        )
     return ": use (255 * images).round().byte()" if high <= 1 else ": use images.round().byte()"
 
 
