@@ -3,9 +3,11 @@
 import argparse
 import difflib
 import json
+import math
 import os
 import platform
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -288,13 +290,18 @@ def _run(notebook: Path, environment: dict[str, str]) -> str:
 
 
 def _add_train(commands: Commands) -> None:
-    parser = _command(commands, "train", train, "run an experiment of the papers, and keep its losses")
+    parser = _command(commands, "train", train, "run an experiment of the papers, and keep what comes out")
     parser.add_argument("recipe", metavar="RECIPE", help=f"which: {', '.join(recipes.RECIPES)}")
     parser.add_argument("--scale", default="laptop", metavar="SCALE", help="smoke, laptop (default) or paper")
     parser.add_argument("--steps", type=_number(1), metavar="N", help="this many steps, instead of the recipe's")
+    parser.add_argument(
+        "--batch", type=_number(1), metavar="N", help="this many images a step, instead of the recipe's"
+    )
     parser.add_argument("--seed", type=_number(0), default=0, metavar="N", help="of the net, the batches and the noise")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: runs/RECIPE-SCALE)")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in that folder")
     parser.add_argument("--force", action="store_true", help="overwrite the results in that folder")
+    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda or cuda:1 (default: a GPU where there is one)")
 
 
 def _number(least: int) -> Callable[[str], int]:
@@ -307,27 +314,94 @@ def _number(least: int) -> Callable[[str], int]:
 
 
 def train(arguments: argparse.Namespace) -> int:
-    """Train on clean images and on noised ones; DIR gets log.jsonl on the way, summary.json and losses.png at the end.
-
-    A loss that overflows ends its run, not the command: on clean data that is a result.
-    """
+    """Train by a recipe of recipes.py; what comes out lies in a folder."""
     name, scale = arguments.recipe, arguments.scale
     scales = recipes.RECIPES.get(name)
     if scales is None:
         raise WrongUsage(_unknown("recipe", name, recipes.RECIPES))
     if scale not in scales:
         raise WrongUsage(_unknown("scale", scale, scales))
-    recipe = scales[scale] if arguments.steps is None else replace(scales[scale], n_steps=arguments.steps)
+    asked = {"n_steps": arguments.steps, "batch_size": arguments.batch}
+    recipe = replace(scales[scale], **{field: value for field, value in asked.items() if value is not None})
     folder = arguments.out or Path("runs") / f"{name}-{scale}"
-    _check_results_folder(folder, arguments.force)
+    if arguments.resume and (arguments.force or isinstance(recipe, recipes.Manifold)):
+        raise WrongUsage("--resume " + ("and --force exclude each other" if arguments.force else f"is not for {name}"))
+    if not arguments.resume:
+        _check_results_folder(folder, arguments.force)
     try:
         images, _ = data.load(recipe.data, download=False)
     except (data.DataUnavailable, data.DataDamaged) as error:
         raise Failed(str(error)) from error
+    device = _device(arguments.device)
+    if isinstance(recipe, recipes.Manifold):
+        return _train_manifold(arguments, recipe, folder, images, device)
+    return _train_images(arguments, recipe, folder, images, device)
 
+
+def _device(asked: str | None) -> str:
     import torch
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if asked is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=asked)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise Failed(f"--device {asked} cannot be used here ({reason}): leave it out, or use --device cpu") from error
+    return asked
+
+
+def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder: Path, images: Any, device: str) -> int:
+    """Checkpoints and a log as they come; Ctrl-C ends the run after the step in hand, with a checkpoint."""
+    import torch
+
+    from .runs import run
+
+    if arguments.force:
+        _clear_run(folder)
+    again = f"python -m ncsn_edu train {arguments.recipe} --scale {arguments.scale} --out {folder} --resume"
+    interrupted: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
+    try:
+        states = run(recipe, images, folder, seed=arguments.seed, device=device, resume=arguments.resume)
+        print(
+            f"{arguments.recipe}, {arguments.scale}: {recipe.n_steps} steps on {recipe.data}, on {device}", flush=True
+        )
+        step, loss = 0, math.nan
+        for state in _bar(states, recipe.n_steps):
+            step, loss = state.step, state.loss
+            if interrupted:
+                states.close()  # saves a checkpoint
+                print(
+                    f"\nncsn_edu: stopped after {step} of {recipe.n_steps} steps; go on with: {again}", file=sys.stderr
+                )
+                return 130
+    except torch.OutOfMemoryError as error:
+        raise Failed(f"the device has too little memory for batches of {recipe.batch_size}: use --batch") from error
+    except FloatingPointError as error:
+        raise Failed(f"{error}. The last good checkpoint is in {folder}") from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+    done = f"the last loss is {loss:.4g}" if step else "there was nothing left to do"
+    print(f"{done}; log.jsonl and the checkpoints are in {folder}")
+    return 0
+
+
+def _clear_run(folder: Path) -> None:
+    for old in [*folder.glob("*.ckpt"), folder / "log.jsonl"]:
+        old.unlink(missing_ok=True)
+
+
+def _train_manifold(
+    arguments: argparse.Namespace, recipe: recipes.Manifold, folder: Path, images: Any, device: str
+) -> int:
+    """Train on clean images and on noised ones; DIR gets log.jsonl on the way, summary.json and losses.png at the end.
+
+    A loss that overflows ends its run, not the command: on clean data that is a result.
+    """
+    import torch
+
+    name, scale = arguments.recipe, arguments.scale
     _make_results_folder(folder)
     losses: dict[float, list[float]] = {}
     results = []
@@ -359,7 +433,7 @@ def train(arguments: argparse.Namespace) -> int:
         "seed": arguments.seed,
         "device": device,
         "runs": results,
-        "versions": {"ncsn_edu": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "versions": {"ncsn_edu": __version__, "torch": str(torch.__version__), "python": platform.python_version()},
     }
     write_whole(folder / "losses.png", _drawn(losses, -images[0].numel() / (2 * recipe.sigma**2)))
     write_whole(folder / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())

@@ -125,6 +125,7 @@ class Training(Iterator[TrainState]):
     ) -> None:
         self.model, self.batches, self.optimiser, self.generator = model, iter(batches), optimiser, generator
         self.n_steps, self.step = n_steps, 0
+        self.broken = False  # in the middle of a step, or stopped there: `state_dict` is that of no step
         self.ema = EMA(model, ema) if ema is not None else None
         self._objective, self._clip, self._bf16 = objective, clip, bf16
         self._parameters = [p for group in optimiser.param_groups for p in group["params"]]
@@ -135,6 +136,7 @@ class Training(Iterator[TrainState]):
             raise StopIteration
         if self.step == 0:
             self.model.train()
+        self.broken = True
         x = self._next_batch()
         with self._precision(x):
             losses, level = self._objective(self._forward, x)
@@ -146,7 +148,7 @@ class Training(Iterator[TrainState]):
         self.optimiser.step()
         if self.ema is not None:
             self.ema.update(self.model)
-        self.step += 1
+        self.step, self.broken = self.step + 1, False
         return TrainState(self.step, losses.detach(), level, self.model, self.ema.model if self.ema else self.model)
 
     def _next_batch(self) -> Tensor:

@@ -36,6 +36,7 @@ LAYERS = [
     "train",
     "metrics",
     "recipes",
+    "runs",
     "figures",
     "plots",
     "show",

@@ -1,0 +1,115 @@
+"""A training run in a folder: checkpoints and a log, stopped at any moment and gone on with exactly.
+
+`log.jsonl` has a line for every `log_every` steps, `step-*.ckpt` all that is needed to go on, `best.ckpt` the
+checkpoint with the lowest loss. This file does NOT show progress, choose a device or know the command line.
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .checkpoints import Folder
+from .recipes import Images, training
+from .train import Training, TrainState
+
+
+class RecipeChanged(ValueError):
+    """The folder holds a run with other settings."""
+
+
+def run(
+    recipe: Images,
+    images: Tensor,
+    folder: Path,
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    resume: bool = False,
+    log_every: int = 10,
+    save_every: int = 500,
+) -> Iterator[TrainState]:
+    """Train by the recipe on uint8 images (N, C, H, W); yields each state after it is logged, and saved if it is due.
+
+    resume goes on from the newest whole checkpoint in `folder`, as if there had been no stop; n_steps may have grown.
+    A generator that is closed, or a Ctrl-C, saves a last checkpoint. Raises FileNotFoundError where there is nothing to
+    resume, RecipeChanged where it was another recipe, FileExistsError where a run is there and resume was not asked.
+    """
+    states, keeper = training(recipe, images, seed=seed, device=device), Folder(folder)
+    if resume:
+        content = keeper.latest()
+        _check_same(content["recipe"], content["seed"], recipe, seed)
+        states.load_state_dict(content)
+    elif keeper.steps():
+        raise FileExistsError(f"{folder} holds a run already: go on with --resume, or choose another --out")
+    return _run(states, keeper, recipe, seed, log_every, save_every)
+
+
+def _run(
+    states: Training, keeper: Folder, recipe: Images, seed: int, log_every: int, save_every: int
+) -> Iterator[TrainState]:
+    recent: list[float] = []
+    levels = torch.zeros(2, recipe.n_levels)  # sum and number of the losses at each level, since the last line
+    began, first, saved = time.monotonic(), states.step, states.step
+    keeper.path.mkdir(parents=True, exist_ok=True)
+    with _log_until(keeper.path / "log.jsonl", states.step) as log:
+        try:
+            for state in states:
+                recent.append(state.loss)
+                if state.level is not None:
+                    levels[0].index_add_(0, state.level.cpu(), state.losses.cpu())
+                    levels[1] += torch.bincount(state.level.cpu(), minlength=recipe.n_levels)
+                if state.step % log_every == 0 or state.step == recipe.n_steps:
+                    speed = (state.step - first) / max(time.monotonic() - began, 1e-9)
+                    means = [_rounded(s / n) if n else None for s, n in zip(*levels.tolist(), strict=True)]
+                    loss = sum(recent) / len(recent)
+                    line = {"step": state.step, "loss": _rounded(loss), "levels": means, "steps/s": _rounded(speed)}
+                    print(json.dumps(line), file=log, flush=True)
+                    if state.step % save_every == 0 or state.step == recipe.n_steps:
+                        _save(keeper, states, recipe, seed, loss)
+                        saved = state.step
+                    recent.clear(), levels.zero_()
+                yield state
+        finally:
+            # On Ctrl-C, or when the loop around this was left: whole steps only, as `states` is between two of them.
+            if states.step > saved and not states.broken:
+                _save(keeper, states, recipe, seed, math.inf)
+
+
+def _save(keeper: Folder, states: Training, recipe: Images, seed: int, loss: float) -> None:
+    keeper.save({**states.state_dict(), "recipe": asdict(recipe), "seed": seed}, loss=loss)
+
+
+def _check_same(then: dict[str, Any], seed_then: int, recipe: Images, seed: int) -> None:
+    now = {**asdict(recipe), "seed": seed}
+    then = {**then, "seed": seed_then}
+    changed = [f"{name} {then.get(name)!r} -> {now[name]!r}" for name in now if then.get(name) != now[name]]
+    changed = [change for change in changed if not change.startswith("n_steps ")]
+    if changed:
+        raise RecipeChanged(
+            f"the run in the folder has other settings ({', '.join(changed)}): give the same, or choose another --out"
+        )
+
+
+def _log_until(path: Path, step: int) -> Any:
+    """The log, opened to go on after `step`: lines of steps that will be made again are dropped."""
+    kept = []
+    if path.exists() and step:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line)
+            except (ValueError, KeyError, TypeError):
+                break  # a line that was being written when the process was killed
+    path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    return open(path, "a", encoding="utf-8")
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")

@@ -1,0 +1,202 @@
+"""Runs in a folder: stopped at any moment, gone on with exactly, and never mixed up."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from ncsn_edu import checkpoints
+from ncsn_edu.__main__ import main
+from ncsn_edu.data import load
+from ncsn_edu.recipes import RECIPES, network
+from ncsn_edu.runs import RecipeChanged, run
+
+ROOT = Path(__file__).resolve().parents[1]
+RECIPE = replace(RECIPES["digits_unet"]["smoke"], n_steps=30)
+IMAGES = load("digits")[0]
+
+
+def go(folder: Path, *, stop: int | None = None, recipe=RECIPE, **options) -> None:
+    """Run to the end, or leave the loop after `stop` steps."""
+    states = run(recipe, IMAGES, folder, log_every=5, save_every=10, **options)
+    for state in states:
+        if state.step == stop:
+            states.close()
+
+
+def equal(a, b) -> bool:
+    """The same numbers in the same places, to the last bit."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+def end_of(folder: Path) -> dict:
+    content = checkpoints.Folder(folder).latest()
+    return {key: content[key] for key in ("step", "model", "ema", "optimiser", "generator", "batches")}
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A run without a stop."""
+    folder = tmp_path_factory.mktemp("whole")
+    go(folder)
+    return folder
+
+
+def test_a_run_leaves_checkpoints_and_a_log(whole):
+    assert sorted(p.name for p in whole.glob("*.ckpt")) == ["best.ckpt", "step-000000020.ckpt", "step-000000030.ckpt"]
+    log = lines(whole)
+    assert [line["step"] for line in log] == [5, 10, 15, 20, 25, 30]
+    assert all(len(line["levels"]) == 10 for line in log)
+    best = checkpoints.load(whole / "best.ckpt")
+    assert best["loss"] == pytest.approx(min(line["loss"] for line in log if line["step"] % 10 == 0), rel=1e-5)
+    assert best["recipe"]["net"] == "unet" and best["seed"] == 0
+
+
+@pytest.mark.parametrize("stops", [[7], [10], [1, 2, 29]])
+def test_going_on_gives_the_same_to_the_last_bit(whole, tmp_path, stops):
+    for number, stop in enumerate([*stops, None]):
+        go(tmp_path, stop=stop, resume=number > 0)
+    assert equal(end_of(tmp_path), end_of(whole))
+    assert [line["step"] for line in lines(tmp_path)] == [5, 10, 15, 20, 25, 30]
+
+
+def test_a_run_can_be_made_longer(whole, tmp_path):
+    go(tmp_path, recipe=replace(RECIPE, n_steps=20))
+    go(tmp_path, resume=True)
+    assert equal(end_of(tmp_path), end_of(whole))
+
+
+def test_the_average_in_a_checkpoint_is_a_net_that_works(whole):
+    net = network(RECIPE, 1, 8)
+    net.load_state_dict(checkpoints.load(whole / "best.ckpt")["ema"])
+    assert net(torch.rand(2, 1, 8, 8), 0.1).isfinite().all()
+
+
+def test_folders_are_not_mixed_up(whole, tmp_path):
+    with pytest.raises(FileExistsError, match="holds a run already"):
+        go(whole)
+    with pytest.raises(FileNotFoundError, match="no checkpoint to go on from"):
+        go(tmp_path, resume=True)
+    with pytest.raises(RecipeChanged, match=r"lr 0\.001 -> 0\.01"):
+        go(whole, resume=True, recipe=replace(RECIPE, lr=0.01))
+    with pytest.raises(RecipeChanged, match="seed 0 -> 1"):
+        go(whole, resume=True, seed=1)
+
+
+def test_a_step_that_was_cut_short_is_not_saved(tmp_path, monkeypatch):
+    """An interruption in the middle of a step leaves parameters of no step: the checkpoint before it must stay."""
+    states = run(RECIPE, IMAGES, tmp_path, log_every=5, save_every=10)
+    for _ in range(12):
+        next(states)
+
+    def cut(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch.optim.Adam, "step", cut)
+    with pytest.raises(KeyboardInterrupt):
+        next(states)
+    assert [path.name for path in checkpoints.Folder(tmp_path).steps()] == ["step-000000010.ckpt"]
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(tmp_path, monkeypatch, capsys):
+    from ncsn_edu import train
+
+    monkeypatch.chdir(tmp_path)
+    calls, dsm = [], train.dsm
+
+    def spoiled(*arguments, **options):
+        calls.append(1)
+        return dsm(*arguments, **options) * (float("nan") if len(calls) == 13 else 1)
+
+    monkeypatch.setattr(train, "dsm", spoiled)
+    assert main(["train", "digits_unet", "--scale", "smoke", "--out", "x"]) == 1
+    said = capsys.readouterr().err
+    assert "nan at step 13, level" in said and "The last good checkpoint is in x" in said
+
+
+COMMAND = [sys.executable, "-m", "ncsn_edu", "train", "digits_unet", "--scale", "smoke", "--steps", "200"]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "NCSN_EDU_PROGRESS": "0"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_kill_9_at_random_moments(tmp_path):
+    """By hand with NCSN_EDU_KILLS=20: the end of a run that was killed so often is that of one that was not."""
+    kills = int(os.environ.get("NCSN_EDU_KILLS", "2"))
+    command = [*COMMAND, "--out", str(tmp_path / "killed")]
+    draw, killed, started = random.Random(0), 0, False
+    while True:
+        # Checkpoints are written every 500 steps and here, by a patched default, every 20: so kills hit them too.
+        program = "import sys; from ncsn_edu import runs; runs.run.__kwdefaults__['save_every'] = 20; "
+        program += "from ncsn_edu.__main__ import main; sys.exit(main(sys.argv[1:]))"
+        there = bool(checkpoints.Folder(tmp_path / "killed").steps())
+        arguments = [*command[3:], "--resume"] if there else [*command[3:], "--force"]
+        with subprocess.Popen([sys.executable, "-c", program, *arguments], env=ENVIRONMENT, cwd=tmp_path) as process:
+            if killed == kills:
+                assert process.wait(timeout=300) == 0
+                break
+            started = wait_for_progress(tmp_path / "killed", process)
+            time.sleep(draw.uniform(0, 0.5))
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+    assert started
+    subprocess.run([*COMMAND, "--out", str(tmp_path / "whole")], env=ENVIRONMENT, cwd=tmp_path, check=True)
+    assert equal(end_of(tmp_path / "killed"), end_of(tmp_path / "whole"))
+
+
+def wait_for_progress(folder: Path, process: subprocess.Popen) -> bool:
+    """Until the log has grown, so that something is there to be lost."""
+    log = folder / "log.jsonl"
+    before = log.read_text() if log.exists() else ""
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        if log.exists() and len(log.read_text()) > len(before):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path):
+    command = [*COMMAND[:-1], "100000", "--out", "x"]
+    with subprocess.Popen(command, env=ENVIRONMENT, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert wait_for_progress(tmp_path / "x", process)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    step = checkpoints.Folder(tmp_path / "x").latest()["step"]
+    assert f"stopped after {step} of 100000 steps; go on with: python -m ncsn_edu train digits_unet" in said
+    assert said.rstrip().endswith("--out x --resume")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--resume"], 1, "no checkpoint to go on from"),
+        (["--resume", "--force"], 2, "exclude each other"),
+        (["--device", "cuda:7"], 1, "--device cuda:7 cannot be used here"),
+        (["--device", "gpu"], 1, "--device gpu cannot be used here"),
+        (["--batch", "100000"], 1, "there are 898 images|but there are"),
+    ],
+)
+def test_bad_input(arguments, code, message, tmp_path, monkeypatch, capsys):
+    import re
+
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "digits_unet", "--scale", "smoke", *arguments]) == code
+    assert re.search(message, capsys.readouterr().err)
