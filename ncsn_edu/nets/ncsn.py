@@ -8,25 +8,19 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ..checks import check_count, check_ladder
 from .norm import CondInstanceNormPlus
-from .refinenet import RefineNet, check_images
+from .refinenet import LadderNet, RefineNet, check_images
 
 
-class NCSN(nn.Module):
+class NCSN(LadderNet):
     """Score of images x (B, channels, H, W) in [0, 1], H and W even, at the levels of its own ladder `sigmas` (L,).
 
     Width 128 for 32x32 colour images has 30.1 million parameters, 64 for MNIST 7.64 (the paper's). `image_size` is
     what it is trained on, for the record: the net takes any even size.
     """
 
-    sigmas: Tensor
-
     def __init__(self, channels: int, width: int, sigmas: Tensor, image_size: int = 32) -> None:
-        super().__init__()
-        self.channels, self.width = check_count("channels", channels), check_count("width", width)
-        self.image_size = check_count("image_size", image_size)
-        self.register_buffer("sigmas", check_ladder(torch.as_tensor(sigmas)).float())
+        super().__init__(channels, width, sigmas, image_size)
         norm = partial(CondInstanceNormPlus, n_levels=len(self.sigmas))
         self.net = RefineNet(self.channels, self.width, norm, nn.AvgPool2d(5, stride=1, padding=2), refine_norm=norm)
 

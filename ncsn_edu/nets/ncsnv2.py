@@ -3,25 +3,18 @@
 This file does NOT know levels: `sigmas` is the ladder that it was trained on, for samplers to use.
 """
 
-import torch
 from torch import Tensor, nn
 
-from ..checks import check_count, check_ladder
 from ..core import expand_like
 from .norm import InstanceNormPlus, NoNorm
-from .refinenet import RefineNet, check_images
+from .refinenet import LadderNet, RefineNet, check_images
 
 
-class NCSNv2(nn.Module):
+class NCSNv2(LadderNet):
     """s(x, sigma) = f(x) / sigma of images x (B, channels, H, W) in [0, 1], for any sigma > 0 (technique 3)."""
 
-    sigmas: Tensor
-
     def __init__(self, channels: int, width: int, sigmas: Tensor, image_size: int = 32) -> None:
-        super().__init__()
-        self.channels, self.width = check_count("channels", channels), check_count("width", width)
-        self.image_size = check_count("image_size", image_size)
-        self.register_buffer("sigmas", check_ladder(torch.as_tensor(sigmas)).float())
+        super().__init__(channels, width, sigmas, image_size)
         pool = nn.MaxPool2d(5, stride=1, padding=2)
         self.net = RefineNet(self.channels, self.width, InstanceNormPlus, pool, refine_norm=NoNorm)
 

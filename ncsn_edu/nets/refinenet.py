@@ -8,10 +8,11 @@ convolution or pooling, and is called norm(h, level). This file does NOT know wh
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checks import check_points
+from ..checks import check_count, check_ladder, check_points
 
 Norm = Callable[[int], nn.Module]  # channels -> a module called as norm(h, level)
 
@@ -30,6 +31,18 @@ def check_images(x: Tensor, channels: int) -> Tensor:
             "crop or resize them"
         )
     return x
+
+
+class LadderNet(nn.Module):
+    """What NCSN and NCSNv2 have in common: what they were made for, and their noise levels `sigmas` (L,)."""
+
+    sigmas: Tensor
+
+    def __init__(self, channels: int, width: int, sigmas: Tensor, image_size: int) -> None:
+        super().__init__()
+        self.channels, self.width = check_count("channels", channels), check_count("width", width)
+        self.image_size = check_count("image_size", image_size)
+        self.register_buffer("sigmas", check_ladder(torch.as_tensor(sigmas)).float())
 
 
 class RefineNet(nn.Module):
