@@ -22,6 +22,10 @@ RUNS = {
         ],
     ),
     "bench_losses.py": (["--dims", "2", "8", "--repeats", "2"], [r"sliced */ *dsm", r"implicit */ *dsm"]),
+    "bench_nets.py": (
+        ["--sizes", "8:4:4", "--repeats", "1"],
+        [r"8x8, width 4, batch 4, forward +[\d.]+ +[\d.]+ +[\d.]+", r"training step +[\d.]+ +[\d.]+ +[\d.]+"],
+    ),
     "bench_samplers.py": (
         ["--chains", "200", "--steps", "20", "--repeats", "2"],
         [

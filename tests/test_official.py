@@ -112,8 +112,12 @@ MUTATIONS = {
     "channel means forgotten": (norm, "instance_norm_plus", plain_instance_norm),
     "norm after convolution": (refinenet.NormConv, "forward", norm_after_the_convolution),
     "pooling before norm": (refinenet.ChainedPooling, "forward", pool_before_the_norm),
-    "max for average pooling": (nn.AvgPool2d, "forward", lambda self, x: F.max_pool2d(x, 5, 1, 2)),
-    "edges not counted": (nn.AvgPool2d, "forward", lambda self, x: F.avg_pool2d(x, 5, 1, 2, count_include_pad=False)),
+    "max for average pooling": (refinenet.MeanPool, "forward", lambda self, x: F.max_pool2d(x, 5, 1, 2)),
+    "edges not counted": (
+        refinenet.MeanPool,
+        "forward",
+        lambda self, x: F.avg_pool2d(x, 5, 1, 2, count_include_pad=False),
+    ),
     "corners not aligned": (F, "interpolate", lambda x, size, mode, align_corners: interpolate(x, size, mode=mode)),
     "nearest neighbour": (F, "interpolate", lambda x, size, mode, align_corners: interpolate(x, size)),
     "ReLU": (F, "elu", F.relu),
@@ -209,3 +213,15 @@ def test_a_pickle_with_code_in_it_is_not_run(tmp_path):
     torch.save([Evil()], tmp_path / "evil.pth")
     with pytest.raises(CheckpointDamaged, match="perhaps code"):
         load_official(tmp_path / "evil.pth")
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (1, 2, 28, 28), (2, 1, 4, 10), (1, 1, 2, 2)])
+def test_pooling_by_products_is_average_pooling(shape):
+    x = torch.rand(shape, dtype=torch.float64)
+    torch.testing.assert_close(refinenet.MeanPool()(x), nn.AvgPool2d(5, stride=1, padding=2)(x))
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_convolution_and_mean_in_one_is_both_after_each_other(size):
+    layer, x = refinenet.ConvMeanPool(2, 3, size).double(), torch.rand(2, 2, 6, 8, dtype=torch.float64)
+    torch.testing.assert_close(layer(x), F.avg_pool2d(layer.conv(x), 2))

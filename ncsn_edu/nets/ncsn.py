@@ -6,10 +6,10 @@ This file does NOT train, and does not know where weights come from: train.py an
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .norm import CondInstanceNormPlus
-from .refinenet import LadderNet, RefineNet, check_images
+from .refinenet import LadderNet, MeanPool, RefineNet, check_images
 
 
 class NCSN(LadderNet):
@@ -22,7 +22,7 @@ class NCSN(LadderNet):
     def __init__(self, channels: int, width: int, sigmas: Tensor, image_size: int = 32) -> None:
         super().__init__(channels, width, sigmas, image_size)
         norm = partial(CondInstanceNormPlus, n_levels=len(self.sigmas))
-        self.net = RefineNet(self.channels, self.width, norm, nn.AvgPool2d(5, stride=1, padding=2), refine_norm=norm)
+        self.net = RefineNet(self.channels, self.width, norm, MeanPool(), refine_norm=norm)
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Score of p_sigma at x, in the shape of x; sigma a float or (B,), each one of `sigmas`."""
