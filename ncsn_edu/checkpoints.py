@@ -71,11 +71,14 @@ class Folder:
 
     def __init__(self, path: str | PathLike[str], *, keep: int = 2) -> None:
         self.path, self.keep = Path(path), keep
-        for left in self.path.glob(".*.tmp"):  # of a process that was killed while it wrote
-            left.unlink(missing_ok=True)
 
     def save(self, content: Mapping[str, Any], *, loss: float) -> Path:
-        """Save content, which holds its `step`; as the best too if no loss was lower. Then drop the oldest."""
+        """Save content, which holds its `step`; as the best too if no loss was lower. Then drop the oldest.
+
+        Only one process may save into a folder; others may read.
+        """
+        for left in self.path.glob(".*.ckpt.*.tmp"):  # of a process that was killed while it wrote
+            left.unlink(missing_ok=True)
         path = save(self.path / f"step-{content['step']:09d}.ckpt", {**content, "loss": loss})
         if loss < self._lowest():
             write_whole(self.path / "best.ckpt", path.read_bytes())
