@@ -47,6 +47,7 @@ def annealed_langevin(
     *,
     eps: float = 2e-5,
     n_steps_each: int = 100,
+    denoising: bool = False,
     generator: torch.Generator | None = None,
 ) -> Iterator[State]:
     """Annealed Langevin dynamics (Song & Ermon 2019, Algorithm 1), from x (B, *D).
@@ -54,6 +55,7 @@ def annealed_langevin(
     Down the ladder sigmas (L,) with steps alpha_i = eps sigma_i^2 / sigma_L^2. The defaults
     are printed in the paper; its code runs eps = 4e-5 in this convention. Yields
     L * n_steps_each States; raises FloatingPointError once the score is not finite.
+    With denoising one more: `denoise` at sigma_L (Jolicoeur-Martineau et al. 2021).
     """
     ladder = sigmas.tolist()
     for level, sigma in enumerate(ladder):
@@ -62,6 +64,9 @@ def annealed_langevin(
             s = evaluate(score, x, sigma, level, step)
             x = x + alpha / 2 * s + math.sqrt(alpha) * noise_like(x, generator)
             yield State(x, sigma, level, step)
+    if denoising:
+        x = x + sigma**2 * evaluate(score, x, sigma, level, n_steps_each)
+        yield State(x, sigma, level, n_steps_each)
 
 
 @checked

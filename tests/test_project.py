@@ -250,3 +250,16 @@ def test_links_lead_somewhere():
         for link in re.findall(r"\]\(([^)#\s]+)\)", text):
             if not re.match(r"\w+:", link):
                 assert (folder / link).exists(), f"{page.name} links to {link}, which is not there"
+
+
+@pytest.mark.parametrize("name", ["losses", "samplers"])
+def test_losses_and_samplers_are_short_and_name_their_equation(name):
+    """At most 25 lines each, docstring aside, and a source in the docstring of those that others call."""
+    tree = ast.parse(read(f"ncsn_edu/{name}.py"))
+    for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
+        text = ast.get_docstring(function) or ""
+        first = function.body[0]
+        documented = first.end_lineno - first.lineno + 1 if text else 0
+        assert function.end_lineno - function.lineno + 1 - documented <= 25, function.name
+        if not function.name.startswith("_") and function.name not in {"evaluate", "evaluate_both", "projection"}:
+            assert re.search(r"(19|20)\d\d|`dsm`", text), f"{name}.{function.name} names no source"

@@ -619,6 +619,15 @@ def test_mala_says_what_function_it_needs(function, error, repair):
         last(mala(function, X, alpha=0.1, n_steps=2))
 
 
+def test_annealing_ends_with_a_denoising_step_where_asked():
+    x, options = normal((6, 3), seed=1), {"eps": 0.05, "n_steps_each": 2}
+    plain = list(annealed_langevin(pull_to_zero, x, LADDER, generator=seeded(2), **options))
+    *same, end = annealed_langevin(pull_to_zero, x, LADDER, denoising=True, generator=seeded(2), **options)
+    assert all(torch.equal(a.x, b.x) for a, b in zip(plain, same, strict=True))
+    assert torch.equal(end.x, denoise(pull_to_zero, plain[-1].x, LADDER[-1].item()))
+    assert (end.sigma, end.level, end.step) == (0.5, 2, 2)
+
+
 # ---- consistent annealed sampling ----------------------------------------------------------------------------------
 
 
