@@ -358,7 +358,7 @@ def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder:
     from .runs import run
 
     if arguments.force:
-        _clear_run(folder)
+        _clear(folder, "*.ckpt", "log.jsonl")
     again = f"python -m ncsn_edu train {arguments.recipe} --scale {arguments.scale} --out {folder} --resume"
     interrupted: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
@@ -387,11 +387,6 @@ def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder:
     return 0
 
 
-def _clear_run(folder: Path) -> None:
-    for old in [*folder.glob("*.ckpt"), folder / "log.jsonl"]:
-        old.unlink(missing_ok=True)
-
-
 def _train_manifold(
     arguments: argparse.Namespace, recipe: recipes.Manifold, folder: Path, images: Any, device: str
 ) -> int:
@@ -402,7 +397,7 @@ def _train_manifold(
     import torch
 
     name, scale = arguments.recipe, arguments.scale
-    _make_results_folder(folder)
+    _clear(folder, "log.jsonl", "losses.png", "summary.json")
     losses: dict[float, list[float]] = {}
     results = []
     with open(folder / "log.jsonl", "w", encoding="utf-8") as log:
@@ -442,9 +437,6 @@ def _train_manifold(
     return int(bool(results[-1]["stopped"]))
 
 
-RESULTS = ("log.jsonl", "losses.png", "summary.json")
-
-
 def _check_results_folder(folder: Path, force: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise Failed(f"{folder} is a file: choose another --out")
@@ -452,11 +444,11 @@ def _check_results_folder(folder: Path, force: bool) -> None:
         raise Failed(f"{folder} is not empty: choose another --out, or give --force to overwrite the results in it")
 
 
-def _make_results_folder(folder: Path) -> None:
+def _clear(folder: Path, *patterns: str) -> None:
     """Make it, without the results of an earlier run: half old and half new would mislead."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in RESULTS:
-        (folder / name).unlink(missing_ok=True)
+    for old in [path for pattern in patterns for path in folder.glob(pattern)]:
+        old.unlink()
 
 
 def _bar(states: Iterable[Any], total: int) -> Iterable[Any]:

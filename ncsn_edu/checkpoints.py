@@ -10,7 +10,7 @@ import math
 import pickle
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -98,16 +98,12 @@ class Folder:
 
     def latest(self) -> dict[str, Any]:
         """The newest checkpoint that is whole. Raises FileNotFoundError where there is none."""
-        for path in self._whole():
-            return path
-        raise FileNotFoundError(f"there is no checkpoint to go on from in {self.path}: start without --resume")
-
-    def _whole(self) -> Iterator[dict[str, Any]]:
         for path in self.steps():
             try:
-                yield load(path)
+                return load(path)
             except CheckpointDamaged as error:
                 print(error)
+        raise FileNotFoundError(f"there is no checkpoint to go on from in {self.path}: start without --resume")
 
 
 # Published name -> name here, tried in order on what stands behind `module.`.

@@ -67,6 +67,17 @@ def check_points(x: Tensor, dim: int | None = None) -> Tensor:
     return x
 
 
+def check_images(x: Tensor, channels: int, multiple: int = 2) -> Tensor:
+    """Floating-point images (B, channels, H, W), H and W multiples of a number."""
+    check_points(x)
+    if x.ndim != 4 or x.shape[1] != channels or x.shape[2] % multiple or x.shape[3] % multiple:
+        sizes = "even H and W" if multiple == 2 else f"H and W multiples of {multiple}"
+        raise ValueError(
+            f"x must be images of shape (B, {channels}, H, W) with {sizes}, not {tuple(x.shape)}: crop or resize them"
+        )
+    return x
+
+
 def check_ladder(sigmas: Tensor) -> Tensor:
     """Noise levels sigma_1 > ... > sigma_L > 0, shape (L,)."""
     sigmas = torch.as_tensor(sigmas)

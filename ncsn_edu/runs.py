@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .checkpoints import Folder
 from .recipes import Images, training
-from .train import Training, TrainState
+from .train import Training, TrainState, mean_by_level
 
 
 class RecipeChanged(ValueError):
@@ -54,27 +54,25 @@ def run(
 def _run(
     states: Training, keeper: Folder, recipe: Images, seed: int, log_every: int, save_every: int
 ) -> Iterator[TrainState]:
-    recent: list[float] = []
-    levels = torch.zeros(2, recipe.n_levels)  # sum and number of the losses at each level, since the last line
+    recent: list[TrainState] = []  # since the last line of the log
     began, first, saved = time.monotonic(), states.step, states.step
     keeper.path.mkdir(parents=True, exist_ok=True)
     with _log_until(keeper.path / "log.jsonl", states.step) as log:
         try:
             for state in states:
-                recent.append(state.loss)
-                if state.level is not None:
-                    levels[0].index_add_(0, state.level.cpu(), state.losses.cpu())
-                    levels[1] += torch.bincount(state.level.cpu(), minlength=recipe.n_levels)
+                recent.append(state)
                 if state.step % log_every == 0 or state.step == recipe.n_steps:
                     speed = (state.step - first) / max(time.monotonic() - began, 1e-9)
-                    means = [_rounded(s / n) if n else None for s, n in zip(*levels.tolist(), strict=True)]
-                    loss = sum(recent) / len(recent)
+                    losses = torch.cat([state.losses for state in recent])
+                    by_level = mean_by_level(losses, torch.cat([state.level for state in recent]), recipe.n_levels)
+                    means = [_rounded(mean) if math.isfinite(mean) else None for mean in by_level.tolist()]
+                    loss = losses.mean().item()
                     line = {"step": state.step, "loss": _rounded(loss), "levels": means, "steps/s": _rounded(speed)}
                     print(json.dumps(line), file=log, flush=True)
                     if state.step % save_every == 0 or state.step == recipe.n_steps:
                         _save(keeper, states, recipe, seed, loss)
                         saved = state.step
-                    recent.clear(), levels.zero_()
+                    recent.clear()
                 yield state
         finally:
             # On Ctrl-C, or when the loop around this was left: whole steps only, as `states` is between two of them.

@@ -39,8 +39,13 @@ class TrainState(NamedTuple):
         """Mean loss at each level (n_levels,); NaN where the batch had none."""
         if self.level is None:
             raise ValueError("there are no levels: give train() a ladder, sigmas=")
-        total = self.losses.new_zeros(n_levels).index_add_(0, self.level, self.losses)
-        return total / torch.bincount(self.level, minlength=n_levels)
+        return mean_by_level(self.losses, self.level, n_levels)
+
+
+def mean_by_level(losses: Tensor, level: Tensor, n_levels: int) -> Tensor:
+    """Means of losses (N,) over the rows of each level (N,), shape (n_levels,); NaN for a level without rows."""
+    total = losses.new_zeros(n_levels).index_add_(0, level, losses)
+    return total / torch.bincount(level, minlength=n_levels)
 
 
 def train(

@@ -8,8 +8,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..checks import check_images
 from .norm import CondInstanceNormPlus
-from .refinenet import LadderNet, MeanPool, RefineNet, check_images
+from .refinenet import LadderNet, MeanPool, RefineNet
 
 
 class NCSN(LadderNet):

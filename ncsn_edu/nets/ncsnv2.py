@@ -5,9 +5,10 @@ This file does NOT know levels: `sigmas` is the ladder that it was trained on, f
 
 from torch import Tensor, nn
 
+from ..checks import check_images
 from ..core import expand_like
 from .norm import InstanceNormPlus, NoNorm
-from .refinenet import LadderNet, RefineNet, check_images
+from .refinenet import LadderNet, RefineNet
 
 
 class NCSNv2(LadderNet):

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checks import check_count, check_ladder, check_points
+from ..checks import check_count, check_ladder
 
 Norm = Callable[[int], nn.Module]  # channels -> a module called as norm(h, level)
 
@@ -20,17 +20,6 @@ Norm = Callable[[int], nn.Module]  # channels -> a module called as norm(h, leve
 def conv3x3(before: int, after: int, *, dilation: int = 1, bias: bool = True) -> nn.Conv2d:
     """A 3x3 convolution that keeps the size."""
     return nn.Conv2d(before, after, 3, padding=dilation, dilation=dilation, bias=bias)
-
-
-def check_images(x: Tensor, channels: int) -> Tensor:
-    """Floating-point images (B, channels, H, W) of even height and width."""
-    check_points(x)
-    if x.ndim != 4 or x.shape[1] != channels or x.shape[2] % 2 or x.shape[3] % 2:
-        raise ValueError(
-            f"x must be images of shape (B, {channels}, H, W) with even H and W, not {tuple(x.shape)}: "
-            "crop or resize them"
-        )
-    return x
 
 
 class LadderNet(nn.Module):

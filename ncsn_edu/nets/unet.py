@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checks import check_count, check_points
+from ..checks import check_count, check_images
 from ..core import expand_like
 
 
@@ -47,7 +47,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Score of p_sigma at x, in the shape of x; sigma > 0, a float or (B,)."""
-        self._check(x)
+        check_images(x, self.channels, 2 ** (len(self.down) // self.blocks - 1))
         sigmas = expand_like(sigma, x).expand(len(x), 1, 1, 1)
         e = self.embed(_waves(sigmas.flatten().log(), self.width))  # (B, 4 width)
         h, skips = self.begin((2 * x - 1) / (1 + 4 * sigmas**2).sqrt()), []
@@ -59,15 +59,6 @@ class UNet(nn.Module):
             skip = skips.pop()
             h = block(torch.cat([h if h.shape == skip.shape else F.interpolate(h, skip.shape[2:]), skip], 1), e)
         return self.end(h) / sigmas
-
-    def _check(self, x: Tensor) -> None:
-        check_points(x)
-        factor = 2 ** (len(self.down) // self.blocks - 1)
-        if x.ndim != 4 or x.shape[1] != self.channels or x.shape[2] % factor or x.shape[3] % factor:
-            raise ValueError(
-                f"x must be images of shape (B, {self.channels}, H, W) with H and W multiples of {factor}, "
-                f"not {tuple(x.shape)}: crop or resize them"
-            )
 
 
 class Block(nn.Module):

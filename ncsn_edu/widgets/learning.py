@@ -107,10 +107,9 @@ class TrainingExplorer(Explorer):
         return self._look(**values)
 
     def _renew(self) -> None:
-        torch_state = torch.get_rng_state()
-        torch.manual_seed(0)
-        self.model = self._net(**self.values)
-        torch.set_rng_state(torch_state)  # the reader's own seed is not ours to change
+        with torch.random.fork_rng(devices=[]):  # the reader's own seed is not ours to change
+            torch.manual_seed(0)
+            self.model = self._net(**self.values)
         self.losses: list[float] = []
         self.measured: list[tuple[int, float]] = []
         self.failure = ""
