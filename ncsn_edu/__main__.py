@@ -3,7 +3,6 @@
 import argparse
 import difflib
 import json
-import math
 import os
 import platform
 import re
@@ -367,13 +366,13 @@ def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder:
         print(
             f"{arguments.recipe}, {arguments.scale}: {recipe.n_steps} steps on {recipe.data}, on {device}", flush=True
         )
-        step, loss = 0, math.nan
-        for state in _bar(states, recipe.n_steps):
-            step, loss = state.step, state.loss
+        last = None
+        for last in _bar(states, recipe.n_steps):
             if interrupted:
                 states.close()  # saves a checkpoint
                 print(
-                    f"\nncsn_edu: stopped after {step} of {recipe.n_steps} steps; go on with: {again}", file=sys.stderr
+                    f"\nncsn_edu: stopped after {last.step} of {recipe.n_steps} steps; go on with: {again}",
+                    file=sys.stderr,
                 )
                 return 130
     except torch.OutOfMemoryError as error:
@@ -382,7 +381,7 @@ def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder:
         raise Failed(f"{error}. The last good checkpoint is in {folder}") from error
     finally:
         signal.signal(signal.SIGINT, before)
-    done = f"the last loss is {loss:.4g}" if step else "there was nothing left to do"
+    done = f"the last loss is {last.loss:.4g}" if last else "there was nothing left to do"
     print(f"{done}; log.jsonl and the checkpoints are in {folder}")
     return 0
 

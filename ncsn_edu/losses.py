@@ -84,8 +84,13 @@ def dsm(score: Score, x: Tensor, sigma: float | Tensor, *, generator: torch.Gene
 def multilevel_dsm(score: Score, x: Tensor, sigmas: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
     """`dsm` at a random level of the ladder sigmas (L,) for each example (Song & Ermon 2019, eq. 6)."""
     sigmas = check_ladder(sigmas).to(x)
-    level = torch.randint(len(sigmas), (len(x),), generator=generator, device=x.device)
-    return dsm(score, x, sigmas[level], generator=generator)
+    return dsm(score, x, sigmas[random_levels(x, len(sigmas), generator)], generator=generator)
+
+
+def random_levels(x: Tensor, n_levels: int, generator: torch.Generator | None = None) -> Tensor:
+    """A place on the ladder for each row of x, uniform on 0 ... n_levels - 1, shape (B,) (Song & Ermon 2019, eq. 6)."""
+    check_generator(generator, x.device)
+    return torch.randint(n_levels, (len(x),), generator=generator, device=x.device)
 
 
 def dsm_floor(

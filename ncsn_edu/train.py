@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .checks import check_count, check_generator, check_ladder, check_positive
-from .losses import dsm
+from .checks import check_count, check_ladder, check_positive
+from .losses import dsm, random_levels
 
 Loss = Callable[[nn.Module, Tensor], Tensor]
 SigmaSampler = Callable[[int, torch.Generator | None], Tensor]
@@ -92,11 +92,11 @@ def train(
         raise ValueError(f"{type(model).__name__} has no parameters to train")
     optimiser = torch.optim.Adam(parameters, lr=lr, betas=betas)
     if loss is not None:
-        objective: Objective = _AsItIs(loss)
+        objective: Objective = _as_it_is(loss)
     elif sigmas is not None:
-        objective = _Ladder(check_ladder(sigmas), generator)
+        objective = _ladder(check_ladder(sigmas), generator)
     else:
-        objective = _Sampled(sigma_sampler, generator)  # type: ignore[arg-type]
+        objective = _sampled(sigma_sampler, generator)  # type: ignore[arg-type]
     return Training(
         model,
         batches,
@@ -226,31 +226,20 @@ class EMA:
 Objective = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor | None]]
 
 
-class _AsItIs:
-    def __init__(self, loss: Loss) -> None:
-        self.loss = loss
-
-    def __call__(self, model: nn.Module, x: Tensor) -> tuple[Tensor, None]:
-        return self.loss(model, x), None
+def _as_it_is(loss: Loss) -> Objective:
+    return lambda model, x: (loss(model, x), None)
 
 
-class _Ladder:
-    def __init__(self, sigmas: Tensor, generator: torch.Generator | None) -> None:
-        self.sigmas, self.generator = sigmas, generator
+def _ladder(sigmas: Tensor, generator: torch.Generator | None) -> Objective:
+    def objective(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+        level = random_levels(x, len(sigmas), generator)
+        return dsm(model, x, sigmas.to(x)[level], generator=generator), level
 
-    def __call__(self, model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-        check_generator(self.generator, x.device)
-        level = torch.randint(len(self.sigmas), (len(x),), generator=self.generator, device=x.device)
-        return dsm(model, x, self.sigmas.to(x)[level], generator=self.generator), level
+    return objective
 
 
-class _Sampled:
-    def __init__(self, sampler: SigmaSampler, generator: torch.Generator | None) -> None:
-        self.sampler, self.generator = sampler, generator
-
-    def __call__(self, model: nn.Module, x: Tensor) -> tuple[Tensor, None]:
-        sigma = self.sampler(len(x), self.generator).to(x)
-        return dsm(model, x, sigma, generator=self.generator), None
+def _sampled(sampler: SigmaSampler, generator: torch.Generator | None) -> Objective:
+    return lambda model, x: (dsm(model, x, sampler(len(x), generator).to(x), generator=generator), None)
 
 
 def _parallel(model: nn.Module) -> nn.Module:
