@@ -35,6 +35,7 @@ _MODULES = {
     "data": ["DataDamaged", "DataUnavailable", "batches", "load_or_digits"],
     "losses": ["dsm", "dsm_floor", "explicit", "implicit", "multilevel_dsm", "sliced"],
     "checkpoints": ["load_official"],
+    "trained": ["load_trained"],
     "nets.mlp": ["NoiseConditionalMLP", "ScoreMLP"],
     "nets.ncsn": ["NCSN"],
     "nets.ncsnv2": ["NCSNv2"],

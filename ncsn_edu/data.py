@@ -45,7 +45,7 @@ FILES: dict[str, dict[str, tuple[str, ...]]] = {
     "cifar10": {"train": OFFICIAL_FILES["cifar10"][:5], "test": OFFICIAL_FILES["cifar10"][5:6]},
 }
 N_IMAGES = {"mnist": {"train": 60_000, "test": 10_000}, "cifar10": {"train": 50_000, "test": 10_000}}
-CIFAR10_SHAPE = (3, 32, 32)
+SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}  # of one image: C, H, W
 NAMES = ("digits", *FILES)
 
 
@@ -179,13 +179,13 @@ def _load_cifar10(paths: list[Path], split: str) -> tuple["Tensor", "Tensor"]:
     """Each record is one label byte and 3072 pixel bytes: red, green, blue, each row by row."""
     import torch
 
-    n, pixels = N_IMAGES["cifar10"][split] // len(paths), prod(CIFAR10_SHAPE)
-    images = torch.empty(len(paths), n, *CIFAR10_SHAPE, dtype=torch.uint8)
+    n, pixels = N_IMAGES["cifar10"][split] // len(paths), prod(SHAPES["cifar10"])
+    images = torch.empty(len(paths), n, *SHAPES["cifar10"], dtype=torch.uint8)
     labels = torch.empty(len(paths), n, dtype=torch.int64)
     for i, path in enumerate(paths):
         records = torch.frombuffer(_read(path, n * (1 + pixels)), dtype=torch.uint8).view(n, 1 + pixels)
         labels[i] = _checked_labels(records[:, 0], path)
-        images[i] = records[:, 1:].view(n, *CIFAR10_SHAPE)
+        images[i] = records[:, 1:].view(n, *SHAPES["cifar10"])
     return images.flatten(0, 1), labels.flatten()
 
 
@@ -335,7 +335,7 @@ def _unpack(archive: Path, folder: Path) -> None:
     their full name, only regular files count, and what they hold is written under the names that we know.
     """
     wanted = {f"{folder.name}/{Path(file).name}" for file in OFFICIAL_FILES["cifar10"]}
-    limit = max(N_IMAGES["cifar10"].values()) * (1 + prod(CIFAR10_SHAPE))
+    limit = max(N_IMAGES["cifar10"].values()) * (1 + prod(SHAPES["cifar10"]))
     fresh = folder.with_name(folder.name + ".partial")
     shutil.rmtree(fresh, ignore_errors=True)  # left by a process that was killed
     fresh.mkdir()

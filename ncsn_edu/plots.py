@@ -1,4 +1,4 @@
-"""Pictures of two-dimensional things: each function takes an Axes, draws on it and returns it.
+"""Pictures of two-dimensional things and of images: each function takes an Axes, draws on it and returns it.
 
 One look for all: call `use_style()` once. A density is a heat map, a score field arrows, samples dots. `extent` is
 (left, right, bottom, top) or a single number h for (-h, h, -h, h). This file does NOT compute scores, nor save figures.
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .checks import check_count
 from .core import Score
+from .pictures import tile
 
 Extent = float | tuple[float, float, float, float]
 
@@ -122,6 +123,14 @@ def trajectories(ax: Axes, path: Iterable[Tensor], *, extent: Extent | None = No
     ax.plot(steps[:, :, 0], steps[:, :, 1], **({"lw": 0.7, "alpha": 0.7} | options))
     ax.plot(*steps[-1].T, ls="", marker="o", ms=3, color="black")
     return ax if extent is None else _frame(ax, extent)
+
+
+def images(ax: Axes, x: Tensor, *, columns: int | None = None, gap: int = 1, **imshow: object) -> Axes:
+    """Images x (B, C, H, W), grey or colour, side by side; values beyond [0, 1] are cut off for the display."""
+    options = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
+    ax.imshow(tile(x, columns, gap=gap).numpy(), **(options | imshow))
+    ax.set_axis_off()
+    return ax
 
 
 def interval(ax: Axes, x: Sequence[float], low: Sequence[float], high: Sequence[float], **options: object) -> Axes:
