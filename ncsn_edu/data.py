@@ -7,6 +7,7 @@ any model: images leave it as uint8, or as floats in [0, 1].
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import sys
 import tarfile
@@ -19,9 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from . import celeba
 from .progress import progress
 
 if TYPE_CHECKING:
+    import requests
     import torch
     from torch import Tensor
 
@@ -38,15 +41,25 @@ OFFICIAL_FILES = {
         "cifar-10-batches-bin/test_batch.bin",
         "cifar-10-batches-bin/batches.meta.txt",
     ),
+    "celeba": (f"celeba/{celeba.ARCHIVE}",),
 }
-# Those that hold the images and labels of a split.
+# Those that hold the images and labels of a split. (CelebA's are looked for by celeba.py.)
 FILES: dict[str, dict[str, tuple[str, ...]]] = {
     "mnist": {"train": OFFICIAL_FILES["mnist"][:2], "test": OFFICIAL_FILES["mnist"][2:]},
     "cifar10": {"train": OFFICIAL_FILES["cifar10"][:5], "test": OFFICIAL_FILES["cifar10"][5:6]},
 }
-N_IMAGES = {"mnist": {"train": 60_000, "test": 10_000}, "cifar10": {"train": 50_000, "test": 10_000}}
-SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}  # of one image: C, H, W
-NAMES = ("digits", *FILES)
+N_IMAGES = {
+    "mnist": {"train": 60_000, "test": 10_000},
+    "cifar10": {"train": 50_000, "test": 10_000},
+    "celeba": {split: len(numbers) for split, numbers in celeba.NUMBERS.items()},
+}
+SHAPES = {  # of one image: C, H, W
+    "digits": (1, 8, 8),
+    "mnist": (1, 28, 28),
+    "cifar10": (3, 32, 32),
+    "celeba": (3, celeba.SIDE, celeba.SIDE),
+}
+NAMES = tuple(SHAPES)
 
 
 class Source(NamedTuple):
@@ -76,7 +89,35 @@ SOURCES = {
             "c32a1d4ab5d03f1284b67883e8d87530",
         ),
     ),
+    "celeba": (
+        Source(
+            OFFICIAL_FILES["celeba"][0],
+            "https://drive.usercontent.google.com/download?id=0B7EVK8r0v71pZjFTYXZWM3FlRnM&export=download&confirm=t"
+            "&resourcekey=0-dYn9z10tMJOBAkviAcfdyQ",
+            "00d2c5bc6d35e252742224ab0c1e8fcb",
+        ),
+    ),
 }
+# For people: Google often answers programs, and sometimes everybody, that too many have asked today.
+PAGES = {"celeba": "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"}
+# MD5 of each of FILES, .gz unpacked. The publishers give none: these are what others found in the published archives.
+CONTENT_MD5 = {
+    "mnist": (
+        "6bbc9ace898e44ae57da46a324031adb",
+        "a25bea736e30d166cdddb491f175f624",
+        "2646ac647ad5339dbf082846283269ea",
+        "27ae3e4e09519cfbb04c329615203637",
+    ),
+    "cifar10": (
+        "5dd7e06a14cb22eb9f671a540d1b7c25",
+        "5ea93a67294ea407fff1d09f752e9692",
+        "942cd6a4bcdd0dd3c604fbe906cb4421",
+        "ae636b3ba5c66a11e91e8cb52e771fcb",
+        "53f37980c15c3d472c316c40844f3f0d",
+        "803d5f7f4d78ea53de84dbe85f74fb6d",
+    ),
+}
+DOWNLOAD_BYTES = {"digits": 0, "mnist": 11_594_722, "cifar10": 170_052_171, "celeba": 1_443_490_838}
 CHUNK = 100_000  # bytes of a download that are written at once; a broken connection loses fewer than these
 TRIES = 3  # connections to a server that hangs up half-way; each goes on where the one before stopped
 TIMEOUT = (10, 60)  # seconds to connect, seconds of silence
@@ -101,8 +142,11 @@ def data_root() -> Path:
 
 
 def available(root: str | Path | None = None) -> dict[str, bool]:
-    """Which data sets `load` finds unpacked, both splits: {"digits": True, "mnist": False, "cifar10": False}."""
-    there = {name: all(_complete(files, _folder(root)) for files in splits.values()) for name, splits in FILES.items()}
+    """Which data sets `load` finds ready to be read, both splits: {"digits": True, "mnist": False, ...}."""
+    folder = _folder(root)
+    there = {
+        name: all(_there(name, split, folder) for split in ("train", "test")) for name in NAMES if name != "digits"
+    }
     return {"digits": find_spec("sklearn") is not None, **there}
 
 
@@ -114,25 +158,31 @@ def load(
 ) -> tuple["Tensor", "Tensor"]:
     """Images, uint8 (N, C, H, W), and labels 0..9, int64 (N,), of one data set.
 
-    name      images (train + test)   from
-    digits     898 +   899   1x8x8    scikit-learn: nothing to download
-    mnist    60000 + 10000  1x28x28   the idx files, packed (.gz) or not, in root/mnist
-    cifar10  50000 + 10000  3x32x32   the binary version, in root/cifar-10-batches-bin
+    name      images (train + test)    from
+    digits      898 +   899   1x8x8    scikit-learn: nothing to download
+    mnist     60000 + 10000  1x28x28   the idx files, packed (.gz) or not, in root/mnist
+    cifar10   50000 + 10000  3x32x32   the binary version, in root/cifar-10-batches-bin
+    celeba   162770 + 19962  3x32x32   img_align_celeba.zip, or the folder unpacked from it, in root/celeba
+
+    CelebA's faces are cropped and made small the first time, in minutes, and kept beside the images in train-32x32.npy
+    and test-32x32.npy, which suffice from then on. They have no classes: every label is 0. Their publishers allow
+    non-commercial research only.
 
     `root` is data_root() unless given. Files that lie there are taken as they are and never changed; what is missing
     is downloaded unless download=False. Raises DataUnavailable where that is impossible, DataDamaged for a file of
     a wrong size or content.
     """
-    if name not in NAMES:
-        raise ValueError(f"there is no data set {name!r}: choose one of {', '.join(NAMES)}")
+    _check_name(name)
     if split not in ("train", "test"):
         raise ValueError(f'split is "train" or "test", not {split!r}')
     if name == "digits":
         return _load_digits(split)
-    folder, files = _folder(root), FILES[name][split]
-    if not _complete(files, folder):
-        _provide(name, files, folder, download)
-    paths = [path for file in files if (path := _find(folder, file))]
+    folder = _folder(root)
+    if not _there(name, split, folder):
+        _provide(name, split, folder, download)
+    if name == "celeba":
+        return _load_celeba(folder, split)
+    paths = [path for file in FILES[name][split] if (path := _find(folder, file))]
     return _load_mnist(paths, split) if name == "mnist" else _load_cifar10(paths, split)
 
 
@@ -151,16 +201,60 @@ def load_or_digits(
         return *load("digits", split=split), "digits"
 
 
-def _load_digits(split: str) -> tuple["Tensor", "Tensor"]:
-    """The first 898 images train, the other 899 test, as in scikit-learn's own example: by other writers, mostly.
+def verify(name: str, root: str | Path | None = None) -> dict[str, str]:
+    """What is wrong with each file of a data set, by its path below root: "" where it is as published.
 
+    {"mnist/train-images-idx3-ubyte.gz": "missing", "mnist/train-labels-idx1-ubyte": "", ...}. What counts is the MD5 of
+    the content: MNIST may be packed or not; the same images in another order are another content. An archive that lies
+    there instead of the files is looked at as a whole; a folder of CelebA's images is only searched for missing ones,
+    as nobody publishes sums of them. digits is part of scikit-learn: {}. Downloads and changes nothing.
+    """
+    _check_name(name)
+    if name == "digits":
+        return {}
+    folder, (source, *_) = _folder(root), SOURCES[name]
+    packed = (folder / source.file).is_file()
+    if name == "celeba" and not packed and (folder / "celeba" / celeba.IMAGES).is_dir():
+        missing = celeba.missing(folder / "celeba")
+        return {f"celeba/{celeba.IMAGES}": f"{len(missing)} images are missing: {missing[0]}, ..." if missing else ""}
+    if name == "celeba" or (name == "cifar10" and packed and not (folder / FILES["cifar10"]["train"][0]).is_file()):
+        return {source.file: _problem(folder / source.file if packed else None, source.md5)}
+    files = [file for files in FILES[name].values() for file in files]
+    found = {file: _find(folder, file) for file in files}
+    return {
+        path.relative_to(folder).as_posix() if path else file: _problem(path, md5, unpack=True)
+        for (file, path), md5 in zip(found.items(), CONTENT_MD5[name], strict=True)
+    }
+
+
+def _problem(path: Path | None, md5: str, *, unpack: bool = False) -> str:
+    if path is None:
+        return "missing"
+    try:
+        found = _md5(path, unpack=unpack)
+    except (OSError, EOFError, zlib.error) as error:
+        return f"cannot be read ({error})"
+    return "" if found == md5 else f"MD5 {found} instead of {md5}"
+
+
+def _check_name(name: str) -> None:
+    if name not in NAMES:
+        raise ValueError(f"there is no data set {name!r}: choose one of {', '.join(NAMES)}")
+
+
+def _load_digits(split: str) -> tuple["Tensor", "Tensor"]:
+    """Two random halves, 898 images to train and 899 to test, always the same: both of one distribution.
+
+    scikit-learn has the images in the order of their writers; its first half and its second differ by their hands.
     A grey value v of 0..16 becomes round(255 v / 16), half up: 0 is 0, 16 is 255, and round(16 u / 255) is v again.
     """
+    import numpy as np
     import torch
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    half = slice(None, 898) if split == "train" else slice(898, None)
+    order = np.random.RandomState(0).permutation(len(bunch.images))  # NumPy promises that it stays the same
+    half = order[:898] if split == "train" else order[898:]
     grey = torch.from_numpy(bunch.images[half]).to(torch.int64)  # (N, 8, 8), 0..16
     images = (255 * grey + 8) // 16
     return images.to(torch.uint8).unsqueeze(1), torch.from_numpy(bunch.target[half]).to(torch.int64)
@@ -187,6 +281,16 @@ def _load_cifar10(paths: list[Path], split: str) -> tuple["Tensor", "Tensor"]:
         labels[i] = _checked_labels(records[:, 0], path)
         images[i] = records[:, 1:].view(n, *SHAPES["cifar10"])
     return images.flatten(0, 1), labels.flatten()
+
+
+def _load_celeba(root: Path, split: str) -> tuple["Tensor", "Tensor"]:
+    import torch
+
+    try:
+        images = torch.from_numpy(celeba.load(root / "celeba", split))
+    except celeba.Damaged as damage:
+        raise _damaged(*damage.args) from damage
+    return images, torch.zeros(len(images), dtype=torch.int64)
 
 
 def _checked_labels(labels: "Tensor", path: Path) -> "Tensor":
@@ -224,8 +328,12 @@ def _read(path: Path, size: int) -> bytearray:
 
 
 def _damaged(path: Path, expected: str, found: str) -> DataDamaged:
-    part_of_folder = path.parent.name == "cifar-10-batches-bin"  # one archive brings all of its files
-    repair = f"Delete the folder {path.parent}" if part_of_folder else "Delete the file"
+    if path.parent.name == "cifar-10-batches-bin":  # one archive brings all of its files
+        repair = f"Delete the folder {path.parent}"
+    elif path.parent.name == celeba.IMAGES:  # somebody unpacked it: nothing would be downloaded for one of them
+        repair = "Put the official one there"
+    else:
+        repair = "Delete the file"
     return DataDamaged(f"{path} is damaged: expected {expected}, found {found}. {repair} and load again.")
 
 
@@ -243,6 +351,10 @@ def _find(root: Path, file: str) -> Path | None:
     return next((root / spelling for spelling in spellings if (root / spelling).is_file()), None)
 
 
+def _there(name: str, split: str, root: Path) -> bool:
+    return celeba.there(root / "celeba", split) if name == "celeba" else _complete(FILES[name][split], root)
+
+
 def _complete(files: tuple[str, ...], root: Path) -> bool:
     return all(_find(root, file) for file in files)
 
@@ -250,12 +362,14 @@ def _complete(files: tuple[str, ...], root: Path) -> bool:
 def _unavailable(name: str, root: Path, why: str) -> DataUnavailable:
     """The error that names the ways to get the data."""
     by_hand = "\n".join(f"       {root / source.file}   from {source.url}" for source in SOURCES[name])
-    unpacked = "" if name == "mnist" else f"\n     (or, unpacked, {root / FILES[name]['train'][0]} and the others)"
+    first = {"cifar10": "cifar-10-batches-bin/data_batch_1.bin", "celeba": f"celeba/{celeba.IMAGES}/000001.jpg"}
+    page = f"\n       (or, with a browser, from {PAGES[name]})" if name in PAGES else ""
+    unpacked = f"\n       (or, unpacked, {root / first[name]} and the others)" if name in first else ""
     return DataUnavailable(
         f"{name} is not complete in {root}: {why}.\n"
         "Three ways to get it:\n"
         f'  1. connect to the internet and run load("{name}", download=True): it goes on where a download stopped\n'
-        f"  2. put the official files there by hand:\n{by_hand}{unpacked}\n"
+        f"  2. put the official files there by hand:\n{by_hand}{page}{unpacked}\n"
         "  3. set NCSN_EDU_DATA to a folder that has these files, or pass it as root=\n"
         'Without it: load("digits") needs no download.'
     )
@@ -264,19 +378,21 @@ def _unavailable(name: str, root: Path, why: str) -> DataUnavailable:
 # --- downloading
 
 
-def _provide(name: str, files: tuple[str, ...], root: Path, download: bool) -> None:
+def _provide(name: str, split: str, root: Path, download: bool) -> None:
     """Put the missing files of a data set below root: one process at a time, the others wait and find them there."""
     (source, *_) = SOURCES[name]
     packed = name == "cifar10" and (root / source.file).is_file()  # laid there by hand: only to be unpacked
     if not download and not packed:
         raise _unavailable(name, root, "this call was not to download anything (download=False)")
     with _locked(name, root):
-        if _complete(files, root):
+        if _there(name, split, root):
             return
         if name == "mnist":
             _provide_mnist(root)
-        else:
+        elif name == "cifar10":
             _provide_cifar10(root)
+        else:
+            _fetch(name, source, root)
 
 
 @contextmanager
@@ -406,18 +522,27 @@ def _download_rest(url: str, partial: Path) -> None:
         if have and response.status_code == 416:  # nothing lies beyond: it was whole already, or is not this file
             return
         response.raise_for_status()
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            raise requests.HTTPError(f"{_title(response)!r} on a web page, and sends no file")
         if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             have = 0
         length = int(response.headers.get("Content-Length", 0))
         # Not iter_content, which would unpack a .gz that the server declares as Content-Encoding.
         chunks = response.raw.stream(CHUNK, decode_content=False)
-        description = f"{Path(urlsplit(url).path).name}, in {CHUNK / 1e6:g} MB"
+        description = f"{partial.name.removesuffix('.partial')}, in {CHUNK / 1e6:g} MB"
         try:
             with partial.open("ab" if have else "wb") as file:
                 for chunk in progress(chunks, ceil(length / CHUNK) or None, description):
                     file.write(chunk)
         except HTTPError as error:
             raise requests.ConnectionError(f"the connection broke: {error}") from error
+
+
+def _title(response: "requests.Response") -> str:
+    """Of a page that came instead of a file: from a server with too many visitors, or a network that wants a login."""
+    page = next(response.iter_content(CHUNK), b"").decode(errors="replace")
+    found = re.search(r"<title>(.*?)</title>", page, re.DOTALL | re.IGNORECASE)
+    return found[1].strip() if found else "nothing"
 
 
 def _explain(error: Exception, url: str, partial: Path) -> str:
@@ -432,9 +557,9 @@ def _explain(error: Exception, url: str, partial: Path) -> str:
     return f"{urlsplit(url).netloc} cannot be reached ({type(error).__name__})"
 
 
-def _md5(path: Path) -> str:
+def _md5(path: Path, *, unpack: bool = False) -> str:
     digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
+    with gzip.open(path) if unpack and path.suffix == ".gz" else path.open("rb") as file:
         while chunk := file.read(MIB):
             digest.update(chunk)
     return digest.hexdigest()

@@ -1,13 +1,15 @@
 """A training run in a folder: checkpoints and a log, stopped at any moment and gone on with exactly.
 
 `log.jsonl` has a line for every `log_every` steps, `step-*.ckpt` all that is needed to go on, `best.ckpt` the
-checkpoint with the lowest loss. This file does NOT show progress, choose a device or know the command line.
+checkpoint with the lowest loss; where TensorBoard is installed, `events.*` hold the same numbers for it. This file does
+NOT show progress, choose a device or know the command line.
 """
 
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,7 @@ def _run(
     recent: list[TrainState] = []  # since the last line of the log
     began, first, saved = time.monotonic(), states.step, states.step
     keeper.path.mkdir(parents=True, exist_ok=True)
-    with _log_until(keeper.path / "log.jsonl", states.step) as log:
+    with _log_until(keeper.path / "log.jsonl", states.step) as log, _tensorboard(keeper.path, first) as show:
         try:
             for state in states:
                 recent.append(state)
@@ -69,6 +71,7 @@ def _run(
                     loss = losses.mean().item()
                     line = {"step": state.step, "loss": _rounded(loss), "levels": means, "steps/s": _rounded(speed)}
                     print(json.dumps(line), file=log, flush=True)
+                    show(line)
                     if state.step % save_every == 0 or state.step == recipe.n_steps:
                         _save(keeper, states, recipe, seed, loss)
                         saved = state.step
@@ -107,6 +110,28 @@ def _log_until(path: Path, step: int) -> Any:
                 break  # a line that was being written when the process was killed
     path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
     return open(path, "a", encoding="utf-8")
+
+
+@contextmanager
+def _tensorboard(folder: Path, step: int) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """What shows a line of the log in TensorBoard; does nothing where that is not installed.
+
+    Steps after `step` from before the run was stopped are hidden: they will be made again.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        yield lambda line: None
+        return
+
+    def show(line: dict[str, Any]) -> None:
+        writer.add_scalar("loss", line["loss"], line["step"])
+        for i, mean in enumerate(line["levels"], start=1):
+            if mean is not None:
+                writer.add_scalar(f"loss by level/{i:03d}", mean, line["step"])
+
+    with SummaryWriter(folder, purge_step=step + 1 if step else None) as writer:
+        yield show
 
 
 def _rounded(value: float) -> float:

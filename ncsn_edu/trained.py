@@ -1,9 +1,10 @@
 """Nets that were trained before: those that ship with the package, files of weights, and checkpoints of runs.
 
 Weights that ship are safetensors, which hold nothing but numbers and names, in float16; beside each lies a model card.
-This file does NOT train or sample.
+Classifiers that judge samples are kept in the same way. This file does NOT train or sample.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +21,11 @@ from . import recipes
 from .checkpoints import CheckpointDamaged, Folder, load
 from .data import SHAPES
 from .files import write_whole
+from .nets.classifier import Classifier
 from .recipes import Images, Sampling
 
 WEIGHTS = Path(__file__).parent / "weights"
-KIND = "ncsn_edu weights 1"
+SCORE, JUDGE = "ncsn_edu score network 1", "ncsn_edu classifier 1"
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,26 @@ class Trained:
 
 
 def shipped() -> list[str]:
-    """Names of the weights that come with the package."""
-    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+    """Names of the score networks that come with the package."""
+    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors") if not path.stem.startswith("judge_"))
+
+
+def load_judge(data: str) -> Classifier:
+    """The classifier of a data set that comes with the package: images (B, *SHAPES[data]) in [0, 1] -> logits."""
+    path = WEIGHTS / f"judge_{data}.safetensors"
+    if not path.is_file():
+        there = ", ".join(sorted(found.stem.removeprefix("judge_") for found in WEIGHTS.glob("judge_*.safetensors")))
+        raise FileNotFoundError(f"no classifier of {data!r} comes with the package, only of {there or 'none'}")
+    metadata, state = _read(path, JUDGE)
+    net = Classifier(*json.loads(metadata["settings"]))
+    net.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state.items()})
+    return net.eval().requires_grad_(False)
+
+
+def save_judge(path: str | PathLike[str], net: Classifier) -> Path:
+    """Write a classifier's weights to a .safetensors file: all or nothing."""
+    settings = json.dumps([net.channels, net.size, net.width, net.n_classes])
+    return _write(path, net.state_dict(), {"kind": JUDGE, "settings": settings})
 
 
 def load_trained(source: str | PathLike[str], *, device: torch.device | str = "cpu") -> Trained:
@@ -68,7 +88,8 @@ def load_trained(source: str | PathLike[str], *, device: torch.device | str = "c
     elif path.suffix == ".ckpt" or (path.is_file() and path.suffix != ".safetensors"):
         content = load(path)
     elif path.is_file():
-        content = _read(path)
+        metadata, state = _read(path, SCORE)
+        content = {"recipe": json.loads(metadata["recipe"]), "step": int(metadata["step"]), "ema": state}
     else:
         raise FileNotFoundError(
             f"there are no weights {str(source)!r}: give the folder of a run, a .safetensors or .ckpt file, or one of "
@@ -82,30 +103,47 @@ def save_weights(path: str | PathLike[str], content: Mapping[str, Any]) -> Path:
 
     float32 is stored as float16, buffers such as the ladder as they are. All or nothing.
     """
-    state, parameters = _state(content), _built(content, Path(path), "cpu").score.state_dict()
-    small = {name: _half(name, value) if name != "sigmas" else value.contiguous() for name, value in state.items()}
-    assert small.keys() == parameters.keys()
-    metadata = {"kind": KIND, "recipe": json.dumps(content["recipe"]), "step": str(content["step"])}
-    return write_whole(path, to_bytes(small, metadata))
+    _built(content, Path(path), "cpu")  # what cannot be read again is not written
+    metadata = {"kind": SCORE, "recipe": json.dumps(content["recipe"]), "step": str(content["step"])}
+    return _write(path, _state(content), metadata)
+
+
+def _write(path: str | PathLike[str], state: Mapping[str, Tensor], metadata: dict[str, str]) -> Path:
+    small = {name: _half(name, value) if value.dtype == torch.float32 else value for name, value in state.items()}
+    return write_whole(path, to_bytes(small, metadata | {"sha256": _digest(small, metadata)}))
+
+
+def _digest(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Of all that the file says: the format itself has no checksum."""
+    digest = hashlib.sha256(json.dumps(sorted(item for item in metadata.items() if item[0] != "sha256")).encode())
+    for name in sorted(state):
+        value = state[name].contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _half(name: str, value: Tensor) -> Tensor:
+    if name == "sigmas":  # a net must find its own levels again, to the last digit
+        return value.contiguous()
     half = value.to(torch.float16)
     if not half.isfinite().all():
         raise ValueError(f"{name} has values that float16 cannot hold: were these weights trained to an end?")
     return half.contiguous()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, UnicodeDecodeError) as error:
         raise CheckpointDamaged(f"{path} is no whole safetensors file ({error}): get it again") from error
-    if metadata.get("kind") != KIND:
+    if metadata.get("kind") != kind:
         raise ValueError(f"{path} holds weights of something else: those written by save_weights name their recipe")
-    return {"recipe": json.loads(metadata["recipe"]), "step": int(metadata["step"]), "ema": state}
+    if metadata.get("sha256") != _digest(state, metadata):
+        raise CheckpointDamaged(f"{path} is damaged: its checksum is wrong. Get it again")
+    return metadata, state
 
 
 def _state(content: Mapping[str, Any]) -> Mapping[str, Tensor]:

@@ -31,6 +31,7 @@ from scipy import stats
 
 from ncsn_edu import data
 
+N_IMAGES = data.N_IMAGES
 REAL = data.data_root()  # before any test changes the environment
 MNIST = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 SMALL = {"mnist": {"train": 60, "test": 20}, "cifar10": {"train": 50, "test": 10}}
@@ -180,10 +181,25 @@ def test_digits_go_to_uint8_and_back():
     assert train.shape == (898, 1, 8, 8) and test.shape == (899, 1, 8, 8)
     images = torch.cat([train, test])
     assert images.dtype == torch.uint8 and train_labels.dtype == torch.int64
-    assert np.array_equal(np.round(images.squeeze(1).numpy() * 16.0 / 255), bunch.images)
-    assert np.array_equal(torch.cat([train_labels, test_labels]), bunch.target)
-    assert np.abs(images.squeeze(1).numpy() - bunch.images * 255 / 16).max() <= 0.5
+    grey = np.round(images.flatten(1).numpy() * 16.0 / 255)
+    assert np.abs(images.flatten(1).numpy() - grey * 255 / 16).max() <= 0.5
     assert (images.min(), images.max()) == (0, 255)
+
+    def rows(images, labels):
+        return sorted(map(tuple, np.column_stack([images, labels]).astype(int).tolist()))
+
+    assert rows(grey, torch.cat([train_labels, test_labels])) == rows(bunch.data, bunch.target)  # each image once
+
+
+def test_both_halves_of_the_digits_are_of_one_distribution():
+    (train, train_labels), (test, test_labels) = data.load("digits"), data.load("digits", split="test")
+    again, _ = data.load("digits")
+    assert torch.equal(train, again)
+    counts = torch.stack([train_labels.bincount(), test_labels.bincount()]).double()
+    expected = counts.sum(1, keepdim=True) * counts.sum(0) / counts.sum()
+    assert ((counts - expected) ** 2 / expected).sum() < 28  # chi-squared of 9 degrees: beyond it once in 1000
+    # By writers, as scikit-learn has them, the two means are 0.26 apart; halves drawn at random: about 0.13.
+    assert (train.double().mean(0) - test.double().mean(0)).norm() / 255 < 0.19
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -314,11 +330,76 @@ def test_mnist_labels_of_another_kind(root):
     assert "found the label 10" in damaged("mnist", path)
 
 
+# ---- as published -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """The files made here are the published ones."""
+    content = {
+        "mnist": [hashlib.md5(idx(values)).hexdigest() for values in mnist_arrays().values()],
+        "cifar10": [hashlib.md5(cifar_files()[name]).hexdigest() for name in cifar_arrays()],
+    }
+    for name, sums in content.items():
+        monkeypatch.setitem(data.CONTENT_MD5, name, tuple(sums))
+
+
+def test_verify_tells_each_file_of_mnist(root, published):
+    names = [f"mnist/{name}.gz" for name in MNIST]
+    assert data.verify("mnist") == dict.fromkeys(names, "missing") and not root.exists()
+    folder = lay_mnist(root)
+    assert data.verify("mnist") == dict.fromkeys(names, "") == data.verify("mnist", str(root))
+    path = folder / f"{MNIST[0]}.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), 1))  # packed by somebody else
+    path = folder / f"{MNIST[1]}.gz"
+    (folder / MNIST[1].replace("-idx", ".idx")).write_bytes(gzip.decompress(path.read_bytes()))
+    path.unlink()
+    changed = idx(mnist_arrays()[MNIST[2]][::-1])
+    (folder / f"{MNIST[2]}.gz").write_bytes(gzip.compress(changed))
+    path = folder / f"{MNIST[3]}.gz"
+    path.write_bytes(path.read_bytes()[:-9])
+    report = data.verify("mnist")
+    assert list(report) == [names[0], f"mnist/{MNIST[1].replace('-idx', '.idx')}", *names[2:]]
+    first, second, third, fourth = report.values()
+    assert first == second == ""
+    assert third == f"MD5 {hashlib.md5(changed).hexdigest()} instead of {data.CONTENT_MD5['mnist'][2]}"
+    assert fourth.startswith("cannot be read (")
+
+
+def test_verify_tells_each_file_of_cifar10(server, root, published):
+    """Those that hold images; the archive, where it is all there is."""
+    archive = root / "cifar-10-binary.tar.gz"
+    root.mkdir()
+    archive.write_bytes(server.files[archive.name])
+    assert data.verify("cifar10") == {archive.name: ""}
+    archive.write_bytes(server.files[archive.name][:-1])
+    assert "instead of" in data.verify("cifar10")[archive.name]
+    path = lay_cifar(root) / "data_batch_2.bin"
+    names = [f"cifar-10-batches-bin/{name}" for name in cifar_arrays()]
+    assert data.verify("cifar10") == dict.fromkeys(names, "")
+    path.write_bytes(path.read_bytes()[::-1])
+    (path.parent / "test_batch.bin").unlink()
+    wrong = {name: text for name, text in data.verify("cifar10").items() if text}
+    assert list(wrong) == [names[1], names[5]] and wrong[names[5]] == "missing"
+    assert data.CONTENT_MD5["cifar10"][1] in wrong[names[1]]
+
+
+def test_verify_has_no_files_of_digits_and_knows_the_names():
+    assert data.verify("digits") == {}
+    with pytest.raises(ValueError, match="choose one of digits, mnist"):
+        data.verify("faces")
+
+
+def test_the_size_of_every_download_is_known():
+    assert set(data.DOWNLOAD_BYTES) == set(data.NAMES) == set(data.SHAPES)
+    assert all((size > 0) == (name in data.SOURCES) for name, size in data.DOWNLOAD_BYTES.items())
+
+
 # ---- no data ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("download", [True, False])
-@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "celeba"])
 def test_without_data_three_ways_are_named(root, name, download):
     with pytest.raises(data.DataUnavailable) as error:
         data.load(name, download=download)
@@ -350,6 +431,8 @@ def test_official_addresses():
         "https://ossci-datasets.s3.amazonaws.com/mnist/t10k-images-idx3-ubyte.gz 9fb629c4189551a2d022fa330f9573f3",
         "https://ossci-datasets.s3.amazonaws.com/mnist/t10k-labels-idx1-ubyte.gz ec29112dd5afa0611ce80d1b7f02629c",
         "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz c32a1d4ab5d03f1284b67883e8d87530",
+        "https://drive.usercontent.google.com/download?id=0B7EVK8r0v71pZjFTYXZWM3FlRnM&export=download&confirm=t"
+        "&resourcekey=0-dYn9z10tMJOBAkviAcfdyQ 00d2c5bc6d35e252742224ab0c1e8fcb",
     ]
 
 
@@ -559,6 +642,24 @@ def test_an_error_of_the_server_keeps_the_part(server, root):
     with pytest.raises(data.DataUnavailable, match="503 .*; 5000 bytes of it are kept"):
         data.load("cifar10")
     server.status = 200
+    assert_is_cifar(data.load("cifar10"), "train")
+    assert server.asked_for("cifar-10-binary.tar.gz") == ["bytes=5000-"] * 2
+
+
+@pytest.mark.parametrize(
+    ("page", "title"), [(b"<html><Title>\nQuota exceeded</title><p>", "'Quota exceeded'"), (b"<html>", "'nothing'")]
+)
+def test_a_page_instead_of_the_file_is_no_part_of_it(server, root, page, title):
+    """As Google Drive sends one, with status 200, where too many have asked."""
+    root.mkdir()
+    part = server.files["cifar-10-binary.tar.gz"][:5000]
+    (root / "cifar-10-binary.tar.gz.partial").write_bytes(part)
+    whole, server.ranges = server.files, False
+    server.files, server.headers = {"cifar-10-binary.tar.gz": page}, {"Content-Type": "text/html; charset=utf-8"}
+    with pytest.raises(data.DataUnavailable, match=f"server says {title} on a web page.*; 5000 bytes of it are kept"):
+        data.load("cifar10")
+    assert (root / "cifar-10-binary.tar.gz.partial").read_bytes() == part and len(server.requests) == 1
+    server.files, server.headers, server.ranges = whole, {"Content-Type": "application/octet-stream"}, True
     assert_is_cifar(data.load("cifar10"), "train")
     assert server.asked_for("cifar-10-binary.tar.gz") == ["bytes=5000-"] * 2
 
@@ -912,6 +1013,24 @@ def test_the_real_data(monkeypatch, name, split):
     if split == "train":
         means = [images[:, c].float().mean().item() / 255 for c in range(images.shape[1])]
         assert means == pytest.approx(PIXEL_MEANS[name], abs=6e-5)
+
+
+FIRST_LABELS = {  # of the files as published
+    "mnist": ([5, 0, 4, 1, 9, 2, 1, 3, 1, 4], [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]),
+    "cifar10": ([6, 9, 9, 4, 1, 1, 2, 7, 8, 3], [3, 8, 8, 0, 6, 8, 1, 6, 3, 1]),
+}
+
+
+@pytest.mark.parametrize("name", FIRST_LABELS)
+def test_the_real_data_are_as_published_if_they_start_so(monkeypatch, name):
+    """The same images in another order, as other collections hand them out, are a good data set and another file."""
+    if not data.available(REAL)[name]:
+        pytest.skip(f"{name} is not in {REAL}: set NCSN_EDU_DATA to a folder that has it")
+    monkeypatch.setattr(data, "N_IMAGES", N_IMAGES)
+    found = [data.load(name, split=split, root=REAL, download=False)[1][:10].tolist() for split in ("train", "test")]
+    report = data.verify(name, REAL)
+    assert len(report) == len(data.CONTENT_MD5[name])
+    assert (set(report.values()) == {""}) == (found == list(FIRST_LABELS[name])), report
 
 
 @pytest.mark.parametrize("stop", [0, 1, 3, 7])

@@ -145,7 +145,7 @@ def test_data_sets_are_optional_and_found_by_their_files(checkout, monkeypatch, 
         (tmp_path / "data" / file).touch()
     assert found("data: cifar10").status == "ok" and found("data: mnist").status == "optional"
     (tmp_path / "data/cifar-10-batches-bin/data_batch_5.bin").unlink()
-    assert data.available() == {"digits": True, "mnist": False, "cifar10": False}
+    assert data.available() == {"digits": True, "mnist": False, "cifar10": False, "celeba": False}
 
 
 def test_data_root(monkeypatch, tmp_path):

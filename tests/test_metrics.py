@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from helpers import F64, FALSE_ALARM, normal, seeded
-from scipy import stats
+from scipy import linalg, stats
 from scipy.spatial.distance import cdist
 
 from ncsn_edu.distributions import GaussianMixture
-from ncsn_edu.metrics import energy_distance, energy_test, mode_moments, mode_weights
+from ncsn_edu.metrics import energy_distance, energy_test, frechet_distance, judge, mode_moments, mode_weights, nearest
 
 
 def two_modes():
@@ -194,3 +194,75 @@ def test_bad_numbers_of_permutations_and_chunks():
         energy_test(x, x, n_permutations=0)
     with pytest.raises(ValueError, match="chunk must be a whole number of at least 1"):
         energy_distance(x, x, chunk=0)
+
+
+# ---- images -----------------------------------------------------------------------------------------------------
+
+
+def test_frechet_distance_of_known_gaussians():
+    # N(m, diag(a^2)) and N(n, diag(b^2)): |m - n|^2 + |a - b|^2; turned together, the same.
+    x = normal(200_000, 3, seed=0) * torch.tensor([1.0, 2.0, 0.5]) + torch.tensor([1.0, 0.0, 0.0])
+    y = normal(200_000, 3, seed=1) * torch.tensor([2.0, 2.0, 1.0])
+    turn = torch.linalg.qr(normal(3, 3, seed=2)).Q
+    for q in (torch.eye(3, dtype=F64), turn.to(F64)):
+        assert frechet_distance(x.to(F64) @ q, y.to(F64) @ q) == pytest.approx(1 + 1 + 0.25, rel=0.02)
+
+
+def test_frechet_distance_against_scipy():
+    x, y = normal(60, 8, seed=0).to(F64), (normal(70, 8, seed=1) @ normal(8, 8, seed=2) + 1).to(F64)
+    s_x, s_y = np.cov(x.T), np.cov(y.T)
+    expected = ((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(s_x + s_y - 2 * linalg.sqrtm(s_x @ s_y).real)
+    assert frechet_distance(x, y) == pytest.approx(expected.item(), rel=1e-6)
+    assert frechet_distance(y, x) == pytest.approx(expected.item(), rel=1e-6)
+    assert frechet_distance(x.view(60, 2, 2, 2), y.view(70, 2, 2, 2)) == pytest.approx(expected.item(), rel=1e-6)
+    assert frechet_distance(x, x) == pytest.approx(0, abs=1e-6)
+
+
+def test_frechet_distance_of_fewer_samples_than_dimensions():
+    x, y = normal(20, 50, seed=0).to(F64), normal(30, 50, seed=1).to(F64)
+    expected = ((x.mean(0) - y.mean(0)) ** 2).sum() + x.T.cov().trace() + y.T.cov().trace()
+    s_x, s_y = x.T.cov().numpy(), y.T.cov().numpy()
+    expected -= 2 * np.sqrt(np.clip(np.linalg.eigvals(s_x @ s_y).real, 0, None)).sum()
+    assert frechet_distance(x, y) == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_nearest_against_scipy():
+    x, data = normal(1500, 1, 4, 3, seed=0), normal(200, 1, 4, 3, seed=1)
+    distance, which = nearest(x, data)
+    expected = cdist(x.flatten(1), data.flatten(1))
+    assert np.allclose(distance, expected.min(1), rtol=1e-4) and (which.numpy() == expected.argmin(1)).mean() > 0.999
+    with pytest.raises(ValueError, match="one shape"):
+        nearest(x, data.flatten(1))
+
+
+def test_judge_tells_copies_noise_and_a_lost_class():
+    """Images of two kinds, dark and bright, with noise; the classifier looks at the mean."""
+    generator = seeded(0)
+
+    def images(n, share=0.5):
+        bright = torch.rand(n, 1, 1, 1, generator=generator) < share
+        return bright * 0.6 + 0.2 + 0.05 * torch.randn(n, 1, 4, 4, generator=generator)
+
+    def classifier(x):
+        bright = (x.mean((1, 2, 3)) - 0.5) * 40
+        return torch.stack([-bright, bright], 1)
+
+    train, held_out = images(400), images(400)
+    real = judge(images(500), classifier, train=train, held_out=held_out)
+    assert real.sure == 1 and real.memory == pytest.approx(1, abs=0.05)
+    assert real.classes.tolist() == pytest.approx([0.5, 0.5], abs=0.1) and real.frechet < 0.2
+    assert judge(train[:300], classifier, train=train, held_out=held_out).memory < 1e-4
+    one = judge(images(500, share=0), classifier, train=train, held_out=held_out)
+    assert one.classes.tolist() == [1, 0] and one.frechet > 1  # |0.3|^2 in each of 16 pixels
+    middle = judge(0.5 + 0.001 * normal(50, 1, 4, 4, seed=3).float(), classifier, train=train, held_out=held_out)
+    assert middle.sure == 0
+
+
+def test_judge_cuts_off_what_no_display_shows():
+    x = normal(40, 1, 2, 2, seed=0).float() * 3
+
+    def classifier(x):
+        assert x.min() >= 0 and x.max() <= 1
+        return x.flatten(1)
+
+    judge(x, classifier, train=torch.rand(30, 1, 2, 2), held_out=torch.rand(30, 1, 2, 2))

@@ -68,6 +68,36 @@ def test_a_run_leaves_checkpoints_and_a_log(whole):
     assert best["recipe"]["net"] == "unet" and best["seed"] == 0
 
 
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard shows of a folder."""
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = reader.EventAccumulator(str(folder))
+    events.Reload()
+    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def test_tensorboard_shows_the_log(whole):
+    log, shown = lines(whole), curves(whole)
+    assert [step for step, _ in shown["loss"]] == [line["step"] for line in log]
+    assert [value for _, value in shown["loss"]] == pytest.approx([line["loss"] for line in log], rel=1e-6)
+    third = [(line["step"], line["levels"][2]) for line in log if line["levels"][2] is not None]
+    assert shown["loss by level/003"] == [(step, pytest.approx(value, rel=1e-6)) for step, value in third]
+    assert len(shown) == 11
+
+
+def test_tensorboard_shows_a_step_once_after_a_kill(whole, tmp_path):
+    go(tmp_path, stop=17)
+    (tmp_path / "step-000000017.ckpt").unlink()  # as a killed process leaves it: events after the last checkpoint
+    go(tmp_path, resume=True)
+    assert curves(tmp_path)["loss"] == curves(whole)["loss"]
+
+
+def test_without_tensorboard_a_run_is_the_same(whole, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    go(tmp_path)
+    assert equal(end_of(tmp_path), end_of(whole)) and not list(tmp_path.glob("events.*"))
+
+
 @pytest.mark.parametrize("stops", [[7], [10], [1, 2, 29]])
 def test_going_on_gives_the_same_to_the_last_bit(whole, tmp_path, stops):
     for number, stop in enumerate([*stops, None]):

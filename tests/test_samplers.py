@@ -3,6 +3,7 @@
 import gc
 import math
 import weakref
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from helpers import F64, FALSE_ALARM, assert_mean, assert_variance, normal, seeded
 from scipy import integrate, stats
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ncsn_edu.core import every, last
 from ncsn_edu.distributions import Empirical, GaussianMixture
@@ -203,6 +205,16 @@ LONG = {
         pull_to_zero, torch.ones(50, 2), LADDER, eps=0.05, n_steps_each=n // 3
     ),
     "mala": lambda n: mala(normal_with_log_prob, torch.ones(50, 2), alpha=0.1, n_steps=n),
+    "inpaint": lambda n: inpaint(
+        pull_to_zero,
+        torch.ones(50, 2),
+        LADDER,
+        image=torch.zeros(2),
+        mask=torch.tensor([0, 1]),
+        eps=0.05,
+        n_steps_each=n // 3,
+    ),
+    "consistent_annealed": lambda n: consistent_annealed(pull_to_zero, torch.ones(50, 2), geometric(5.0, 0.1, n + 1)),
 }
 
 
@@ -221,6 +233,55 @@ def test_memory_does_not_grow_with_the_number_of_steps(run):
     most, early, late = held(150)
     assert most == held(9)[0] <= 2
     assert early == late
+
+
+class Counted(TorchDispatchMode):
+    """Counts the bytes of the tensors that are alive at once, whichever operation makes them."""
+
+    def __init__(self):
+        super().__init__()
+        self.most = 0
+        self.alive = {}  # address -> bytes, tensors that share them
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            address = result.untyped_storage().data_ptr()
+            size, users = self.alive.get(address, (result.untyped_storage().nbytes(), 0))
+            self.alive[address] = size, users + 1
+            weakref.finalize(result, self.freed, address)
+            self.most = max(self.most, sum(size for size, _ in self.alive.values()))
+        return result
+
+    def freed(self, address):
+        size, users = self.alive.pop(address)
+        if users > 1:
+            self.alive[address] = size, users - 1
+
+
+@pytest.mark.parametrize("sampler", ["annealed_langevin", "inpaint", "consistent_annealed"])
+def test_many_steps_on_images_need_no_more_memory_than_one(sampler):
+    x = torch.rand(64, 3, 32, 32, generator=seeded())
+
+    def score(x, sigma):
+        h = x.repeat(1, 32, 1, 1)  # features, as many as those of a small net
+        return -h[:, -3:].clone() / (1 + sigma**2)
+
+    def peak(n):
+        settings = {"generator": seeded()}
+        if sampler == "consistent_annealed":
+            states = consistent_annealed(score, x, geometric(1.0, 0.9, n + 1), **settings)
+        else:
+            run = {"annealed_langevin": annealed_langevin, "inpaint": partial(inpaint, image=x[:1], mask=x[:1] > 0.5)}
+            states = run[sampler](
+                score, x, geometric(1.0, 0.01, 10)[: min(n, 10)], n_steps_each=max(n // 10, 1), **settings
+            )
+        with Counted() as counted:
+            assert sum(1 for _ in states) == n
+        return counted.most
+
+    assert peak(1) > 32 * x.nbytes  # features and more: they were counted
+    assert peak(1000 if sampler == "annealed_langevin" else 100) <= 1.1 * peak(1)
 
 
 def test_last_and_every_hold_one_state_at_a_time():
