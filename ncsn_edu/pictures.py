@@ -4,12 +4,26 @@ Floats of [0, 1] are what models see; clamping to that range belongs here, to th
 axes, and knows no model: plots.py draws, samplers make the images.
 """
 
+import io
 import math
+import warnings
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .checks import check_count, check_points
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+# No others: Pillow would start a program to read some.
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+MASKS = ("left", "right", "top", "bottom", "centre", "random")
 
 
 def tile(x: Tensor, columns: int | None = None, *, gap: int = 1) -> Tensor:
@@ -28,3 +42,212 @@ def tile(x: Tensor, columns: int | None = None, *, gap: int = 1) -> Tensor:
         top, left = i // columns * (h + gap), i % columns * (w + gap)
         picture[top : top + h, left : left + w] = image
     return picture
+
+
+def to_pillow(picture: Tensor, zoom: int = 1) -> "PillowImage":
+    """A picture (H, W, C) of [0, 1], C 1 or 3, as a Pillow image: 8 bits, each pixel drawn as zoom x zoom."""
+    from PIL import Image
+
+    zoom = check_count("zoom", zoom)
+    pixels = (255 * picture.detach().float().cpu().clamp(0, 1)).round().byte().numpy()
+    pixels = pixels.repeat(zoom, 0).repeat(zoom, 1)
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def to_png(picture: Tensor, *, zoom: int = 1, text: Mapping[str, str] | None = None) -> bytes:
+    """The bytes of a PNG file of a picture (H, W, C) of [0, 1]; `text` goes with it, and says how it was made."""
+    buffer = io.BytesIO()
+    to_pillow(picture, zoom).save(buffer, "PNG", pnginfo=_chunks(text))
+    return buffer.getvalue()
+
+
+def to_animation(
+    frames: Iterable[Tensor],
+    kind: str,
+    *,
+    zoom: int = 1,
+    milliseconds: int = 80,
+    pause: int = 2000,
+    text: Mapping[str, str] | None = None,
+) -> bytes:
+    """The bytes of an animation of pictures (H, W, C) of [0, 1], kind "gif" or "png" (APNG), that runs in a loop.
+
+    Each frame stays for `milliseconds`, the last for `pause`. Programs that know no APNG show the last frame. A GIF has
+    256 colours a frame: enough for greys, few for colours.
+    """
+    if kind not in ("gif", "png"):
+        raise ValueError(f'kind is "gif" or "png", not {kind!r}')
+    images = [to_pillow(frame, zoom) for frame in frames]
+    if not images:
+        raise ValueError("an animation needs at least one frame")
+    buffer = io.BytesIO()
+    durations = [*[milliseconds] * (len(images) - 1), pause]
+    if kind == "gif":
+        comment = "\n".join(f"{name}: {value}" for name, value in (text or {}).items()).encode()
+        more = {"duration": durations, "comment": comment, "optimize": False}
+        images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], loop=0, **more)
+    else:  # the picture beside the animation, then the frames
+        more = {"duration": durations, "default_image": True, "pnginfo": _chunks(text)}
+        images[-1].save(buffer, "PNG", save_all=True, append_images=images, loop=0, **more)
+    return buffer.getvalue()
+
+
+def _chunks(text: Mapping[str, str] | None) -> object:
+    from PIL.PngImagePlugin import PngInfo
+
+    chunks = PngInfo()
+    for name, value in (text or {}).items():
+        chunks.add_text(name, value) if value.isascii() else chunks.add_itxt(name, value)
+    return chunks
+
+
+class NoPicture(ValueError):
+    """A file cannot be read as a picture, or not as the mask that it should be; the message says how to mend it."""
+
+
+def read_image(path: str | PathLike[str], shape: tuple[int, int, int]) -> tuple[Tensor, list[str]]:
+    """A picture file as an image of `shape` (C, H, W), C 1 or 3, in [0, 1], and what had to be done to it, in words.
+
+    Any format that Pillow reads. Cut to the shape's proportions around its centre, resized by averaging areas, made
+    grey, or given three equal channels, laid on white where it is transparent. Raises NoPicture for a file that is no
+    whole picture, FileNotFoundError, and other OSErrors.
+    """
+    picture, notes = _read(Path(path))
+    image, more = fit_image(picture, shape)
+    return image, notes + more
+
+
+def fit_image(picture: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, list[str]]:
+    """uint8 (C', H', W') as floats of [0, 1] of `shape` (C, H, W), and what had to be done to it, in words."""
+    from PIL import Image
+
+    (channels, height, width), notes = shape, []
+    image = Image.fromarray(picture.permute(1, 2, 0).squeeze(2).contiguous().numpy())
+    if channels == 1 and image.mode == "RGB":
+        image = image.convert("L")
+        notes.append("its colours are made grey, as the net knows grey images only")
+    elif channels == 3 and image.mode == "L":
+        image = image.convert("RGB")
+        notes.append("it is grey: its three channels are equal")
+    if image.size != (width, height):
+        scale = min(image.width / width, image.height / height)
+        cut_x, cut_y = (image.width - scale * width) / 2, (image.height - scale * height) / 2
+        box = (cut_x, cut_y, image.width - cut_x, image.height - cut_y)
+        cut = ", its middle," if max(cut_x, cut_y) >= 0.5 else ""
+        notes.append(f"{image.width}x{image.height} pixels{cut} resized to the {width}x{height} of the net")
+        # Areas are averaged: unlike with wider filters, a pixel takes nothing from beyond its own area.
+        image = image.resize((width, height), Image.Resampling.BOX, box)
+    pixels = torch.from_numpy(np.array(image)).float() / 255
+    return pixels.reshape(height, width, channels).permute(2, 0, 1).contiguous(), notes
+
+
+def read_mask(path: str | PathLike[str], size: tuple[int, int]) -> Tensor:
+    """A picture file as a mask (1, H, W) of `size` (H, W): white is 1, known, and black 0, missing.
+
+    Raises NoPicture for any other colour or size, and what `read_image` raises.
+    """
+    path = Path(path)
+    pixels, _ = _read(path)
+    if tuple(pixels.shape[1:]) != tuple(size):
+        found, wanted = (f"{width}x{height}" for height, width in (pixels.shape[1:], size))
+        raise NoPicture(
+            f"the mask {path} has {found} pixels, but the net's images have {wanted}: draw it in that size, or resize "
+            "it without smoothing"
+        )
+    if not (((pixels == 0) | (pixels == 255)) & (pixels == pixels[:1])).all():
+        other = pixels[:, ((pixels != 0) & (pixels != 255) | (pixels != pixels[:1])).any(0)][:, 0].tolist()
+        raise NoPicture(
+            f"the mask {path} has other colours than black (missing) and white (known), such as {tuple(other)}: save "
+            "it as PNG, not as JPEG, drawn with a hard brush; or set all above the middle to white, the rest to black"
+        )
+    return (pixels[:1] == 255).float()
+
+
+def _read(path: Path) -> tuple[Tensor, list[str]]:
+    """Grey or colours, uint8 (1 or 3, H, W), as the picture is meant to be seen; and what was done to it."""
+    from PIL import Image
+
+    if path.is_dir():
+        raise NoPicture(f"{path} is a folder: give a picture file")
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    if not path.is_file() or not path.stat().st_size:
+        raise NoPicture(f"{path} is empty, or no ordinary file: give a picture file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                return _flat(image)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise NoPicture(f"{path} would fill too much memory when unpacked: make it smaller, then try again") from error
+    except Image.UnidentifiedImageError as error:
+        raise NoPicture(f"{path} is no picture, or of a kind that is not read here: save it as PNG or JPEG") from error
+    except Exception as error:  # of a damaged file Pillow's readers raise nearly anything
+        if isinstance(error, OSError) and error.errno:  # but this is the system's word
+            raise
+        raise NoPicture(f"{path} cannot be read ({error}): get it again, or save it anew as PNG or JPEG") from error
+
+
+def _flat(image: "PillowImage") -> tuple[Tensor, list[str]]:
+    from PIL import Image, ImageOps
+
+    frames = getattr(image, "n_frames", 1)
+    notes = ["of its several frames the first is taken"] if frames > 1 else []
+    image = ImageOps.exif_transpose(image)  # loads it, and turns it as the camera was held
+    grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
+    if image.mode == "F":
+        raise ValueError("its pixels are real numbers of an unknown range")
+    if image.mode.startswith("I"):  # 16 bits, which convert() would clip
+        image = Image.fromarray((np.asarray(image).astype(np.float64) / 257).round().clip(0, 255).astype(np.uint8))
+    elif image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        if image.getextrema()[3][0] < 255:
+            notes.append("where it is transparent it is laid on white")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    pixels = torch.from_numpy(np.array(image.convert("L" if grey else "RGB")))
+    return (pixels[None] if grey else pixels.permute(2, 0, 1)), notes
+
+
+def preset_mask(name: str, size: tuple[int, int], *, generator: torch.Generator | None = None) -> Tensor:
+    """A mask for images of `size` (H, W): float (1, H, W), 1 where the image is known and 0 where it is missing.
+
+    left, right, top, bottom   that half is known
+    centre                     the middle is missing: half of the height, half of the width
+    random, random:0.9         this share of the pixels is missing (half of them unless given), drawn by `generator`
+
+    Raises ValueError for any other name.
+    """
+    height, width = check_count("the height", size[0]), check_count("the width", size[1])
+    kind, colon, share = name.partition(":")
+    if kind not in MASKS or (colon and kind != "random"):
+        raise ValueError(f"there is no mask {name!r}: choose one of {', '.join(MASKS)} or random:0.9")
+    mask = torch.zeros(1, height, width)
+    if kind == "left":
+        mask[..., : width // 2] = 1
+    elif kind == "right":
+        mask[..., width // 2 :] = 1
+    elif kind == "top":
+        mask[:, : height // 2] = 1
+    elif kind == "bottom":
+        mask[:, height // 2 :] = 1
+    elif kind == "centre":
+        mask.fill_(1)
+        top, left = (height + 1) // 4, (width + 1) // 4
+        mask[:, top : height - top, left : width - left] = 0
+    else:
+        missing = round(_share(name, share if colon else "0.5") * height * width)
+        device = generator.device if generator else None
+        order = torch.randperm(height * width, generator=generator, device=device).cpu()
+        mask.view(-1)[order[missing:]] = 1
+    return mask
+
+
+def _share(name: str, text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise ValueError(f"mask {name!r}: the share of missing pixels is a number between 0 and 1, such as random:0.5")
+    return share

@@ -5,7 +5,7 @@ laptop  shows the claim, in minutes
 paper   what the paper set; hours without a GPU
 
 torch is imported inside functions only, so that the command line can list recipes at once. This file does NOT load
-data, choose a device, draw or write files: __main__.py and the notebooks do.
+data, choose a device, draw or write files: commands/train.py and the notebooks do.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -13,8 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 import ncsn_edu
-from ncsn_edu import __main__ as cli
-from ncsn_edu import data, doctor, figures, recipes
+from ncsn_edu import commands, data, doctor, figures, recipes
 from ncsn_edu.__main__ import main
 
 PLOT = (
@@ -60,13 +59,13 @@ def run(*arguments, **more):
 def test_help_answers_without_importing_torch():
     done = run("--help")
     assert done.returncode == 0 and done.stderr == ""
-    for word in ("lab", "figures", "train", "doctor", "examples:"):
+    for word in ("lab", "figures", "train", "sample", "inpaint", "data", "doctor", "examples:"):
         assert word in done.stdout
     code = "import sys, ncsn_edu.__main__ as m; m.main(['--version']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
-@pytest.mark.parametrize("command", ["lab", "figures", "train", "doctor"])
+@pytest.mark.parametrize("command", ["lab", "figures", "train", "sample", "inpaint", "data", "doctor"])
 def test_every_command_has_help(capsys, command):
     assert main([command, "--help"]) == 0
     assert command in capsys.readouterr().out
@@ -156,7 +155,7 @@ def test_an_unknown_figure_gets_the_closest_and_the_list(capsys, checkout):
 
 def test_a_folder_that_cannot_be_written_is_found_before_any_notebook_runs(capsys, checkout, monkeypatch):
     (checkout / "figures").write_text("a file")
-    monkeypatch.setattr(cli, "_run", lambda *_: pytest.fail("a notebook was run"))
+    monkeypatch.setattr(commands.figures, "_run", lambda *_: pytest.fail("a notebook was run"))
     assert main(["figures"]) == 1
     assert "NCSN_EDU_FIGURES_DIR" in capsys.readouterr().err
 
@@ -512,7 +511,7 @@ def test_a_port_that_is_taken(lab, capsys):
 
 
 def test_without_jupyterlab_it_says_how_to_install_it(lab, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    monkeypatch.setattr(commands.lab, "find_spec", lambda name: None)
     assert lab() == (1, None, None)
     assert "pip install jupyterlab" in capsys.readouterr().err
 

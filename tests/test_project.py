@@ -32,6 +32,7 @@ LAYERS = [
     "losses",
     "samplers",
     "nets",
+    "celeba",
     "data",
     "checkpoints",
     "train",
@@ -44,6 +45,7 @@ LAYERS = [
     "show",
     "widgets",
     "doctor",
+    "commands",
     "__main__",
 ]
 MACHINE_PATH = re.compile(r"(?<![\w.])/(work|farm|root|home)/[a-z]")

@@ -1,0 +1,111 @@
+"""What the commands share. This file does NOT know any of them."""
+
+import argparse
+import difflib
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+from .. import figures
+from ..progress import progress
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+T = TypeVar("T")
+Run: TypeAlias = Callable[[argparse.Namespace], int]
+
+
+class WrongUsage(Exception):
+    """The command line asks for what there is not: exit code 2."""
+
+
+class Failed(Exception):
+    """The command could not do its work: exit code 1."""
+
+
+def new_command(commands: Commands, name: str, run: Run, text: str) -> argparse.ArgumentParser:
+    """The parser of a command that calls run(arguments); the text is its line of help."""
+    parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """The type of an argument."""
+    span = f"of at least {least}" if most is None else f"from {least} to {most}"
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {span}")
+        return int(text)
+
+    return number
+
+
+def positive(text: str) -> float:
+    """The type of an argument: a finite number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
+def find_device(asked: str | None) -> str:
+    """The device asked for, if it can be used; otherwise a GPU where there is one, or the processor."""
+    import torch
+
+    if asked is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=asked)
+        torch.Generator(asked)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise Failed(f"--device {asked} cannot be used here ({reason}): leave it out, or use --device cpu") from error
+    return asked
+
+
+def with_bar(states: Iterable[T], total: int, name: str = "steps") -> Iterable[T]:
+    """A progress bar where a person looks on; none in a log file."""
+    return progress(states, total, name) if sys.stderr.isatty() else states
+
+
+def notebooks_folder() -> Path:
+    """Where the notebooks are. Raises Failed where there are none."""
+    root = figures.source_checkout()
+    folder = root / "notebooks" if root else None
+    if folder is None or not folder.is_dir():
+        raise Failed(
+            "the notebooks are not beside the package: get the project's source folder, and run this in it "
+            "(the installed package has no notebooks)"
+        )
+    return folder
+
+
+def child_environment() -> dict[str, str]:
+    """For a child: this interpreter's programs first on the PATH, and this very package importable."""
+    paths = {"PATH": Path(sys.executable).parent, "PYTHONPATH": Path(__file__).resolve().parents[2]}
+    return os.environ | {
+        name: os.pathsep.join([str(path), *filter(None, [os.environ.get(name)])]) for name, path in paths.items()
+    }
+
+
+def count(things: Collection[object], name: str) -> str:
+    """1 figure, 2 figures."""
+    return f"{len(things)} {name}" + ("" if len(things) == 1 else "s")
+
+
+def there_is_no(kind: str, asked: str, names: Iterable[str]) -> str:
+    """An error for a name that there is not, with the nearest one and all there are."""
+    names = list(names)
+    close = difflib.get_close_matches(asked, names, n=1, cutoff=0.5) or [
+        name for name in names if re.sub(r"\W", "", asked).lower() in name
+    ]
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return f"there is no {kind} {asked!r}.{hint} There are: {', '.join(names) or 'none'}"

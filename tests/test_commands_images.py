@@ -1,0 +1,533 @@
+"""sample, inpaint and data on the command line: what is in the files, and what is said of bad input.
+
+The score is a closed form: of one image, so that every chain must end there, or of two that agree on their left half.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import seeded
+from PIL import Image
+
+import ncsn_edu
+from ncsn_edu import data, files, pictures, samplers, trained
+from ncsn_edu.__main__ import main
+from ncsn_edu.distributions import Empirical
+from ncsn_edu.recipes import Images
+from ncsn_edu.trained import Trained
+
+KNOWN = torch.randint(0, 256, (1, 8, 8), generator=seeded(1)).float() / 255
+
+
+class Net(Trained):
+    """A closed form that says it was trained."""
+
+    def start(self, n, *, generator=None):
+        return torch.rand(n, *self.shape, generator=generator)
+
+
+def net_of(images: torch.Tensor, score=None) -> Net:
+    recipe = Images("digits", net="none", n_levels=4, sigma_max=1.0, sigma_min=0.01)
+    return Net(score or Empirical(images), recipe, tuple(images.shape[1:]), 7)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to work in, with no data, and the net of one image."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("NCSN_EDU_DATA", str(tmp_path / "no-data"))
+    use(monkeypatch, net_of(KNOWN[None]))
+    return tmp_path / "work"
+
+
+def use(monkeypatch, net: Net) -> None:
+    monkeypatch.setattr(trained, "load_trained", lambda source, device: net)
+
+
+def picture(path, zoom: int = 1) -> np.ndarray:
+    """The pixels (H, W) or (H, W, 3), one of each zoom x zoom."""
+    with Image.open(path) as image:
+        return np.array(image)[::zoom, ::zoom]
+
+
+def drawn(x: torch.Tensor, columns: int | None = None) -> np.ndarray:
+    return np.array(pictures.to_pillow(pictures.tile(x, columns)))
+
+
+def made_by(path) -> dict:
+    with Image.open(path) as image:
+        assert image.text["Software"] == f"ncsn_edu {ncsn_edu.__version__}"
+        return json.loads(image.text["ncsn_edu"])
+
+
+def nothing_written(folder: Path) -> bool:
+    return not [path for path in folder.rglob("*") if path.suffix in (".png", ".gif", ".npy", ".tmp")]
+
+
+# ---- sample
+
+
+@pytest.mark.parametrize("more", [[], ["--batch", "2"], ["--sampler", "consistent", "--eta", "0.9"]])
+def test_the_net_of_one_image_gives_that_image(here, capsys, more):
+    assert main(["sample", "--n", "5", "--zoom", "1", *more]) == 0
+    assert np.array_equal(picture("samples-digits.png"), drawn(KNOWN.expand(5, 1, 8, 8)))
+    out, err = capsys.readouterr()
+    evaluations = 4 if "consistent" in more else 41
+    batches = 3 if "--batch" in more else 1
+    assert f"{evaluations} evaluations of the net" in out.splitlines()[0] and err == ""
+    assert out.splitlines()[-1].startswith(
+        f"wrote samples-digits.png: 5 images, {batches * evaluations} evaluations of the net in "
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        ([], 41),
+        (["--paper"], 400),
+        (["--steps-each", "3"], 13),
+        (["--sampler", "consistent", "--eta", "0.8"], 4),
+        (["--sampler", "consistent", "--steps-each", "5"], 16),
+        (["--batch", "4"], 82),
+    ],
+)
+def test_the_evaluations_that_are_said_are_made(here, capsys, monkeypatch, arguments, asked):
+    count, score = [], Empirical(KNOWN[None])
+    use(monkeypatch, net_of(KNOWN[None], lambda x, sigma: count.append(1) or score(x, sigma)))
+    assert main(["sample", "--n", "6", *arguments]) == 0
+    assert len(count) == asked and f" {asked} evaluations of the net in " in capsys.readouterr().out
+
+
+def test_the_paper_s_chain_is_algorithm_1_without_denoising(here):
+    assert main(["sample", "--n", "3", "--paper", "--seed", "5", "--npy", "x.npy"]) == 0
+    net, generator = net_of(KNOWN[None]), seeded(5)
+    x = net.start(3, generator=generator)
+    for state in samplers.annealed_langevin(net.score, x, net.sigmas, generator=generator):
+        x = state.x
+    assert np.array_equal(np.load("x.npy"), x.numpy())
+    said = made_by("samples-digits.png")
+    assert (said["eps"], said["n_steps_each"], said["denoising"]) == (2e-5, 100, False)
+
+
+def test_consistent_sampling_starts_with_noise_of_the_first_level_and_ends_denoised(here, monkeypatch):
+    levels, score = [], Empirical(KNOWN[None])
+
+    def watched(x, sigma):
+        levels.append((float(sigma), (x - KNOWN).std().item()))
+        return score(x, sigma)
+
+    use(monkeypatch, net_of(KNOWN[None], watched))
+    assert main(["sample", "--n", "200", "--batch", "200", "--sampler", "consistent", "--eta", "0.8"]) == 0
+    sigmas = net_of(KNOWN[None]).sigmas
+    assert torch.allclose(torch.tensor([sigma for sigma, _ in levels]), sigmas)
+    assert 1.0 < levels[0][1] < 1.2  # noise of 1, and uniform images instead of KNOWN beside it
+    assert levels[-1][1] == pytest.approx(0.01, rel=0.1)
+
+
+@pytest.mark.parametrize("animate", [[], ["--animate"]])
+def test_one_seed_one_file(here, animate):
+    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        assert main(["sample", "--n", "4", "--paper", "--out", f"{name}.png", "--seed", seed, *animate]) == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+    assert not np.array_equal(picture("a.png"), picture("c.png"))
+
+
+def test_the_picture_says_how_it_was_made(here):
+    assert main(["sample", "my/run", "--n", "2", "--seed", "9", "--eps", "3e-5", "--steps-each", "2"]) == 0
+    said = made_by("samples-run.png")
+    expected = {"source": "my/run", "step": 7, "n": 2, "seed": 9, "sampler": "annealed_langevin", "eps": 3e-5}
+    assert said.items() >= {**expected, "n_steps_each": 2, "denoising": True, "batch": 64, "data": "digits"}.items()
+
+
+def test_floats_are_kept_as_they_are_and_folders_made(here, monkeypatch):
+    images = 3 * torch.randn(1, 3, 4, 4, generator=seeded())  # far beyond [0, 1]
+    use(monkeypatch, net_of(images))
+    assert main(["sample", "--n", "2", "--out", "new/folder/x.png", "--npy", "other/x.npy", "--zoom", "3"]) == 0
+    kept = np.load("other/x.npy")
+    assert kept.shape == (2, 3, 4, 4) and kept.dtype == np.float32
+    assert np.allclose(kept, images.expand(2, 3, 4, 4).numpy(), atol=1e-4)
+    assert np.array_equal(picture("new/folder/x.png", 3), drawn(torch.from_numpy(kept)))
+
+
+def test_columns_and_the_size_of_pixels(here):
+    assert main(["sample", "--n", "6", "--columns", "6"]) == 0
+    assert picture("samples-digits.png").shape == (4 * 8, 4 * (6 * 9 - 1))  # 8 pixels are grown to 32
+
+
+@pytest.mark.parametrize("name", ["film.gif", "film.png"])
+def test_an_animation_shows_the_way_and_ends_with_the_grid(here, name):
+    arguments = ["sample", "--n", "3", "--batch", "2", "--zoom", "1"]
+    assert main([*arguments, "--out", "still.png"]) == 0
+    assert main([*arguments, "--animate", "--out", name]) == 0
+    with Image.open(name) as film:
+        assert film.n_frames == 40 + (name == "film.png")
+        film.seek(film.n_frames - 1)
+        assert np.array_equal(np.array(film.convert("L")), picture("still.png")) and film.info["duration"] == 2000
+        distance = []
+        for number in range(film.n_frames - 40, film.n_frames):
+            film.seek(number)
+            distance.append(np.abs(np.array(film.convert("L")).astype(int) - picture("still.png")).mean())
+    assert distance[0] > 40 > 3 > distance[-2] > distance[-1] == 0
+
+
+def test_an_animation_of_few_steps_has_a_frame_each(here):
+    assert main(["sample", "--n", "1", "--steps-each", "1", "--animate"]) == 0
+    with Image.open("samples-digits.gif") as film:
+        assert film.n_frames == 5
+
+
+# ---- inpaint
+
+PAIR = torch.stack([KNOWN, torch.cat([KNOWN[..., :4], 1 - KNOWN[..., 4:]], 2)])  # the left halves agree
+
+
+def test_completions_keep_what_is_known_and_fill_in_the_rest(here, monkeypatch, capsys):
+    use(monkeypatch, net_of(PAIR))
+    pictures.to_pillow(KNOWN.permute(1, 2, 0)).save("in.png")
+    assert main(["inpaint", "in.png", "--mask", "left", "--completions", "6", "--zoom", "1", "--npy", "x.npy"]) == 0
+    completions = torch.from_numpy(np.load("x.npy"))
+    assert torch.equal(completions[..., :4], KNOWN[..., :4].expand(6, 1, 8, 4))
+    nearest = torch.cdist(completions.flatten(1), PAIR.flatten(1)).min(1)
+    assert (nearest.values < 0.2).all() and set(nearest.indices.tolist()) == {0, 1}
+    masked = torch.cat([KNOWN[..., :4], torch.full((1, 8, 4), 0.5)], 2)
+    wanted = drawn(torch.cat([KNOWN[None], masked[None], completions]), 8)
+    assert np.array_equal(picture("inpainted-in.png"), wanted)
+    said = made_by("inpainted-in.png")
+    assert (said["image"], said["mask"], said["sampler"], said["n"]) == ("in.png", "left", "inpaint", 6)
+    assert "6 completions, 41 evaluations of the net in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("more", [[], ["--paper"], ["--animate", "--out", "inpainted-in.png"]])
+def test_hidden_pixels_change_nothing(here, monkeypatch, more):
+    use(monkeypatch, net_of(PAIR))
+    results = []
+    for right in (KNOWN[..., 4:], torch.zeros(1, 8, 4), torch.ones(1, 8, 4)):
+        pictures.to_pillow(torch.cat([KNOWN[..., :4], right], 2).permute(1, 2, 0)).save("in.png")
+        assert main(["inpaint", "in.png", "--mask", "left", "--npy", "x.npy", "--completions", "3", *more]) == 0
+        results.append((Path("x.npy").read_bytes(), picture("inpainted-in.png")[:, 36:].tobytes()))
+    assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("more", [[], ["--paper"]])
+def test_known_pixels_are_exact_also_where_the_chain_ends_with_noise(here, more):
+    mask = pictures.preset_mask("random:0.7", (8, 8), generator=seeded(4))
+    assert main(["inpaint", "digits:12", "--mask", "random:0.7", "--seed", "4", "--npy", "x.npy", *more]) == 0
+    image = data.load("digits", split="test")[0][12].float() / 255
+    assert np.array_equal(np.load("x.npy")[:, mask.bool().numpy()], image[mask.bool()].expand(8, -1).numpy())
+    assert np.array_equal(picture("inpainted-digits-12.png", 4)[:, :8], drawn(image[None]))
+
+
+def test_the_evaluations_of_inpainting(here, monkeypatch):
+    count, score = [], Empirical(PAIR)
+    use(monkeypatch, net_of(PAIR, lambda x, sigma: count.append(1) or score(x, sigma)))
+    for more, asked in (([], 41), (["--paper"], 400), (["--batch", "1", "--completions", "2"], 82)):
+        count.clear()
+        assert main(["inpaint", "digits:0", "--mask", "top", *more]) == 0
+        assert len(count) == asked
+
+
+def test_an_animation_of_completions_ends_with_the_picture(here, monkeypatch):
+    use(monkeypatch, net_of(PAIR))
+    arguments = ["inpaint", "digits:0", "--mask", "centre", "--paper", "--completions", "2", "--zoom", "1"]
+    assert main(arguments) == main([*arguments, "--animate"]) == 0
+    with Image.open("inpainted-digits-0.gif") as film:
+        assert film.n_frames == 40
+        film.seek(39)
+        assert np.array_equal(np.array(film.convert("L")), picture("inpainted-digits-0.png"))
+
+
+def test_a_mask_of_one_s_own(here, monkeypatch):
+    use(monkeypatch, net_of(PAIR))
+    mask = pictures.preset_mask("left", (8, 8))
+    pictures.to_pillow(mask.permute(1, 2, 0)).save("mask.png")
+    for name in ("mask.png", "left"):
+        assert main(["inpaint", "digits:1", "--mask", name, "--npy", f"{name}.npy"]) == 0
+    assert Path("mask.png.npy").read_bytes() == Path("left.npy").read_bytes()
+
+
+def test_what_is_done_to_a_photograph_is_said(here, capsys):
+    Image.new("RGBA", (90, 60), (255, 0, 0, 128)).save("photo.png")
+    assert main(["inpaint", "photo.png", "--mask", "left"]) == 0
+    out = capsys.readouterr().out
+    for words in ("laid on white", "made grey", "90x60 pixels, its middle, resized to the 8x8 of the net"):
+        assert any(line.startswith("photo.png: ") and words in line for line in out.splitlines())
+
+
+def test_help_names_every_mask(capsys):
+    assert main(["inpaint", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(f" {name} " in out for name in pictures.MASKS)
+
+
+# ---- bad input
+
+
+def png(name: str, size=(8, 8), colour=0) -> None:
+    Image.new("L", size, colour).save(name)
+
+
+FILL = ["inpaint", "in.png", "--mask"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["sample", "--out", "x.jpg"], 2, "ends in .png"),
+        (["sample", "--out", "x"], 2, "ends in .png"),
+        (["sample", "--out", "x.gif"], 2, "give --animate"),
+        (["sample", "--animate", "--out", "x.mp4"], 2, "ends in .png or .gif"),
+        (["sample", "--npy", "x.txt"], 2, "ends in .npy"),
+        (["sample", "--out", "folder.png"], 1, "is a folder"),
+        (["sample", "--out", "in.png/x.png"], 1, "is a file"),
+        (["sample", "--npy", "in.png/x.npy"], 1, "is a file"),
+        (["sample", "--n", "0"], 2, "at least 1"),
+        (["sample", "--eps", "0"], 2, "not a number above 0"),
+        (["sample", "--eps", "nan"], 2, "not a number above 0"),
+        (["sample", "--seed", "4294967296"], 2, "from 0 to 4294967295"),
+        (["sample", "--sampler", "other"], 2, "consistent"),
+        (["sample", "--paper", "--eps", "1e-5"], 2, "--paper sets"),
+        (["sample", "--paper", "--steps-each", "2"], 2, "--paper sets"),
+        (["sample", "--paper", "--sampler", "consistent"], 2, "--paper sets"),
+        (["sample", "--sampler", "consistent", "--eps", "1e-5"], 2, "give --eta"),
+        (["sample", "--eta", "0.5"], 2, "give --eps"),
+        (["sample", "--sampler", "consistent", "--eta", "2"], 1, "at most 1"),
+        (["sample", "--sampler", "consistent", "--eta", "0.1"], 1, "larger eta"),
+        (["sample", "--device", "gpu"], 1, "--device gpu cannot be used here"),
+        (["sample", "--device", "meta"], 1, "--device meta cannot be used here"),
+        (["inpaint", "in.png"], 2, "--mask"),
+        ([*FILL, "lefft"], 2, "no mask 'lefft'. Did you mean left?"),
+        ([*FILL, "random:2"], 2, "between 0 and 1"),
+        ([*FILL, "no.png"], 1, "there is no file no.png"),
+        ([*FILL, "grey.png"], 1, "other colours"),
+        ([*FILL, "large.png"], 1, "9x9 pixels, but the net's images have 8x8"),
+        ([*FILL, "white.png"], 1, "nothing is missing"),
+        ([*FILL, "random:0.001"], 1, "nothing is missing"),
+        ([*FILL, "left", "--out", "in.png"], 1, "would be overwritten"),
+        ([*FILL, "mask.png", "--out", "./mask.png"], 1, "would be overwritten"),
+        (["inpaint", "no.png", "--mask", "left"], 1, "there is no file no.png"),
+        (["inpaint", "folder.png", "--mask", "left"], 1, "is a folder"),
+        (["inpaint", "text.png", "--mask", "left"], 1, "is no picture"),
+        (["inpaint", "empty.png", "--mask", "left"], 1, "is empty"),
+        (["inpaint", "half.jpg", "--mask", "left"], 1, "truncated"),
+        (["inpaint", "digits:899", "--mask", "left"], 2, "digits:0 to digits:898"),
+        (["inpaint", "digits:x", "--mask", "left"], 2, "digits:0 to digits:898"),
+        (["inpaint", "digits", "--mask", "left"], 2, "digits:0 to digits:898"),
+        (["inpaint", "dgits:3", "--mask", "left"], 2, "no data set 'dgits'. Did you mean digits?"),
+        (["inpaint", "mnist:3", "--mask", "left"], 1, "python -m ncsn_edu data get mnist"),
+    ],
+)
+def test_bad_input_is_found_before_the_net_is_asked(here, capsys, monkeypatch, arguments, code, message):
+    use(monkeypatch, net_of(KNOWN[None], lambda x, sigma: pytest.fail("the net was asked")))
+    for name, size, colour in (("in", 8, 0), ("grey", 8, 9), ("large", 9, 0), ("white", 8, 255), ("mask", 8, 0)):
+        png(f"{name}.png", (size, size), colour)
+    Path("folder.png").mkdir()
+    Path("text.png").write_text("no picture")
+    Path("empty.png").touch()
+    Image.effect_noise((99, 99), 50).save("half.jpg")
+    Path("half.jpg").write_bytes(Path("half.jpg").read_bytes()[:2000])
+    before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
+    assert main(arguments) == code
+    err = capsys.readouterr().err
+    assert message in err and "Traceback" not in err and (code == 2 or err.count("\n") == 1)
+    assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
+
+
+def test_a_picture_too_large_to_unpack(here, capsys, monkeypatch):
+    png("in.png", (64, 64))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert main([*FILL, "left"]) == 1
+    assert "too much memory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["no-such-net", "run", "text.safetensors", "text.ckpt"])
+def test_no_net_there(here, capsys, monkeypatch, source):
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    Path("run").mkdir()
+    for name in ("text.safetensors", "text.ckpt"):
+        Path(name).write_text("no weights")
+    assert main(["sample", source]) == 1
+    err = capsys.readouterr().err
+    assert source in err and err.count("\n") == 1 and nothing_written(here)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_takes_no_files(here, capsys):
+    (here / "shut").mkdir(mode=0o555)
+    assert main(["sample", "--out", "shut/x.png"]) == 1
+    assert "takes no files" in capsys.readouterr().err
+
+
+def test_a_folder_that_takes_no_files_as_the_system_says(here, capsys, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert main(["sample", "--out", "new/x.png"]) == 1
+    assert "takes no files" in capsys.readouterr().err and not Path("new").exists()
+
+
+# ---- what goes wrong on the way
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), 1, "smaller --batch"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 1, "smaller --batch"),
+        (MemoryError(), 1, "smaller --batch"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+@pytest.mark.parametrize("command", [["sample", "--animate"], ["inpaint", "digits:0", "--mask", "left"]])
+def test_nothing_is_left_of_a_run_that_stops(here, capsys, monkeypatch, command, error, code, message):
+    calls, score = [], Empirical(KNOWN[None])
+
+    def stops(x, sigma):
+        calls.append(1)
+        if len(calls) > 20:
+            raise error
+        return score(x, sigma)
+
+    use(monkeypatch, net_of(KNOWN[None], stops))
+    assert main([*command, "--npy", "x.npy", "--out", "new/x.png"]) == code
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1 and list(here.iterdir()) == []
+
+
+def test_a_chain_that_runs_away_is_an_error(here, capsys, monkeypatch):
+    use(monkeypatch, net_of(KNOWN[None], lambda x, sigma: x.square() / sigma**2))
+    assert main(["sample", "--eps", "100"]) == 1
+    assert "smaller --eps" in capsys.readouterr().err and nothing_written(here)
+
+
+def test_other_errors_of_the_net_are_not_hidden(here, monkeypatch):
+    def broken(x, sigma):
+        raise RuntimeError("a mistake in the program")
+
+    use(monkeypatch, net_of(KNOWN[None], broken))
+    with pytest.raises(RuntimeError, match="a mistake"):
+        main(["sample"])
+
+
+@pytest.mark.parametrize("more", [[], ["--animate", "--out", "x.png"], ["--animate", "--out", "x.gif"]])
+def test_a_full_disk_leaves_nothing(here, capsys, monkeypatch, more):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    assert main(["sample", "--n", "2", "--npy", "x.npy", *more]) == 1
+    err = capsys.readouterr().err
+    assert "cannot be written (No space left on device)" in err and err.count("\n") == 1
+    assert list(here.iterdir()) == []
+
+
+def test_an_old_picture_stays_where_the_new_one_fails(here, monkeypatch):
+    assert main(["sample", "--n", "2"]) == 0
+    before = Path("samples-digits.png").read_bytes()
+    monkeypatch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "broken disk")))
+    assert main(["sample", "--n", "3"]) == 1
+    assert Path("samples-digits.png").read_bytes() == before and len(list(here.iterdir())) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_ctrl_c_as_a_process(tmp_path):
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_commands_images as t; "
+        "net = t.net_of(t.KNOWN[None]); t.trained.load_trained = lambda source, device: net; "
+        "sys.exit(t.main(['sample', '--steps-each', '1000000', '--out', sys.argv[2]]))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(ncsn_edu.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", program, str(Path(__file__).parent), str(tmp_path / "x.png")]
+    with subprocess.Popen(command, env=environment, stdout=-1, stderr=-1, text=True) as process:
+        assert "evaluations" in process.stdout.readline()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and err.strip() == "" and list(tmp_path.iterdir()) == []
+
+
+# ---- data
+
+
+@pytest.fixture
+def mnist(here, monkeypatch):
+    """Four files that are MNIST as far as verify can know."""
+    root, sums = here / "data", []
+    (root / "mnist").mkdir(parents=True)
+    for file in (file for names in data.FILES["mnist"].values() for file in names):
+        content = file.encode() * 10
+        (root / file.removesuffix(".gz")).write_bytes(content)
+        sums.append(hashlib.md5(content).hexdigest())
+    monkeypatch.setattr(data, "CONTENT_MD5", {**data.CONTENT_MD5, "mnist": tuple(sums)})
+    return root
+
+
+def test_list_says_what_is_here_and_how_large_the_rest_is(mnist, capsys):
+    assert main(["data", "list", "--root", str(mnist)]) == 0
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == list(data.NAMES)
+    rows = {row.split()[0]: row for row in rows}
+    assert "yes, in scikit-learn" in rows["digits"] and f"yes, in {mnist}" in rows["mnist"]
+    assert "no: python -m ncsn_edu data get cifar10" in rows["cifar10"] and "170 MB" in rows["cifar10"]
+    for name, row in rows.items():
+        numbers = [len(data.load(name, split=split)[0]) for split in ("train", "test")] if name == "digits" else None
+        numbers = numbers or list(data.N_IMAGES[name].values())
+        assert " + ".join(map(str, numbers)) in row and "x".join(map(str, data.SHAPES[name])) in row
+    assert main(["data", "list", "mnist"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_verify_reports_every_file_and_a_damaged_one_fails(mnist, capsys):
+    assert main(["data", "verify", "--root", str(mnist)]) == 0
+    out, err = capsys.readouterr()
+    assert out.count("as published") == 4 and "digits" in out and "cifar10" not in out and err == ""
+    damaged = mnist / "mnist/t10k-images-idx3-ubyte"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    assert main(["data", "verify", "mnist", "cifar10", "--root", str(mnist)]) == 1
+    out, err = capsys.readouterr()
+    line = next(line for line in out.splitlines() if str(damaged) in line)
+    assert "as published" not in line and out.count("as published") == 3
+    assert "mnist: 1 of 4 files are not as published" in err and "ncsn_edu: cifar10: " in err  # both are reported
+
+
+def test_get_goes_on_after_a_failure(here, capsys, monkeypatch):
+    load, asked = data.load, []
+
+    def fetched(name, *, split, root):
+        asked.append((name, split))
+        if name == "mnist":
+            raise data.DataUnavailable("the server cannot be reached")
+        return load(name, split=split, root=root)
+
+    monkeypatch.setattr(data, "load", fetched)
+    assert main(["data", "get", "mnist", "digits"]) == 1
+    out, err = capsys.readouterr()
+    assert (
+        err == "ncsn_edu: mnist: the server cannot be reached\n" and out == "digits: 898 + 899 images in scikit-learn\n"
+    )
+    assert asked == [("mnist", "train"), ("digits", "train"), ("digits", "test")]
+    assert main(["data", "get", "digits"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["get"], "say which"),
+        (["get", "mnits"], "no data set 'mnits'. Did you mean mnist?"),
+        (["verify", "all"], "no data set"),
+        (["fetch"], "invalid choice"),
+        ([], "required"),
+    ],
+)
+def test_wrong_usage_of_data(here, capsys, arguments, message):
+    assert main(["data", *arguments]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,187 @@
+"""Trained nets from files: the same scores again, and an error that helps for everything else."""
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from ncsn_edu import checkpoints, trained
+from ncsn_edu.checkpoints import CheckpointDamaged
+from ncsn_edu.data import SHAPES, load
+from ncsn_edu.nets.classifier import Classifier
+from ncsn_edu.recipes import RECIPES, network
+from ncsn_edu.runs import run
+from ncsn_edu.trained import load_judge, load_trained, save_judge, save_weights
+
+RECIPE = replace(RECIPES["digits"]["smoke"], n_steps=3)
+X = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run of a few steps."""
+    path = tmp_path_factory.mktemp("run")
+    for state in run(RECIPE, load("digits")[0], path):
+        kept = state
+    torch.save({"ema": kept.ema(X, 0.01), "model": kept.model(X, 0.01).detach()}, path / "expected.pt")
+    return path
+
+
+@pytest.fixture
+def weights(folder, tmp_path):
+    return save_weights(tmp_path / "w.safetensors", checkpoints.Folder(folder).latest())
+
+
+def test_a_run_s_folder_and_a_checkpoint_give_the_averaged_net(folder):
+    expected = torch.load(folder / "expected.pt")
+    for source in (folder, str(folder), folder / "step-000000003.ckpt", folder / "best.ckpt"):
+        net = load_trained(source)
+        assert torch.equal(net.score(X, 0.01), expected["ema"])
+        assert (net.step, net.shape, net.recipe) == (3, (1, 8, 8), RECIPE)
+        assert not net.score.training and not any(p.requires_grad for p in net.score.parameters())
+    assert not torch.equal(expected["ema"], expected["model"])  # or nothing was tested
+
+
+def test_weights_are_stored_in_half_and_mean_the_same(folder, weights):
+    exact, stored = load_trained(folder), load_trained(weights)
+    difference = (stored.score(X, 0.01) - exact.score(X, 0.01)).norm() / exact.score(X, 0.01).norm()
+    assert 0 < difference < 5e-3  # float16 has 11 bits
+    assert stored.recipe == exact.recipe and stored.step == 3
+    assert torch.equal(stored.score.sigmas, exact.score.sigmas)
+    with safe_open(weights, "pt") as file:  # read by the library itself, without this package
+        assert all(file.get_tensor(n).dtype == torch.float16 for n in file.keys() if n != "sigmas")  # noqa: SIM118
+        assert json.loads(file.metadata()["recipe"]) == asdict(RECIPE)
+    numbers = 2 * sum(p.numel() for p in exact.score.parameters())
+    assert numbers < weights.stat().st_size < numbers + 40_000  # the rest are names
+
+
+def test_a_checkpoint_without_average_gives_the_net_itself(folder, tmp_path):
+    content = checkpoints.Folder(folder).latest()
+    path = checkpoints.save(tmp_path / "a.ckpt", {**content, "ema": None})
+    assert torch.equal(load_trained(path).score(X, 0.01), torch.load(folder / "expected.pt")["model"])
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32)])
+def test_every_net_can_be_stored_and_read_again(shape, tmp_path):
+    data = next(name for name, its in SHAPES.items() if its == shape)
+    for kind in ("unet", "ncsn", "ncsnv2"):
+        recipe = replace(RECIPE, data=data, net=kind)
+        torch.manual_seed(0)
+        net = network(recipe, shape[0], shape[1])
+        content = {"step": 1, "recipe": asdict(recipe), "model": net.state_dict()}
+        again = load_trained(save_weights(tmp_path / "w.safetensors", content))
+        x = torch.rand(2, *shape)
+        torch.testing.assert_close(again.score(x, 1.0), net(x, 1.0).detach(), rtol=0.02, atol=0.02)
+
+
+def test_what_it_is_for(folder):
+    net = load_trained(folder)
+    assert net.sigmas[0] == 1 and len(net.sigmas) == 10
+    start = net.start(1000, generator=torch.Generator().manual_seed(0))
+    assert start.shape == (1000, 1, 8, 8) and 0 <= start.min() < 0.001 and 0.999 < start.max() <= 1
+    assert abs(start.mean() - 0.5) < 0.01
+    assert net.sampling.evaluations(10) == 101
+
+
+# ---- what comes with the package ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", trained.shipped())
+def test_shipped_weights(name):
+    path = trained.WEIGHTS / f"{name}.safetensors"
+    assert path.stat().st_size <= 3 * 2**20
+    net = load_trained(name)
+    card = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert f"{sum(p.numel() for p in net.score.parameters()):,} parameters" in card and f"{net.step:,} steps" in card
+    assert f"python -m ncsn_edu train {name}" in card and path.with_suffix(".png").is_file()
+
+
+def test_there_are_weights_for_digits():
+    assert {"digits"} <= set(trained.shipped())
+
+
+def test_the_judge_of_digits_is_right_on_held_out_images_and_knows_how_often():
+    images, labels = load("digits", split="test")
+    top, label = load_judge("digits")(images.float() / 255).softmax(1).max(1)
+    accuracy = (label == labels).double().mean()
+    assert accuracy >= 0.985
+    assert abs(top.double().mean() - accuracy) < 0.01
+
+
+def test_a_judge_is_stored_and_read_again(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    for name, net in {"small": Classifier(1, 8, width=4), "large": Classifier(3, 32, width=4, n_classes=7)}.items():
+        x = torch.rand(6, net.channels, net.size, net.size)
+        net.train()(x)  # the norms' averages move
+        save_judge(tmp_path / f"judge_{name}.safetensors", net)
+        monkeypatch.setattr(trained, "WEIGHTS", tmp_path)
+        torch.testing.assert_close(load_judge(name)(x), net.eval()(x), rtol=0.01, atol=0.01)
+    assert trained.shipped() == []
+    with pytest.raises(FileNotFoundError, match="only of large, small"):
+        load_judge("mnist")
+
+
+# ---- what is no trained net ---------------------------------------------------------------------------------------
+
+
+def test_cut_short_anywhere(weights):
+    whole = weights.read_bytes()
+    for length in [*range(0, 16), *range(16, len(whole), len(whole) // 20), len(whole) - 1]:
+        weights.write_bytes(whole[:length])
+        with pytest.raises(CheckpointDamaged):
+            load_trained(weights)
+
+
+def test_any_bit_flipped(weights):
+    whole = weights.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for place in [*range(0, header, header // 20), *range(header, len(whole), len(whole) // 20), len(whole) - 1]:
+        weights.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises((CheckpointDamaged, ValueError)):  # a damaged kind: weights of something else
+            load_trained(weights)
+
+
+def test_weights_of_something_else(tmp_path):
+    save_file({"a": torch.zeros(3)}, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match="something else"):
+        load_trained(tmp_path / "a.safetensors")
+    save_judge(tmp_path / "b.safetensors", Classifier(1, 8, width=2))
+    with pytest.raises(ValueError, match="something else"):
+        load_trained(tmp_path / "b.safetensors")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"recipe": {"data": "cifar10", "sigma": 0.01}},  # of a manifold run
+        {"recipe": {**asdict(RECIPE), "width": 8}},
+        {"recipe": {**asdict(RECIPE), "data": "faces"}},
+        {"recipe": {**asdict(RECIPE), "net": "gan"}},
+        {"model": {}, "ema": None},
+    ],
+)
+def test_checkpoints_of_another_recipe(folder, tmp_path, change):
+    path = checkpoints.save(tmp_path / "a.ckpt", {**checkpoints.Folder(folder).latest(), **change})
+    with pytest.raises(ValueError, match=r"a\.ckpt holds no score network"):
+        load_trained(path)
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="digits"):
+        load_trained("digit")
+    with pytest.raises(FileNotFoundError):
+        load_trained(tmp_path)
+    (tmp_path / "a.txt").write_text("hello")
+    with pytest.raises(CheckpointDamaged):
+        load_trained(tmp_path / "a.txt")
+
+
+def test_weights_that_ran_away_are_not_stored(folder, tmp_path):
+    content = checkpoints.Folder(folder).latest()
+    content["ema"]["net.begin.weight"][0] = 1e6
+    with pytest.raises(ValueError, match=r"net\.begin\.weight"):
+        save_weights(tmp_path / "w.safetensors", content)
+    assert list(tmp_path.iterdir()) == []
