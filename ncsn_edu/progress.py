@@ -23,6 +23,10 @@ def progress(iterable: Iterable[T], total: int | None = None, description: str =
 def _with_bar(iterable: Iterable[T], total: int | None, description: str) -> Iterator[T]:
     from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
-    disable = os.environ.get("NCSN_EDU_PROGRESS") == "0" or os.environ.get("NCSN_EDU_FIGURES") == "check"
-    with tqdm(iterable, desc=description or None, total=total, leave=False, disable=disable) as bar:
+    with tqdm(iterable, desc=description or None, total=total, leave=False, disable=outputs_are_stored()) as bar:
         yield from bar
+
+
+def outputs_are_stored() -> bool:
+    """Whether what is shown is stored or compared with what was stored: then no two runs may differ."""
+    return os.environ.get("NCSN_EDU_PROGRESS") == "0" or os.environ.get("NCSN_EDU_FIGURES") == "check"

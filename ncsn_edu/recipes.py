@@ -93,7 +93,7 @@ RECIPES: Mapping[str, Mapping[str, Manifold | Images]] = MappingProxyType(
         "manifold": MANIFOLD,
         "digits": _scales(
             Images("digits", width=4, batch_size=16, n_steps=40, ema=0.9),
-            Images("digits", width=24, batch_size=64, n_steps=10_000, ema=0.999),
+            Images("digits", width=24, batch_size=64, n_steps=7000, ema=0.999),
             Images("digits", width=64, n_steps=50_000, ema=0.999),
         ),
         "digits_unet": _scales(

@@ -6,10 +6,11 @@ Where no kernel runs (GitHub, a static page) the stored notebook shows the pictu
 This file does NOT know what is explored.
 """
 
+import asyncio
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ipywidgets as ipw
@@ -63,8 +64,9 @@ class Explorer(ipw.VBox):
         unknown = values.keys() - self.controls.keys()
         if unknown:
             raise ValueError(f"no control is called {', '.join(sorted(unknown))}: there are {', '.join(self.controls)}")
-        for name, value in values.items():
-            self.controls[name].value = value
+        for name in self.controls:  # in this order: the range of one may depend on another before it
+            if name in values:
+                self.controls[name].value = values[name]
         return self
 
     def _draw(self) -> None:
@@ -83,12 +85,16 @@ class Explorer(ipw.VBox):
         self.readout.value = f"<div class='ncsn-readout' style='font-size:110%'>{text}</div>"
         self.picture.value = picture
 
+    def _move(self, name: str, **traits: Any) -> None:
+        """Change a control from within, value and range at once; line and picture do not follow by themselves."""
+        control = self.controls[name]
+        self._shown = self.values | {name: traits.get("value", control.value)}
+        with control.hold_sync(), control.hold_trait_notifications():
+            for trait, value in traits.items():
+                setattr(control, trait, value)
+
     def _png(self) -> bytes:
-        self.figure.canvas.draw()
-        buffer = io.BytesIO()
-        pixels = np.asarray(self.figure.canvas.buffer_rgba())[:, :, :3]
-        Image.fromarray(pixels).save(buffer, "png", compress_level=1)
-        return buffer.getvalue()
+        return png(self.figure)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.values.items())})"
@@ -96,6 +102,104 @@ class Explorer(ipw.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         return {**bundle, "text/plain": repr(self), "image/png": base64.b64encode(self.picture.value).decode()}
+
+
+class RunningExplorer(Explorer):
+    """An explorer of something that runs at a button and shows itself on the way; pressed again, the button stops it.
+
+    A control changed poses another problem and forgets what was run, except those named in `live`, which change the
+    view only. Subclasses: `_pose` takes up the problem, `_renew` forgets, `_steps` runs from the beginning and pauses
+    where there is something to see, `_look` shows what there is so far.
+    """
+
+    action = "Run"  # what the button says
+    live: frozenset[str] = frozenset()
+
+    def __init__(
+        self, controls: dict[str, ipw.Widget], *, size: tuple[float, float], buttons: Sequence[ipw.Widget] = ()
+    ) -> None:
+        self.button = ipw.Button(description=self.action, button_style="primary", icon="play")
+        self.button.on_click(lambda _: self.press())
+        self._task: asyncio.Task[None] | None = None
+        self._posed: dict[str, Any] = {}
+        super().__init__(controls, size=size, buttons=[self.button, *buttons])
+        self.run()
+
+    def run(self) -> "RunningExplorer":
+        """Run to the end, as the button does, and then show the result. Returns the explorer."""
+        self.stop()
+        for _ in self._steps():
+            pass
+        self._refresh()
+        return self
+
+    def press(self) -> None:
+        """What the button does: start, or stop. Between steps the kernel is free for other messages."""
+        if self._task:
+            self.stop()
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # nothing to share this thread with: no notebook
+            self.run()
+        else:
+            self._label("Stop", "stop")
+            self._task = loop.create_task(self._run_beside())
+
+    def stop(self) -> None:
+        """Stop where it is; what there is so far stays."""
+        if self._task:
+            self._task.cancel()
+            self._ended()
+
+    async def _run_beside(self) -> None:
+        try:
+            for _ in self._steps():
+                self._refresh()
+                await asyncio.sleep(0.02)
+        finally:
+            if self._task is asyncio.current_task():  # not stopped, and perhaps started again, meanwhile
+                self._ended()
+
+    def _ended(self) -> None:
+        self._task = None
+        self._label(self.action, "play")
+
+    def _label(self, text: str, icon: str) -> None:
+        self.button.description, self.button.icon = text, icon
+
+    def _refresh(self) -> None:
+        self._show(self._look(**self.values))
+
+    def _update(self, **values: Any) -> str:
+        problem = {name: value for name, value in values.items() if name not in self.live}
+        if problem != self._posed:
+            self.stop()
+            self._posed = problem
+            self._pose(**values)
+            self._renew()
+        return self._look(**self.values)
+
+    def _pose(self, **values: Any) -> None:
+        raise NotImplementedError
+
+    def _renew(self) -> None:
+        raise NotImplementedError
+
+    def _steps(self) -> Iterator[None]:
+        raise NotImplementedError
+
+    def _look(self, **values: Any) -> str:
+        raise NotImplementedError
+
+
+def png(figure: Figure) -> bytes:
+    """A figure of the Agg canvas as it is now, as a PNG file."""
+    figure.canvas.draw()
+    buffer = io.BytesIO()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[:, :, :3]
+    Image.fromarray(pixels).save(buffer, "png", compress_level=1)
+    return buffer.getvalue()
 
 
 def slider(label: str, value: float, low: float, high: float, step: float, **options: Any) -> ipw.FloatSlider:

@@ -1,6 +1,5 @@
 """Small nets that learn a score while one watches. This file does NOT define losses or training steps."""
 
-import asyncio
 import itertools
 from collections.abc import Iterator
 from functools import partial
@@ -17,68 +16,18 @@ from ..distributions import GaussianMixture
 from ..losses import dsm, dsm_floor, explicit, implicit, sliced
 from ..nets.mlp import ScoreMLP
 from ..train import Loss, train
-from .base import Explorer, int_slider, log_slider, slider, wide
+from .base import RunningExplorer, int_slider, log_slider, slider, wide
 
 
-class TrainingExplorer(Explorer):
-    """An explorer with a net that trains at a button, and shows itself every `every` steps; pressed again, it stops.
+class TrainingExplorer(RunningExplorer):
+    """An explorer with a net that trains at a button, and shows itself every `every` steps.
 
-    A control changed puts a new net in place of the old one, except those named in `live`, which change the view only.
+    A control changed puts a new net in place of the old one, except those named in `live`.
     Subclasses: `_pose` draws the problem, `_loss` says what is learned, `_look` draws what was learned so far.
     """
 
     mixture: GaussianMixture
-    batch_size, lr, every = 128, 1e-3, 100
-    live: frozenset[str] = frozenset()
-
-    def __init__(self, controls: dict[str, ipw.Widget], *, size: tuple[float, float]) -> None:
-        self.button = ipw.Button(description="Train", button_style="primary", icon="play")
-        self.button.on_click(lambda _: self.press())
-        self._task: asyncio.Task[None] | None = None
-        self._posed: dict[str, Any] = {}
-        super().__init__(controls, size=size, buttons=[self.button])
-        self.run()
-
-    def run(self) -> "TrainingExplorer":
-        """Train to the end, as the button does, and then show the result. Returns the explorer."""
-        self.stop()
-        for _ in self._steps():
-            pass
-        self._refresh()
-        return self
-
-    def press(self) -> None:
-        """What the button does: start training, or stop it. Between steps the kernel is free for other messages."""
-        if self._task:
-            self.stop()
-            return
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # nothing to share this thread with: no notebook
-            self.run()
-        else:
-            self._label("Stop", "stop")
-            self._task = loop.create_task(self._run_beside())
-
-    def stop(self) -> None:
-        """Stop training where it is; what was learned stays."""
-        if self._task:
-            self._task.cancel()
-            self._task = None
-            self._label("Train", "play")
-
-    async def _run_beside(self) -> None:
-        for _ in self._steps():
-            self._refresh()
-            await asyncio.sleep(0.02)
-        self._task = None
-        self._label("Train", "play")
-
-    def _label(self, text: str, icon: str) -> None:
-        self.button.description, self.button.icon = text, icon
-
-    def _refresh(self) -> None:
-        self._show(self._look(**self.values))
+    action, batch_size, lr, every = "Train", 128, 1e-3, 100
 
     def _steps(self) -> Iterator[None]:
         """Train a new net; pause after every `every` steps."""
@@ -96,15 +45,6 @@ class TrainingExplorer(Explorer):
         except FloatingPointError:
             self.failure = f"<b style='color:{plots.RED}'>the loss is no longer a finite number</b>"
             yield
-
-    def _update(self, **values: Any) -> str:
-        problem = {name: value for name, value in values.items() if name not in self.live}
-        if problem != self._posed:
-            self.stop()
-            self._posed = problem
-            self._pose(**values)
-            self._renew()
-        return self._look(**values)
 
     def _renew(self) -> None:
         with torch.random.fork_rng(devices=[]):  # the reader's own seed is not ours to change
@@ -129,13 +69,7 @@ class TrainingExplorer(Explorer):
     def _net(self, **values: Any) -> ScoreMLP:
         return ScoreMLP(2, [64, 64], sigma=values["sigma"])
 
-    def _pose(self, **values: Any) -> None:
-        raise NotImplementedError
-
     def _loss(self, generator: torch.Generator, **values: Any) -> Loss:
-        raise NotImplementedError
-
-    def _look(self, **values: Any) -> str:
         raise NotImplementedError
 
 

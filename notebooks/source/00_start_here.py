@@ -118,14 +118,18 @@ plt.show()
 # | [04 The manifold](04_manifold.ipynb) | Why does learning fail on images, and how does invisible noise repair it? | 30 |
 # | [05 Low density](05_low_density.ipynb) | Where is a learned score wrong, and what does that do to samples? | 35 |
 # | [06 Annealing](06_annealing.ipynb) | Why do chains get the weights of modes wrong, and how does a ladder of noise repair it? | 35 |
+# | [07 One network for all noise levels](07_noise_conditional.ipynb) | How does one network learn the scores of a whole ladder, and what is its loss worth? | 40 |
+# | [08 Architecture](08_architecture.ipynb) | What is each part of the paper's network for, and what breaks without it? | 45 |
+# | [09 Train and sample](09_train_and_sample.ipynb) | How do digits come out of noise, and how good are they? | 45 |
+# | [10 Inpainting](10_inpainting.ipynb) | How does the same network complete what is missing, and is that the true conditional? | 40 |
 #
-# The numbers leave room for the chapters behind them: networks on images (7 to 11),
+# The numbers leave room for the chapters behind them: CIFAR-10 at full scale (11),
 # DDPM, VAE and SDEs as the same idea (12 to 14), and how to judge samples.
 #
 # ## How to work with it
 #
 # - **Run** a cell with Shift+Enter. Every notebook runs from top to bottom (menu
-#   *Run*, *Run All Cells*) in seconds, those that train nets in about a minute.
+#   *Run*, *Run All Cells*) in seconds, those that train nets in minutes.
 # - **Predict before you look.** Before each plot stands a question in bold, with
 #   its answer folded beneath. A prediction that fails teaches more than ten plots
 #   that you nodded at.

@@ -539,5 +539,5 @@ AnnealingExplorer()
 # - R. Neal, *Annealed importance sampling*, Statistics and Computing 2001:
 #   annealing of distributions, with weights.
 #
-# **Next:** notebook 7 will train one network that knows the score at every level of
-# the ladder.
+# **Next:** [7 · One network for all noise levels](07_noise_conditional.ipynb) trains
+# one network that knows the score at every level of the ladder.

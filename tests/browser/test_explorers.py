@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import io
 import re
@@ -10,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import matplotlib.colors
 import nbformat
 import numpy as np
 import pytest
 from PIL import Image
 
-from ncsn_edu import widgets
+from ncsn_edu import plots, widgets
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -28,6 +30,9 @@ EXPLORERS = {
     "03_langevin": "LangevinExplorer",
     "05_low_density": "ErrorExplorer",
     "06_annealing": "AnnealingExplorer",
+    "07_noise_conditional": "NoiseLevelExplorer",
+    "09_train_and_sample": "SamplingExplorer",
+    "10_inpainting": "InpaintingExplorer",
 }
 PROMPT = ".jp-InputArea-prompt"
 ERROR = ".jp-OutputArea-output[data-mime-type$='.error'], .jp-OutputArea-output[data-mime-type$='.stderr']"
@@ -42,6 +47,9 @@ READ_PICTURE = """async image => {
         reader.readAsDataURL(blob);
     });
 }"""
+
+READ_CANVAS = """(canvas, [right, down]) => [...canvas.getContext("2d").getImageData(
+    Math.floor(right * canvas.width), Math.floor(down * canvas.height), 1, 1).data]"""
 
 
 def wait_for(what: Callable[[], bool], description: str, seconds: float = 20) -> None:
@@ -86,13 +94,25 @@ class Notebook:
         self._wait_until_run()
 
     def run_explorer(self) -> None:
-        """Run the cells that import, and the explorer's, with the keyboard."""
-        code = [(i, cell.source) for i, cell in enumerate(self.stored.cells) if cell.cell_type == "code"]
-        wanted = [i for i, text in code if i < self.place and re.search(r"^(import|from) ", text, re.MULTILINE)]
-        for place in [*wanted, self.place]:
+        """Run the cells that import, those that define what the explorer is made of, and its own, with the keyboard."""
+        for place in self._needed():
             self.cells.nth(place).locator(".cm-content").click()
             self.page.keyboard.press("Control+Enter")
         self._wait_until_run()
+
+    def _needed(self) -> list[int]:
+        """Places of the explorer's cell, of those that define a name it needs, and of those that import."""
+        places, asked = [], set()
+        for place in range(self.place, -1, -1):
+            cell = self.stored.cells[place]
+            if cell.cell_type != "code":
+                continue
+            names = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
+            defined = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+            if place == self.place or defined & asked or re.search(r"^(import|from) ", cell.source, re.MULTILINE):
+                places.insert(0, place)
+                asked |= {node.id for node in names}
+        return places
 
     def _wait_until_run(self) -> None:
         live = self.cell.locator(".ncsn-readout")  # not the stored picture
@@ -180,6 +200,23 @@ class Notebook:
             }"""
         )
         assert not cut, f"cut off on the right: {cut}"
+
+    @property
+    def canvas(self) -> Locator:
+        return self.cell.locator("canvas")
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Draw a line on the canvas with the mouse; places are (right, down), as shares of its width and height."""
+        self.canvas.scroll_into_view_if_needed()
+        box = self.canvas.bounding_box()
+        for (right, down), act in ((start, self.page.mouse.down), (end, self.page.mouse.up)):
+            self.page.mouse.move(box["x"] + right * box["width"], box["y"] + down * box["height"], steps=3)
+            act()
+
+    def canvas_colour(self, right: float, down: float) -> np.ndarray:
+        """Red, green and blue at a place of the canvas."""
+        place = [right, down]
+        return np.array(self.canvas.evaluate(READ_CANVAS, place)[:3], float)
 
     def screenshot(self, what: str) -> None:
         self.cell.scroll_into_view_if_needed()
@@ -358,3 +395,121 @@ def test_annealing_explorer(open_notebook):
     assert low < notebook.number("small mode {}") < high
     assert low <= 0.21 and high >= 0.19
     notebook.screenshot("settled")
+
+
+def test_noise_level_explorer(open_notebook):
+    notebook = open_notebook("07_noise_conditional")
+    notebook.run_explorer()
+    notebook.check_layout()
+    notebook.screenshot("start")
+    for label, pattern in (
+        ("image", "image {},"),
+        ("level", ", level {} of"),
+        ("sigma_1", "sigma_1 {},"),
+        ("sigma_L", "sigma_L {}:"),
+        ("levels L", "of {}:"),
+    ):
+        notebook.there_and_back(label, pattern)
+    ratio, overlap = notebook.number("gamma {},"), notebook.number("overlap by {};")
+    notebook.press("levels L", "PageUp")
+    assert notebook.number("gamma {},") < ratio and notebook.number("overlap by {};") > overlap
+    n_levels = notebook.slider("levels L")
+    while notebook.slider("level") < n_levels:  # not by End: it goes where the slider ended when it was made
+        notebook.press("level", "ArrowRight")
+    wait_for(lambda: notebook.number(", level {} of") == n_levels, "the line shows the last level")
+    assert notebook.number("noise sigma {},") == pytest.approx(notebook.number("sigma_L {}:"), rel=0.01)
+    notebook.screenshot("last-level")
+    notebook.press("levels L", "Home")
+    wait_for(lambda: notebook.slider("level") == 2, "the level stays on a shorter ladder")
+    assert notebook.number(", level {} of") == 2
+
+
+def test_sampling_explorer(open_notebook):
+    """Chains run beside the page, the slider goes back and forth meanwhile and afterwards, the button stops them."""
+    notebook = open_notebook("09_train_and_sample")
+    notebook.run_explorer()
+    notebook.check_layout()
+    notebook.screenshot("start")
+    total = notebook.slider("step")
+    assert total == notebook.number("step {} of") == notebook.number("of {};")  # it comes with a result
+    notebook.there_and_back("step", "step {} of", keys=("PageDown", "PageUp"))
+    middle = [notebook.press("step", "PageDown") for _ in range(4)][-1]
+    wait_for(lambda: notebook.number("step {} of") == middle, "the line shows the last step")
+    notebook.screenshot("scrubbed")
+
+    notebook.press("seed", "ArrowRight")
+    assert "Press Sample" in notebook.says() and notebook.slider("step") == 0
+    before = notebook.picture()
+    notebook.button("Sample").press("Enter")
+    wait_for(lambda: notebook.number("step {} of") > 0, "the chains show themselves", seconds=60)
+    notebook.button("Stop").wait_for()
+    notebook.wait_for_picture(other_than=before)
+    notebook.control("step").locator(".noUi-handle").press("Home")
+    wait_for(lambda: "uniform noise" in notebook.says(), "the slider goes back while the chains run on")
+    notebook.button("Sample").wait_for(timeout=120 * SECONDS)
+    assert notebook.slider("step") == 0 and "uniform noise" in notebook.says()
+    notebook.press("step", "End")
+    wait_for(lambda: notebook.number("step {} of") == total, "the end of the run is there")
+    notebook.screenshot("sampled")
+    line = notebook.says()
+
+    notebook.button("Sample").press("Enter")
+    wait_for(lambda: 0 < notebook.number("step {} of") < total / 2, "another run begins", seconds=60)
+    notebook.button("Stop").press("Space")
+    notebook.button("Sample").wait_for()
+    time.sleep(0.5)  # the page may still have to show what came before the stop
+    stopped = notebook.says()
+    assert 0 < notebook.number("step {} of") < total
+    time.sleep(0.5)
+    assert notebook.says() == stopped
+    notebook.button("Sample").press("Enter")
+    wait_for(lambda: notebook.says() == line, "the same seed gives the same run", seconds=120)
+
+
+def test_inpainting_explorer(open_notebook):
+    """A mask is painted by mouse on the picture, and completed beside the page."""
+    notebook = open_notebook("10_inpainting")
+    notebook.run_explorer()
+    notebook.check_layout()
+    notebook.screenshot("start")
+    colour = 255 * np.array(matplotlib.colors.to_rgb(plots.ORANGE))
+    assert notebook.number("{}% missing") == pytest.approx(50, abs=5)
+    assert notebook.number("spread by {} ") > 0
+    clean, hidden = notebook.canvas_colour(0.3, 0.7), notebook.canvas_colour(0.7, 0.7)
+    assert clean.std() < 1 and hidden[0] > hidden[2] + 50, "the left half is known, the right one covered"
+
+    before, share, above = notebook.picture(), notebook.number("{}% missing"), notebook.canvas_colour(0.3, 0.3)
+    notebook.drag((0.1, 0.7), (0.4, 0.7))
+    wait_for(lambda: "mask painted" in notebook.says(), "the stroke makes a mask of its own")
+    assert notebook.control("mask").locator("select").input_value() == "painted"
+    assert notebook.number("{}% missing") > share and "Press Complete" in notebook.says()
+    notebook.wait_for_picture(other_than=before)
+    wait_for(lambda: np.abs(notebook.canvas_colour(0.3, 0.7) - (clean + colour) / 2).max() < 2, "the stroke is covered")
+    assert (notebook.canvas_colour(0.3, 0.3) == above).all(), "what was not painted stays"
+    share = notebook.number("{}% missing")
+    notebook.button("known").click()
+    notebook.drag((0.6, 0.7), (0.9, 0.7))
+    wait_for(lambda: notebook.number("{}% missing") < share, "pixels can be made known again")
+    wait_for(lambda: np.abs(notebook.canvas_colour(0.7, 0.7) - (2 * hidden - colour)).max() < 3, "they are uncovered")
+    notebook.screenshot("painted")
+
+    before = notebook.picture()
+    notebook.button("Complete").press("Enter")
+    wait_for(lambda: "spread by" in notebook.says(), "completions show themselves", seconds=60)
+    notebook.wait_for_picture(other_than=before)
+    notebook.button("Complete").wait_for(timeout=120 * SECONDS)
+    notebook.screenshot("completed")
+    assert notebook.number("level {} of") == notebook.number("level [0-9]+ of {},")
+    assert 0 < notebook.number("at most {}$") < 6 * notebook.number("sigma {}\n")
+
+    notebook.button("Clear").click()
+    wait_for(lambda: "nothing is missing" in notebook.says(), "all is known")
+    wait_for(lambda: notebook.canvas_colour(0.3, 0.7).std() < 1, "nothing is covered")
+    notebook.control("mask").locator("select").select_option("top")
+    wait_for(lambda: "mask top" in notebook.says() and "Press Complete" in notebook.says(), "a preset is taken")
+    wait_for(lambda: np.ptp(notebook.canvas_colour(0.3, 0.7)) > 50, "the lower half is covered")
+    notebook.there_and_back("image", "image {},")
+    notebook.button("Complete").press("Enter")
+    wait_for(lambda: "spread by" in notebook.says(), "it begins", seconds=60)
+    notebook.button("Stop").press("Space")
+    notebook.button("Complete").wait_for()

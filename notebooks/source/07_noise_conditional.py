@@ -1,0 +1,1012 @@
+# %% [markdown]
+# # 7 · One network for all noise levels
+#
+# *Reading and trying: about 40 minutes. Running every cell: about 60 seconds on a laptop, at laptop scale (two dimensions, and pictures of 8x8 pixels).*
+#
+# Notebook 5 ended with scores that are wrong where there are no data, notebook 6
+# with a ladder of noise levels and exact scores on it. A **noise-conditional
+# score network** joins the two: one net $s_\theta(x, \sigma)$ that learns the
+# score of $p_\sigma$ at every level of the ladder from samples. You will
+#
+# - choose a ladder, and look at real images on it;
+# - derive the loss with its weight $\lambda(\sigma) = \sigma^2$, know its value
+#   before training and the number that it cannot get below;
+# - train one small net on ten levels, and hold it against the exact score at
+#   each;
+# - see what another weight does to the gradients and to the net;
+# - sample with what was learned, and check weights *and* widths;
+# - step into three traps: the wrong ratios, a lost $D$, and $\sigma^2$ for
+#   $\sigma$.
+#
+# You need: denoising score matching from [2 · Score
+# matching](02_score_matching.ipynb), the failure of [5 · Low
+# density](05_low_density.ipynb), and Algorithm 1 from [6 ·
+# Annealing](06_annealing.ipynb).
+
+# %%
+import itertools
+import math
+
+import torch
+from matplotlib import pyplot as plt
+
+import ncsn_edu as ne
+from ncsn_edu import GaussianMixture, NoiseConditionalMLP, data, dsm, geometric, plots, save_figure, show
+from ncsn_edu.losses import random_levels
+from ncsn_edu.plots import BLUE, GREEN, GREY, ORANGE, RED
+from ncsn_edu.train import train
+from ncsn_edu.widgets import NoiseLevelExplorer
+
+plots.use_style()
+generator = torch.Generator().manual_seed(0)
+
+# %% [markdown]
+# ## 7.1 The ladder
+#
+# Write $p_\sigma = p * \mathcal{N}(0, \sigma^2 I)$ for the data seen through
+# noise. Notebook 5 found that no single $\sigma$ will do. So take many,
+#
+# $$ \sigma_1 > \sigma_2 > \dots > \sigma_L > 0, \qquad
+#    \frac{\sigma_1}{\sigma_2} = \frac{\sigma_2}{\sigma_3} = \dots = \frac{\sigma_{L-1}}{\sigma_L} = \gamma , $$
+#
+# a geometric sequence, with two demands on its ends. $\sigma_1$ is **large enough
+# to fill the gaps**: under $p_{\sigma_1}$ there is no empty part in which a score
+# could be wrong unseen, and no valley that a chain could not cross. $\sigma_L$ is
+# **small enough to leave the data alone**: what one draws from $p_{\sigma_L}$
+# must pass for data. The paper takes 10 levels from 1 to 0.01 for all its images,
+# whose pixels lie in $[0, 1]$.
+
+# %%
+images = data.load("digits")[0].double() / 255  # (898, 1, 8, 8)
+sigmas = geometric(1, 0.01, 10, dtype=torch.float64)
+print("levels:", " ".join(f"{sigma:.3f}" for sigma in sigmas.tolist()))
+print(f"ratio: {sigmas[0] / sigmas[1]:.3f}")
+
+# %% [markdown]
+# The images are scikit-learn's digits, 898 of them, with $D = 64$ pixels. How
+# large are the gaps between them? In space, a gap is a distance between two
+# images:
+
+# %%
+distance = torch.cdist(images.flatten(1), images.flatten(1))
+nearest = distance.topk(2, largest=False).values[:, 1]  # after the image itself
+print(f"to the nearest other image, median: {nearest.median():.2f}; largest of all distances: {distance.max():.2f}")
+
+# %% [markdown]
+# Compare the noise with that. Its length is about $\sigma\sqrt{D} = 8\sigma$, but
+# only one of its 64 directions counts for the gap between two given images at
+# distance $d$, the one from the first to the second. Along it the noise is
+# $\mathcal{N}(0, \sigma^2)$, and the noisy first image lies nearer to the second
+# with probability $\Phi(-d / 2\sigma)$, where $\Phi$ is the normal distribution
+# function. At $\sigma = 0.01$ and $d = 1.1$ that is $\Phi(-55)$, nothing. At
+# $\sigma = 1$ it is 0.29. So a gap is filled when $\sigma$ is about half as wide.
+#
+# This suggests a test of the whole ladder: add noise to every image, look for the
+# nearest clean one, and count how often that is the image we started from.
+#
+# **Predict:** the next figure shows one digit at the ten levels and, below, the
+# share of images that are recognised. Up to which level will nearly all be? What
+# is the share at $\sigma_1$, and what would it be by pure guessing? Up to which
+# level can *you* read the digit?
+#
+# <details><summary>Answer</summary>
+#
+# The share is practically 1 up to $\sigma = 0.13$ and falls to below 0.1 at
+# $\sigma_1 = 1$; guessing would give 1/898. The eye gives up somewhere around
+# 0.4, at about the same place: it does nothing else than compare with what it
+# knows.
+# </details>
+
+# %%
+recognised = []
+for sigma in sigmas:
+    z = torch.randn(images.shape, generator=generator, dtype=images.dtype)
+    found = torch.cdist((images + sigma * z).flatten(1), images.flatten(1)).argmin(1)
+    recognised.append((found == torch.arange(len(images))).double().mean())
+
+# %%
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(8.4, 4.0), height_ratios=(1, 2))
+z = torch.randn(images[0].shape, generator=generator, dtype=images.dtype)
+plots.images(top, images[0] + sigmas[:, None, None, None] * z, columns=10)
+top.set_title("one digit, one draw of the noise, ten levels")
+bottom.semilogx(sigmas, recognised, "o-", color=BLUE)
+half = (sigmas[0] / sigmas[1]).sqrt()  # half a level, so that each dot stands below its picture
+bottom.set(xlim=(half * sigmas[0], sigmas[-1] / half), ylim=(0, 1.05), xlabel=r"$\sigma$")
+bottom.set_title("share of noisy images that are recognised")
+numbers = {"at_1": recognised[0], "at_0.36": recognised[2]}
+save_figure(fig, "conditional_ladder", numbers=numbers, tolerance=0.002)
+plt.show()
+
+# %% [markdown]
+# Both demands are met, the first one not with a wide margin. At $\sigma_1 = 1$
+# the noise joins neighbours into one cloud, but for the largest distance,
+# $d = 4.6$, the probability $\Phi(-2.3)$ is one percent. Song & Ermon 2020 take
+# $\sigma_1$ as large as the *largest* distance (notebook 11). At
+# $\sigma_L = 0.01$ the noise is a sixth of the step between two of the 17 grey
+# values that these images have, and nobody will see it.
+#
+# (At $\sigma_1$ still 8 % are recognised, 74 images of 898, where guessing would
+# find one. Some digits lie far from all the others, and for them the gap is not
+# filled.)
+#
+# In between something is lost at every level: the finest strokes first, then the
+# digit, at last all. Read from left to right the strip is what a sampler does: it
+# decides on the coarse things first.
+#
+# Move the sliders. The explorer shows one image on the ladder, with its **best
+# guess**: the mean of all the images that the noisy one may have been.
+#
+# - Go down from **level** 1. At which level does the best guess become sharp, and
+#   is it the right digit? What does it show at level 1, and why?
+# - Lower **sigma_1** to 0.1. What would a chain have to cross, starting from that
+#   level, that no level helps it with?
+# - Raise **sigma_L** to 0.1. Would you accept such pictures as data?
+# - Raise the number of **levels** to 50. What happens to the ratio gamma, and to
+#   the overlap of neighbouring levels (section 7.2 explains it)?
+
+# %%
+NoiseLevelExplorer(images.float(), sigma_1=1.0, sigma_L=0.01, n_levels=10, level=5)
+
+# %% [markdown]
+# ## 7.2 Trap: "strictly decreasing ratios"
+#
+# The *levels* decrease. The *ratios* are equal. You will meet the condition
+# misprinted as $\sigma_1/\sigma_2 > \sigma_2/\sigma_3 > \dots > 1$, which is
+# another ladder. A third one comes to mind by itself, equal *differences*:
+
+# %%
+ladders = {
+    "equal ratios": sigmas,
+    "decreasing ratios": 0.01 ** torch.linspace(0, 1, 10).sqrt(),
+    "equal differences": torch.linspace(1, 0.01, 10),
+}
+for name, ladder in ladders.items():
+    print(f"{name:17}:", " ".join(f"{ratio:5.2f}" for ratio in (ladder[:-1] / ladder[1:]).tolist()))
+
+# %% [markdown]
+# Why should the ratio be what counts? In many dimensions the length of Gaussian
+# noise hardly varies: $\|\sigma z\|$ has mean $\sigma\sqrt{D}$ and standard
+# deviation $\sigma/\sqrt2$, both up to a relative $O(1/D)$. So the noisy data of
+# a level lie in a shell around each image, of radius $\sigma\sqrt{D}$. A chain
+# that comes from the level above is outside by $(\gamma - 1)\,\sigma\sqrt{D}$.
+# Measured in thicknesses of the shell,
+#
+# $$ \frac{(\gamma - 1)\,\sigma\sqrt{D}}{\sigma/\sqrt{2}} = (\gamma - 1)\sqrt{2D} . $$
+#
+# $\sigma$ has dropped out. With equal ratios each level is equally far from what
+# the one before it hands over, and none is weaker than the rest. For our ladder
+# that distance is $0.668 \cdot \sqrt{128} = 7.6$ thicknesses. The ladder with
+# decreasing ratios begins with a jump of 41, the one with equal differences ends
+# with a jump of 124, and each spends most of its levels where they gain little. A
+# net at the lower level was never shown points that far out. (7.6 is not small
+# either: ten levels are few, and notebook 11 takes more.)
+#
+# The sampler takes the same view: its step $\alpha_i \propto \sigma_i^2$ makes
+# each level a copy of the one before it on a smaller scale. `geometric` is the
+# only ladder that has this symmetry.
+#
+# ## 7.3 The loss
+#
+# At one level, denoising score matching asks for
+#
+# $$ \ell(\theta; \sigma) = \tfrac12\, \mathbb{E}\, \Big\| s_\theta(\tilde x, \sigma) + \frac{\tilde x - x}{\sigma^2} \Big\|^2,
+#    \qquad \tilde x = x + \sigma z . $$
+#
+# For a whole ladder we take an average, with a weight $\lambda(\sigma) > 0$ for
+# each level (Song & Ermon 2019, eq. 6):
+#
+# $$ \mathcal{L}(\theta) = \frac1L \sum_{i=1}^{L} \lambda(\sigma_i)\, \ell(\theta; \sigma_i) . $$
+#
+# Each term is smallest at the score of its own $p_{\sigma_i}$. If the net could
+# represent them all exactly, the weights would not matter: the same $\theta$
+# would minimise every term. A real net shares its parameters between the levels,
+# has few steps to learn them, and then the weights say which levels it should
+# care about.
+#
+# **Which weight?** The target is $-(\tilde x - x)/\sigma^2 = -z/\sigma$, and
+#
+# $$ \mathbb{E}\,\Big\|\frac{\tilde x - x}{\sigma^2}\Big\|^2 = \frac{\mathbb{E}\|z\|^2}{\sigma^2} = \frac{D}{\sigma^2} . $$
+#
+# A good $s_\theta$ has a length of the same order, $\|s\| \sim \sqrt{D}/\sigma$.
+# So $\ell$ itself grows like $1/\sigma^2$ down the ladder, by a factor of 10,000
+# from 1 to 0.01, and the sum would be the last level and nothing else. The choice
+# $\lambda(\sigma) = \sigma^2$ takes that out. Multiply it into the norm:
+#
+# $$ \sigma^2\, \ell(\theta; \sigma) = \tfrac12\, \mathbb{E}\, \big\| \sigma s_\theta(x + \sigma z, \sigma) + z \big\|^2 . $$
+#
+# Now target and answer are of order one at each level: *predict the noise*,
+# whatever its size. A net that returns zero costs
+# $\frac12\mathbb{E}\|z\|^2 = D/2$ at every level. You know the first value of
+# your loss before you start: 32 for digits.
+
+
+# %%
+def zero(x: torch.Tensor, sigma: float | torch.Tensor) -> torch.Tensor:
+    return 0 * x
+
+
+for sigma in (1.0, 0.1, 0.01):
+    cost = dsm(zero, images, sigma, generator=generator).mean().item()
+    print(f"sigma {sigma:4}: sigma^2 l = {cost:.0f}, and l itself = {cost / sigma**2:.1e}")
+print({name: math.prod(data.SHAPES[name]) / 2 for name in ("digits", "mnist", "cifar10")})
+
+# %% [markdown]
+# Other weights are in use, and each has a reading of its own:
+#
+# | $\lambda(\sigma)$ | inside the norm | cost of the zero score | the net is asked for |
+# |---|---|---|---|
+# | $1$ | $s + z/\sigma$ | $D/(2\sigma^2)$ | the score |
+# | $\sigma^2$ | $\sigma s + z$ | $D/2$ | the noise, up to its size |
+# | $\sigma^4$ | $(\tilde x + \sigma^2 s) - x$ | $D\sigma^2/2$ | the clean data |
+#
+# The last line is the error of the denoised point: a denoiser trained in the
+# plain way, on all levels at once, uses $\lambda = \sigma^4$ without saying so,
+# and hears nearly nothing of the small levels. The middle line is the only one in
+# which no level is louder than another before training begins.
+#
+# A loss of 392 at the first step on MNIST, or of 1536 on CIFAR-10, is no reason
+# to worry. A loss that *stays* there is.
+#
+# **Trap: a lost $D$.** The mean square of the target is often given as
+# $1/\sigma^2$. That is the mean square of *one coordinate*; the norm sums over
+# $D$ of them. The mistake is harmless for the argument, since
+# $\lambda = \sigma^2$ either way, but whoever expects a loss of 1/2 at the start
+# will look for a bug in a correct program, or overlook one that makes the loss a
+# mean over pixels. That one changes the size of the loss by $D$, of the gradients
+# too, and Adam will hardly notice it, while everything compared with a published
+# number is wrong.
+#
+# **One random level per example.** The sum over $i$ need not be computed. A level
+# drawn evenly for each example has the right mean, for a tenth of the work:
+
+# %%
+show(ne.multilevel_dsm, random_levels, dsm, docstring=False)
+
+# %% [markdown]
+# `sigmas[random_levels(...)]` has shape $(B,)$: one $\sigma$ for each row, and
+# each row gets noise of its own size. `dsm` draws $z$, forms the noisy point,
+# asks the score *there* and for *that* $\sigma$, and returns one number a row.
+# Everything that is new in this notebook is the one line of `multilevel_dsm`; the
+# loss at a level is that of notebook 2.
+#
+# Drawing the levels adds some scatter to the loss of a batch, because one batch
+# has more of the expensive levels than another. With 256 examples and ten levels,
+# a level gets $26 \pm 5$ of them. For 232 levels (notebook 11) it is about one
+# each, and the loss of a batch says little about any of them. The expectation
+# over levels is the $1/L \sum_i$ of the formula. We check it with a score that is
+# wrong by a different amount at each level, for which the sum can be computed:
+
+
+# %%
+def misled(x: torch.Tensor, sigma: float | torch.Tensor) -> torch.Tensor:
+    return -x / (1 + torch.as_tensor(sigma).reshape(-1, 1, 1, 1))
+
+
+by_hand = torch.stack([dsm(misled, images, sigma, generator=generator).mean() for sigma in sigmas]).mean()
+drawn = torch.stack([ne.multilevel_dsm(misled, images, sigmas, generator=generator).mean() for _ in range(10)])
+print(f"mean over the ladder / mean over random levels: {by_hand / drawn.mean():.2f}")
+
+# %% [markdown]
+# ## 7.4 The floor
+#
+# Notebook 2 showed that a denoising loss does not go to zero. Level by level, and
+# with the weight,
+#
+# $$ \sigma^2 \ell(\theta; \sigma) = \underbrace{\tfrac{\sigma^2}{2}\, \mathbb{E}\,\|s_\theta - \nabla \log p_\sigma\|^2}_{\text{what training can remove}}
+#    + \underbrace{\tfrac{D}{2} - \tfrac{\sigma^2}{2}\, \mathbb{E}\,\|\nabla \log p_\sigma\|^2}_{\text{the floor at } \sigma} . $$
+#
+# The floor is the variance of the noise that cannot be guessed from the noisy
+# point, and it differs from level to level. To see it we need data whose scores
+# are known: from here on the mixture of notebooks 5 and 6, two modes in the
+# plane. It asks for a ladder of its own. The gap is 14, so $\sigma_1 = 20$. At
+# the other end we stop at $\sigma_L = 0.5$, half of the modes' standard
+# deviation. That is *larger* than one would choose, on purpose: section 7.9 wants
+# to see what it does.
+
+# %%
+mixture = GaussianMixture([[-5.0, -5.0], [5.0, 5.0]], 1.0, [0.2, 0.8])
+sigmas = geometric(20, 0.5, 10)
+clean = mixture.sample(20_000, generator=generator)
+at = sigmas.repeat_interleave(2000)  # the level of each of the 20,000 points
+noisy = clean + at[:, None] * torch.randn(clean.shape, generator=generator)
+truth = mixture(noisy, at)
+size = truth.square().sum(1).reshape(10, 2000).mean(1)  # E||score||^2 at each level
+
+# %% [markdown]
+# Why half? At $\sigma = 0.5$ a mode already has almost its own shape, and there
+# are hardly any points between the modes. The ratio is $40^{1/9} = 1.51$, a bit
+# smaller than in the paper, and in two dimensions shells are thick, so that
+# neighbouring levels overlap well.
+#
+# `noisy` holds 2000 points of each $p_{\sigma_i}$, and `truth` the exact scores
+# there. They are our referee: `wrong(net)` is the mean squared error of a net,
+# one number for each level, and training never sees it.
+#
+# What floor do we expect? For a single Gaussian mode of variance $s^2 = 1$ in the
+# plane, notebook 2 has
+# $\frac{D}{2} \frac{s^2}{s^2 + \sigma^2} = 1/(1 + \sigma^2)$: 0.8 at $\sigma_L$
+# and 0.002 at $\sigma_1$. With two modes there is one more thing that a noisy
+# point does not tell.
+
+
+# %%
+@torch.no_grad()
+def wrong(net) -> torch.Tensor:
+    return (net(noisy, at) - truth).square().sum(1).reshape(10, 2000).mean(1)
+
+
+# %% [markdown]
+# ## 7.5 One net, ten levels
+#
+# The net is a perceptron, $3 \to 64 \to 64 \to 64 \to 2$. Its third input is
+# $\log \sigma$:
+
+# %%
+show(NoiseConditionalMLP.forward, docstring=False)
+
+# %% [markdown]
+# The two scalings are the argument for $\lambda = \sigma^2$ once more, now inside
+# the net. $\tilde x$ has a variance of about $\text{std}^2 + \sigma^2$ and is
+# divided by its root. A score has a length of about $1/\sigma$, so the layers
+# return $f = \sigma s$, of order one, and the division by $\sigma$ comes last.
+# Then the loss is $\frac12\|f + z\|^2$ at every level. Without it, one net would
+# have to return numbers of about $1/\sigma$, from 0.05 to 2 here, and from 1 to
+# 100 for images.
+#
+# The three matrices and their offsets are
+# $(3 \cdot 64 + 64) + 2\,(64 \cdot 64 + 64) + (64 \cdot 2 + 2) = 8706$ numbers,
+# half as many as the net of notebook 5 had for a single level. Nothing in it
+# belongs to one level: what is learned at $\sigma = 2.6$ changes the answer at
+# 1.7 too.
+#
+# Training: batches of 256 fresh points, Adam, 3000 steps with learning rate 0.003
+# and 1000 with a tenth of it. (The second part takes out most of the trembling
+# that notebook 5 saw at a constant rate.)
+
+
+# %%
+def learn(net, own, **what):
+    stream = (mixture.sample(256, generator=own) for _ in itertools.count())
+    stages = ((3000, 3e-3), (1000, 3e-4))  # steps, learning rate
+    return itertools.chain(*(train(net, stream, n_steps=n, lr=lr, generator=own, **what) for n, lr in stages))
+
+
+def fresh_net():
+    torch.manual_seed(0)  # for the weights of the net
+    return NoiseConditionalMLP(2, (64, 64, 64), data_std=5.0), torch.Generator().manual_seed(0)
+
+
+# %% [markdown]
+# `train(..., sigmas=sigmas)` is the loss of section 7.3, with levels and noise
+# drawn by `own`. At 25 steps, evenly spaced on a logarithmic scale, we ask the
+# referee.
+
+# %%
+net, own = fresh_net()
+steps = torch.logspace(1, math.log10(4000), 25).round().int().tolist()
+history = []
+for step, _ in enumerate(ne.progress(learn(net, own, sigmas=sigmas), total=4000), start=1):
+    if step in steps:
+        history.append(sigmas**2 / 2 * wrong(net))
+history = torch.stack(history)  # (25, 10): what training can still remove, level by level
+
+# %% [markdown]
+# For the floor we take `dsm_floor` with the exact score, for the loss `dsm` with
+# the net, on the same points with the same noise.
+#
+# **Predict:** left, the loss of the trained net at each level, and the floor. Is
+# the loss the same at all levels? Is it small at $\sigma_L$, where the zero score
+# costs 1, like everywhere? Right, what training can still remove, step by step,
+# for four of the levels. Which of them is learned first?
+#
+# <details><summary>Answer</summary>
+#
+# The loss lies on the floor, and the floor goes from 0.03 at $\sigma_1$ to 0.8 at
+# $\sigma_L$: there the noise is small beside the mode, and most of it cannot be
+# guessed. (On the way it has a bump, near $\sigma = 6$.) So the net that is
+# nearly perfect everywhere shows a loss of 0.8 at one level. The large levels are
+# learned first: their score is a simple pull towards the mean. The middle ones,
+# where the modes part, come last.
+# </details>
+
+
+# %%
+def same() -> torch.Generator:
+    return torch.Generator().manual_seed(1)
+
+
+floors = torch.stack([ne.dsm_floor(mixture, clean, s, generator=same()).mean() for s in sigmas.tolist()])
+with torch.no_grad():
+    loss = torch.stack([dsm(net, clean, s, generator=same()).mean() for s in sigmas.tolist()])
+
+# %%
+fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.6))
+left.semilogx(sigmas, floors, color=BLUE, label="floor")
+left.semilogx(sigmas, loss, "o", color=ORANGE, label="trained net")
+left.axhline(1, color=GREY, ls="--", lw=0.8, label="zero score, $D/2$")
+for level, color in zip((0, 3, 6, 9), (BLUE, GREEN, RED, ORANGE), strict=True):
+    right.loglog(steps, history[:, level], ".-", color=color, label=rf"$\sigma$ = {sigmas[level]:.2g}")
+left.invert_xaxis()
+left.set(xlabel=r"$\sigma$", ylim=(0, 1.05), title=r"loss by level, $\lambda = \sigma^2$")
+right.set(xlabel="step", title=r"loss above the floor, $\frac{\sigma^2}{2} E\|s - s^*\|^2$")
+left.legend(), right.legend()
+numbers = {"floor_first": floors[0], "floor_last": floors[-1], "above": history[-1].mean(), "loss_last": loss[-1]}
+save_figure(fig, "conditional_loss", numbers=numbers, tolerance=0.001)
+plt.show()
+
+# %% [markdown]
+# The bump in the floor is the two modes. At $\sigma = 6$ a point between them may
+# have come from either, and which one cannot be guessed. At $\sigma = 2.6$ that
+# is settled for nearly every point, and the floor comes down. From there on it
+# rises again, because a mode has a width of its own, in which the noise gets
+# lost.
+#
+# Three readings of this picture, all of them useful with real data, where nobody
+# knows the floor.
+#
+# *A loss that is not small may be a perfect one.* The mean of the floors is 0.29,
+# that of the loss hardly more. Nobody who saw the number alone could tell how
+# good the net is, and a net with twice the parameters cannot get below it.
+#
+# *Compare a level with itself.* At $\sigma = 0.5$ the loss starts near 1 and can
+# fall by 0.2 at most; at $\sigma = 20$ by 0.97. The curve of the total loss is
+# dominated by levels that are learned within some hundred steps, and what is
+# still to be learned after that hides in the second and third decimal. So log the
+# loss **by level**: the states of `train` carry the level of each example,
+# `state.level_losses(10)` averages over a batch.
+#
+# *The middle is hard.* Around $\sigma = 2$ the modes have just parted, the crease
+# of notebook 5 appears, and the error is largest for most of the training. It is
+# also the range where notebook 6 found that the weights of the modes are decided.
+#
+# ## 7.6 Against the exact score
+#
+# Now the fields. The relative error is the root of $\mathbb{E}\|s - s^*\|^2$ over
+# that of $\mathbb{E}\|s^*\|^2$, under the $p_\sigma$ of the level.
+#
+# **Predict:** learned and exact arrows at four levels. At which level will the
+# eye see a difference first, and where in the plane?
+#
+# <details><summary>Answer</summary>
+#
+# At the last one, $\sigma = 0.5$, in the gap between the modes and in the empty
+# corners: under $p_{0.5}$ there are hardly any points there. At $\sigma = 1.7$
+# one has to look for it, in the same places. At the first two the noise has put
+# points wherever the picture shows arrows, and the fields agree.
+# </details>
+
+# %%
+relative = (wrong(net) / size).sqrt()
+shown = (0, 4, 6, 9)
+fig, axes = plt.subplots(2, 4, figsize=(11.5, 6.1))
+for level, column in zip(shown, axes.T, strict=True):
+    sigma, half = sigmas[level].item(), 8 + 1.5 * sigmas[level].item()
+    longest = mixture(plots.grid(half, 15), sigma).norm(dim=1).max().item()
+    for ax, score in zip(column, (mixture, lambda x, s: net(x.float(), s)), strict=True):
+        plots.density(ax, mixture.perturb(sigma).log_prob, extent=half)
+        plots.score_field(ax, score, extent=half, sigma=sigma, n=15, max_length=longest)
+    column[0].set_title(rf"exact, $\sigma$ = {sigma:.2g}")
+    column[1].set_title(f"learned, error {relative[level]:.0%}")
+numbers = {f"error_at_level_{level + 1}": relative[level] for level in range(10)}
+save_figure(fig, "conditional_fields", numbers=numbers, tolerance=0.01)
+plt.show()
+
+# %%
+print("relative error below 0.15 at every level:", (relative < 0.15).all().item())
+
+# %% [markdown]
+# A relative error of a few percent at the top and about a tenth at the bottom,
+# with *one* net of 8706 numbers. That the last level is the worst has a reason
+# that we know by now. The loss gives each level an equal say in *absolute* terms,
+# of $\sigma s$. At $\sigma = 0.5$ the true $\sigma s^*$ has a mean square of only
+# $2\sigma^2/(1 + \sigma^2) = 0.4$ here (near a mode the score is that of a
+# Gaussian of variance $1 + \sigma^2$), against 1.9 at $\sigma_1$. So the same
+# absolute error is a larger part of it. Equal weights in the loss are not equal
+# precision.
+#
+# The last column is worth a second look. In the gap the learned arrows are wrong,
+# just as in notebook 5. Training on many levels has *not* taught the net the
+# score of $p_{0.5}$ where $p_{0.5}$ has no points, and it could not. What it has
+# learned is the score of $p_{20}$ there, of $p_{13}$, and so on down to the level
+# at which the gap runs dry. A sampler that comes down the ladder has left the gap
+# by then. **Each level needs to be right only where the level above leaves the
+# chains.**
+#
+# ## 7.7 What the weight does: loss and gradients
+#
+# $\lambda = \sigma^2$ weighs the levels equally *in the loss*. Training does not
+# see the loss, it sees gradients, and those of a batch scatter around their mean.
+# Does $\lambda = \sigma^2$ make that scatter equal as well?
+#
+# We take 40 batches of 256 points at one level, compute the gradient of the loss
+# with respect to all parameters for each, and the root of the total variance of
+# the 40. For another $\lambda$ everything is multiplied by
+# $\lambda(\sigma)/\sigma^2$.
+
+
+# %%
+def gradient_noise(net, sigma: float, n_batches: int = 40) -> torch.Tensor:
+    rows = []
+    for _ in range(n_batches):
+        value = dsm(net, mixture.sample(256, generator=generator), sigma, generator=generator).mean()
+        rows.append(torch.cat([g.flatten() for g in torch.autograd.grad(value, list(net.parameters()))]))
+    return torch.stack(rows).var(0).sum().sqrt()
+
+
+noise_start = torch.stack([gradient_noise(fresh_net()[0], sigma) for sigma in sigmas.tolist()])
+noise_end = torch.stack([gradient_noise(net, sigma) for sigma in sigmas.tolist()])
+
+# %% [markdown]
+# With $\lambda = 1$ that means a division by $\sigma^2$, and needs no second
+# measurement.
+#
+# And the other weight in earnest: the same net, the same points, levels and
+# noise, with $\lambda = 1$.
+
+
+# %%
+net_1, own = fresh_net()
+
+
+def unweighted(net, x: torch.Tensor) -> torch.Tensor:
+    sigma = sigmas[random_levels(x, len(sigmas), own)]
+    return dsm(net, x, sigma, generator=own) / sigma**2  # dsm has the weight sigma^2 in it
+
+
+for _ in ne.progress(learn(net_1, own, loss=unweighted), total=4000):
+    pass
+relative_1 = (wrong(net_1) / size).sqrt()
+
+# %% [markdown]
+# **Predict:** left, the gradients' noise against the level, for the untrained
+# net, the trained one, and for the trained one with $\lambda = 1$. Which of the
+# three lines is flat? By how much do the others rise from $\sigma_1$ to
+# $\sigma_L$? Right, the relative error of the two nets. Is the net with
+# $\lambda = 1$ better anywhere?
+#
+# <details><summary>Answer</summary>
+#
+# Flat is the untrained net's: there the residual $\sigma s + z$ is mostly $z$
+# plus something constant, alike at all levels. For the trained net the noise
+# rises by a factor of 3 to 4, although the loss weighs all levels equally. With
+# $\lambda = 1$ it rises by a factor of several thousand. At the large levels that
+# net is off by half of the score, and at the small ones it is no better than the
+# other.
+# </details>
+
+# %%
+fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.6))
+left.loglog(sigmas, noise_start, "o-", color=GREY, label=r"$\lambda = \sigma^2$, before training")
+left.loglog(sigmas, noise_end, "o-", color=BLUE, label=r"$\lambda = \sigma^2$, after training")
+left.loglog(sigmas, noise_end / sigmas**2, "o-", color=RED, label=r"$\lambda = 1$, same net")
+right.semilogx(sigmas, relative, "o-", color=BLUE, label=r"trained with $\lambda = \sigma^2$")
+right.semilogx(sigmas, relative_1, "o-", color=RED, label=r"trained with $\lambda = 1$")
+for ax, title in ((left, "noise of the gradient of a batch"), (right, "relative error of the score")):
+    ax.invert_xaxis()
+    ax.set(xlabel=r"$\sigma$", title=title)
+    ax.legend()
+right.set_ylim(0, 0.6)
+rises = {"rise_start": noise_start[-1] / noise_start[0], "rise_end": noise_end[-1] / noise_end[0]}
+errors = {"lambda_1_first": relative_1[0], "lambda_1_last": relative_1[-1]}
+tolerance = {"rise_start": 0.05, "rise_end": 0.2, "lambda_1_first": 0.05, "lambda_1_last": 0.02}
+save_figure(fig, "conditional_weights", numbers=rises | errors, tolerance=tolerance)
+plt.show()
+
+# %% [markdown]
+# The factor of the blue line can be explained. At the end of training the
+# residual $\sigma s + z$ is the part of the noise that cannot be guessed, and its
+# mean square is twice the floor. The gradient is that residual times the
+# derivative of $\sigma s = f$, which is of similar size at all levels. So the
+# noise should rise like the root of the floor, by
+# $\sqrt{0.80/0.034} \approx 4.8$. The measured factor is smaller, but of that
+# order. Equal weights in the loss thus still leave the small levels with the
+# loudest gradients, and what is loud drowns what is quiet: a batch holds some 26
+# examples of each level, and their gradients are summed before anybody looks at
+# them.
+#
+# With $\lambda = 1$ the factor is multiplied by $\sigma_1^2/\sigma_L^2 = 1600$.
+# Whatever the net wants to learn about $\sigma_1$ arrives in gradients a thousand
+# times smaller than the noise from $\sigma_L$. Adam divides each *parameter's*
+# gradient by its size, but not each *level's*, so it does not help. On a ladder
+# from 1 to 0.01 the factor would be 10,000 instead of 1600.
+#
+# Could a weight be better still than $\sigma^2$? One can try to make the noise
+# equal. But what is at stake is a factor of three or four, not of thousands, and
+# $\sigma^2$ needs no knowledge of the data.
+#
+# ## 7.8 Trap: $x + \sigma^2 z$ for $x + \sigma z$
+#
+# The variance is $\sigma^2$, so the noise is $\sigma^2 z$? It happens, in code of
+# all ages. Nothing crashes. At $\sigma = 1$ it is even right, and on a ladder
+# below 1 there is simply less noise than one believes. What does a learner of the
+# digits see?
+#
+# To know it without training, take the best *linear* denoiser, which sees the
+# data as one Gaussian with their covariance. In a direction of variance $v$
+# notebook 2 found its loss to be $\frac12 \frac{v}{v + \sigma^2}$. With the
+# mistake the noise has standard deviation $\sigma^2$; so the loss *at level
+# $\sigma$* is the right loss *at level $\sigma^2$*.
+#
+# **Predict:** the next figure shows the digit at the ten levels of section 7.1,
+# right and mistaken, and the two losses by level, with $D/2 = 32$ as a dashed
+# line. Will the mistaken loss be higher or lower? What does it look like at the
+# small levels? What would *you* conclude from it?
+#
+# <details><summary>Answer</summary>
+#
+# Higher at all levels below 1, since less noise is harder to find. Over the lower
+# half of the ladder it is pressed against its upper end, near $D/2$, as if
+# nothing could be learned there. The natural conclusion, "the small levels are
+# hard", is wrong: there is no noise. At $\sigma = 0.01$ it has standard deviation
+# 0.0001.
+# </details>
+
+# %%
+ladder = geometric(1, 0.01, 10, dtype=torch.float64)
+v = torch.linalg.eigvalsh(images.flatten(1).T.cov()).clamp(min=0)  # variances along the principal axes
+linear_loss = {
+    name: 0.5 * (v / (v + noise[:, None] ** 2)).sum(1)
+    for name, noise in {"right": ladder, "mistaken": ladder**2}.items()
+}
+
+# %%
+fig, (pictures, curves) = plt.subplots(1, 2, figsize=(11, 3.3), width_ratios=(1.5, 1))
+noises = torch.cat([ladder, ladder**2])[:, None, None, None] * z
+plots.images(pictures, images[0] + noises, columns=10)
+pictures.set_title(r"$x + \sigma z$ above, $x + \sigma^2 z$ below")
+for (name, values), color in zip(linear_loss.items(), (BLUE, RED), strict=True):
+    curves.semilogx(ladder, values, "o-", color=color, label=name)
+curves.axhline(32, color=GREY, ls="--", lw=0.8)
+curves.invert_xaxis()
+curves.set(xlabel=r"$\sigma$", ylim=(0, 34), title="loss of the best linear score")
+curves.legend()
+numbers = {f"{name}_at_0.1": (values[4] + values[5]) / 2 for name, values in linear_loss.items()}
+save_figure(fig, "conditional_power", numbers=numbers)
+plt.show()
+
+# %% [markdown]
+# From the fourth level on the lower row shows a clean digit. On photographs with
+# 256 grey values, $\sigma = 0.01$ would become a noise of a fortieth of one grey
+# value. The mean over the ladder rises too, and nothing in it looks like a bug:
+# it is what a harder data set would show. Compare it with the first figure of
+# section 7.5, where a perfect net has a loss of 0.8 out of 1 at the last level.
+# *A high loss at small levels is normal. What is not normal is that denoising
+# fails there.*
+#
+# What does such a net learn? The best answer to "predict $z$ from
+# $\tilde x = x + \sigma^2 z$" is $\mathbb{E}[z \mid \tilde x]$. By Tweedie's
+# formula with noise $\sigma^2$ that is
+# $-\sigma^2\, \nabla \log p_{\sigma^2}(\tilde x)$, and the loss equates it with
+# $-\sigma s$:
+#
+# $$ s(x, \sigma) = \sigma\, \nabla \log p_{\sigma^2}(x) . $$
+#
+# The score of another level, and scaled on top. So we can write down what the
+# mistake leads to, trained to perfection, and sample with it. Our mixture has
+# levels on both sides of 1: too much noise above, too little below.
+
+# %%
+start = 8 * (2 * torch.rand(4000, 2, generator=generator) - 1)
+eps = 0.3 * sigmas[-1].item() ** 2
+print(f"eps {eps:.3f}, limit {ne.stable_eps(sigmas, data_var=1.0):.3f}")
+
+
+def descend(score):
+    options = {"eps": eps, "n_steps_each": 100, "generator": torch.Generator().manual_seed(2)}
+    return ne.annealed_langevin(score, start, sigmas, **options)
+
+
+# %% [markdown]
+# $\alpha_i = 0.3\, \sigma_i^2$ is far below the limit of `stable_eps`, which is
+# $4\,(1 + s^2/\sigma_1^2)\,\sigma_L^2$, so the steps themselves are no danger.
+# `report` gives the share of the small mode with its 95 % interval, and the
+# standard deviation of the big one.
+
+
+# %%
+def widths(x: torch.Tensor) -> torch.Tensor:  # std of the small and of the big mode
+    return ne.mode_moments(x, mixture)[1].diagonal(dim1=1, dim2=2).mean(1).sqrt()
+
+
+def report(name: str, x: torch.Tensor) -> None:
+    share = ne.mode_weights(x, mixture)
+    low, high = share.low[0], share.high[0]
+    print(f"{name}: small mode {share.weight[0]:.2f} in [{low:.2f}, {high:.2f}], std {widths(x)[1]:.2f}")
+
+
+x_exact = ne.last(descend(mixture))
+report("x + sigma^2 z", ne.last(descend(lambda x, sigma: sigma * mixture(x, sigma**2))))
+report("x + sigma z  ", x_exact)
+
+# %% [markdown]
+# The truth is 0.20, and $\sqrt{1 + \sigma_L^2} = 1.12$ for the width at the last
+# level. With the mistake the weight is off by nearly a half and the width by a
+# third, and still the picture would show two round clouds in the right places.
+#
+# One line would have caught it on the first day: the standard deviation of
+# $\tilde x - x$ must be $\sigma$. Or denoise a batch, as notebook 2 advises. With
+# the mistake $\sigma^2 s = \sigma^3\, \nabla \log p_{\sigma^2}$, where noise
+# $\sigma^2$ would need $\sigma^4\, \nabla \log p_{\sigma^2}$: at $\sigma = 0.1$
+# that overshoots ten times, and the points end up further away than they were.
+#
+# ## 7.9 Sampling, with weights and widths
+#
+# Now the learned net takes the place of the exact score in Algorithm 1. Nothing
+# else changes: `annealed_langevin` calls `score(x, sigma)`, once a step, and does
+# not know whether a formula or a net answers. For a ladder of $L = 10$ levels
+# with $T = 100$ steps each that is $L\,T = 1000$ evaluations for a chain, which
+# is what sampling costs.
+#
+# Recall why each level starts well. A chain that has settled at level $i-1$ is a
+# sample of $p_{\sigma_{i-1}}$. Seen from level $i$ that is a sample of
+# $p_{\sigma_i}$ with some noise too many, of variance
+# $\sigma_{i-1}^2 - \sigma_i^2$, a little more than $\sigma_i^2$ itself here. So
+# it is close to where $p_{\sigma_i}$ has its points, where the net was trained.
+# Starting points drawn from anything else have no such promise.
+#
+# Two rivals, to see what the ladder is good for:
+#
+# - **one small level**: a net of the same kind, trained as long, at
+#   $\sigma = 0.5$ only, with Langevin steps at that level and no ladder;
+# - **one large level**: our net, asked at $\sigma_4 = 5.8$ only, where its error
+#   is a few percent and chains mix freely.
+
+# %%
+net_small, own = fresh_net()
+for _ in ne.progress(learn(net_small, own, sigmas=sigmas[-1:]), total=4000):
+    pass
+relative_small = (wrong(net_small) / size).sqrt()
+
+# %% [markdown]
+# The small level's net was given ten times as many examples of its level as the
+# conditional one. The figure first shows what each of them knows.
+#
+# **Predict:** left, the relative error of both at every level of the ladder. At
+# its own level, which one is better? And elsewhere? Right, the score at
+# $\sigma = 0.5$ along the diagonal from mode to mode. Who is right in the middle?
+#
+# <details><summary>Answer</summary>
+#
+# At its own level the single net is no worse, and may be better. Everywhere else
+# it is of little use, off by a quarter of the score or more: it was never told
+# that there are other levels, and $\log\sigma$ was a constant to it. In the
+# middle neither is right, since neither saw points there; the conditional net has
+# the better guess, because the next levels up are right there and it is smooth in
+# $\sigma$.
+# </details>
+
+# %%
+t = torch.linspace(-8, 8, 321)
+diagonal = torch.stack([t, t], 1)
+scores = {"truth": mixture, "ladder": net, "0.5 only": net_small}
+along = {name: score(diagonal, 0.5).detach().sum(1) / 2**0.5 for name, score in scores.items()}
+
+# %%
+fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.6))
+left.loglog(sigmas, relative, "o-", color=ORANGE, label="trained on the ladder")
+left.loglog(sigmas, relative_small, "o-", color=GREEN, label=r"trained at $\sigma$ = 0.5 only")
+left.invert_xaxis()
+left.set(xlabel=r"$\sigma$", ylim=(0.01, 3), title="relative error of the score")
+for (name, values), color in zip(along.items(), (BLUE, ORANGE, GREEN), strict=True):
+    right.plot(t, values, color=color, label=name)
+right.fill_between(t, -8, 8, where=(t.abs() - 5).abs() < 2, color=GREY, alpha=0.2, lw=0, label="99 % of the points")
+right.set(xlabel="$t$", ylim=(-7.5, 7.5), title=r"score at $\sigma$ = 0.5, along $(t, t)$")
+left.legend(loc="upper right"), right.legend(fontsize=8)
+numbers = {"single_first": relative_small[0], "single_last": relative_small[-1]}
+save_figure(fig, "conditional_single", numbers=numbers, tolerance={"single_first": 0.05, "single_last": 0.02})
+plt.show()
+
+# %% [markdown]
+# Now all three sample, from the same starting points: 1000 steps on the ladder,
+# 300 at the small level, after which nothing crosses the middle any more, and 200
+# at the large one, where chains need no more. A fourth panel has the run with the
+# exact scores on the ladder, from section 7.8.
+#
+# **Predict:** the share of the small mode and the width of the big one, for each
+# of them. (The truth for $p$ is 0.2 and 1.) Which will have the right weights,
+# which the right width?
+#
+# <details><summary>Answer</summary>
+#
+# One small level: the width of $p_{0.5}$, and weights that were decided by the
+# start, nearly one half. One large level: a single blurred cloud with nothing of
+# the two modes left. The ladder: the right weights, and the width of $p_{0.5}$,
+# which is $\sqrt{1.25} \approx 1.1$. Learned or exact makes little difference.
+# </details>
+
+# %%
+levels = []  # of the ladder: (std of the big mode, that after denoising)
+for state in ne.progress(descend(net), total=1000):
+    if state.step == 99 and state.level >= 5:
+        denoised = ne.denoise(net, state.x, state.sigma)
+        levels.append((widths(state.x)[1], widths(denoised)[1]))
+at_small = ne.langevin(net_small, start, alpha=eps, n_steps=300, sigma=0.5, generator=same())
+at_large = ne.langevin(net, start, alpha=0.3 * 5.8**2, n_steps=200, sigma=5.8, generator=same())
+clouds = {"0.5 only": ne.last(at_small), "5.8 only": ne.last(at_large), "ladder": state.x, "ladder, exact": x_exact}
+
+# %%
+fig, axes = plt.subplots(1, 4, figsize=(11.5, 3.4))
+numbers = {}
+for ax, (name, x) in zip(axes, clouds.items(), strict=True):
+    share, wide = ne.mode_weights(x, mixture).weight[0], widths(x)[1]
+    plots.scatter(ax, x, extent=16, ms=1.5).set_title(f"{name}\nsmall mode {share:.3f}, std {wide:.2f}")
+    numbers |= {f"share, {name}": share, f"std, {name}": wide}
+save_figure(fig, "conditional_samples", numbers=numbers, tolerance=0.015)
+plt.show()
+
+# %% [markdown]
+# The second cloud has lost the two modes; its "big mode" is simply the half of
+# the plane on that side. The first one looks like data, and only counting reveals
+# the weight, as so often in notebook 6. The third has the right weights, and the
+# width that belongs to its last level. The fourth, with scores that nobody had to
+# learn, is no better: 4000 chains scatter by 0.006 in the share, and both shares
+# lie within two or three such units of 0.20.
+#
+# So the two failures are cured together. The empty part of notebook 5 does no
+# harm, since the levels that meet it have data there. The valley of notebook 6
+# does none either, since it is crossed before it opens. And it took nothing but
+# samples: training never asked for the mixture's own score.
+
+# %%
+print("share of the small mode between 0.15 and 0.25:", 0.15 < numbers["share, ladder"].item() < 0.25)
+
+# %% [markdown]
+# **The width, level by level.** In its balance at level $i$ a chain has the law
+# of $p_{\sigma_i}$, so a mode has the standard deviation
+# $\sqrt{s^2 + \sigma_i^2}$, with $s = 1$. (Steps of finite size add a few percent
+# by ULA's formula, `stationary_variance`.) It is the truth only up to $\sigma_L$:
+# *who stops at $\sigma_L$ has samples of $p_{\sigma_L}$*. The final denoising
+# step $x + \sigma_L^2\, s(x, \sigma_L)$ replaces each point by the mean of the
+# clean points behind it. For a Gaussian mode it multiplies the distance from the
+# centre by $s^2/(s^2 + \sigma_L^2)$, so that the width becomes
+# $s^2/\sqrt{s^2 + \sigma_L^2}$: too narrow now, and by about as much.
+#
+# **Predict:** the last figure shows the width after each of the last five levels,
+# before and after denoising, with these two formulas as lines. Do they meet?
+# Which of them is nearer to 1 at $\sigma = 0.5$?
+#
+# <details><summary>Answer</summary>
+#
+# They meet at 1 as $\sigma \to 0$, one from above and one from below, both with
+# an error of $\sigma^2/2$ to first order. At 0.5 that is 1.12 and 0.89: no gain
+# in the width here. The gain is elsewhere: what is left of the *noise* in each
+# sample is gone.
+# </details>
+
+# %%
+measured = torch.tensor(levels)
+fine = torch.linspace(0, 2.7, 100)
+theory = [ne.stationary_variance(0.3 * s**2, 1 + s**2) ** 0.5 for s in sigmas[5:].tolist()]
+fig, ax = plt.subplots(figsize=(6.2, 3.5))
+ax.plot(fine, (1 + fine**2).sqrt(), color=BLUE, label=r"$\sqrt{1 + \sigma^2}$")
+ax.plot(sigmas[5:], theory, "x", color=BLUE, label="with the finite step")
+ax.plot(fine, 1 / (1 + fine**2).sqrt(), color=GREEN, label=r"$1/\sqrt{1 + \sigma^2}$")
+ax.plot(sigmas[5:], measured[:, 0], "o", color=ORANGE, label="after the level")
+ax.plot(sigmas[5:], measured[:, 1], "o", color=RED, label="after denoising")
+ax.axhline(1, color=GREY, ls="--", lw=0.8)
+ax.invert_xaxis()
+ax.set(xlabel=r"$\sigma$", title="standard deviation of the big mode")
+ax.legend(ncols=2, fontsize=9)
+numbers = {"last": measured[-1, 0], "last_denoised": measured[-1, 1]}
+save_figure(fig, "conditional_width", numbers=numbers, tolerance=0.015)
+plt.show()
+
+# %% [markdown]
+# The orange dots follow the upper line. The red ones, from the second on, lie on
+# the lower one or a little above. (At the first of these levels the modes still
+# overlap, and the formula for a single Gaussian does not apply.) The rule for the
+# end of a ladder is in the picture: at $\sigma_L$ both curves should be near the
+# dashed line. For $s = 1$ a level of 0.1 would do, with an error of half a
+# percent either way. For images there is no $s$ to compare with, and the grey
+# step takes its place.
+#
+# ## 7.10 What the net is told
+#
+# A sampler calls `score(x, sigma)`, and so does a loss. What the net makes of the
+# number $\sigma$ is its own business. The perceptron takes $\log\sigma$, so that
+# it can be asked at any level, also between two rungs. Is that of any use?
+
+# %%
+between = (sigmas[:-1] * sigmas[1:]).sqrt()  # halfway, on the logarithmic scale
+for name, some in (("between two levels", between), ("below the last", torch.tensor([0.25, 0.1]))):
+    found = []
+    for sigma in some.tolist():
+        x = mixture.perturb(sigma).sample(5000, generator=generator)
+        found.append((ne.explicit(net, x, mixture, sigma).mean() / ne.explicit(zero, x, mixture, sigma).mean()).sqrt())
+    print(f"{name}: relative error below 0.15: {[value.item() < 0.15 for value in found]}")
+
+# %% [markdown]
+# Between the rungs the net is as good as on them: the score changes smoothly with
+# $\sigma$, and so does the net. Below the last rung it is soon worthless.
+# *Interpolation is free, extrapolation is not.*
+#
+# The network of the paper, NCSN, does it differently. It numbers its levels
+# $1 \dots L$, and every normalisation layer holds a table with one row of numbers
+# for each level (notebook 8). Nothing connects row 3 with row 4, so nothing could
+# be said about a level in between. `ne.NCSN` looks up the row itself, from the
+# number $\sigma$ that samplers and losses hand over. A $\sigma$ that is not on
+# its ladder is an error:
+
+# %%
+ncsn = ne.NCSN(channels=1, width=8, sigmas=geometric(1, 0.01, 10), image_size=8)
+print("on the ladder: ", tuple(ncsn(images[:1].float(), 0.01).shape))
+try:
+    ncsn(images[:1].float(), 0.5)
+except ValueError as error:
+    print("off the ladder:", error)
+
+# %% [markdown]
+# That is the better of two evils. A net that quietly took the nearest row would
+# return the score of $\sigma = 0.6$ for $\sigma = 0.5$, and the samples would
+# look fine.
+#
+# Both kinds have their place. A table can give each level whatever it needs, and
+# the levels do not disturb each other there; a number costs no parameters, and
+# lets one change the ladder after training. The code around them is the same,
+# since only the net knows which of the two it is. NCSNv2 takes a third way: its
+# net is not told $\sigma$ at all, and its output is divided by $\sigma$ (notebook
+# 11).
+#
+# ## 7.11 A page to keep
+#
+# What you see when a noise-conditional net goes wrong, and where to look first:
+#
+# | what you see | what it may be |
+# |---|---|
+# | the first loss is not near $D/2$ | a mean over coordinates instead of a sum; $\lambda$ is missing |
+# | the loss stays at $D/2$ on all levels | the net is given $x$ instead of $\tilde x$ |
+# | it stays there on the small levels only | $\sigma^2 z$ for $\sigma z$; or nothing, and that is the floor |
+# | the loss falls, denoising makes points worse | a turned sign, or a power of $\sigma$ |
+# | the large levels learn nothing | $\lambda = 1$ |
+# | chains run away at the first level | $\epsilon$ above `stable_eps` |
+# | right shapes, wrong weights | $\sigma_1$ does not fill the gap; too few steps where modes part |
+# | right weights, too wide | $\sigma_L$ is too large: $\sqrt{s^2 + \sigma_L^2}$ |
+# | too narrow | denoised from too large a $\sigma_L$ |
+#
+# The order of the checks is worth keeping as well. First the *noise*: the
+# standard deviation of $\tilde x - x$ at each level. Then the *loss* of a score
+# that you know, zero or exact. Then the *denoised* batch. Then the *loss by
+# level*. Sampling comes last: it takes longest, and its pictures forgive the
+# most.
+#
+# ## What you should be able to do now
+#
+# - Choose the ends of a ladder by what they must do, and say why its ratios are
+#   equal.
+# - Derive the loss with $\lambda = \sigma^2$, and tell its first value ($D/2$)
+#   and its floor.
+# - Read a training curve by level.
+# - Say what $\lambda = 1$ does to the gradients, and what $\lambda = \sigma^2$
+#   leaves unequal.
+# - Find a wrong power of $\sigma$ before it costs you a week.
+# - Judge samples by weights and widths, and predict the width from $\sigma_L$.
+# - Explain why a conditional net may be wrong in the gap at $\sigma_L$ and sample
+#   well all the same.
+#
+# ## Exercises
+#
+# 1. Learn `ne.checkerboard()` or `ne.spiral()`, both with an exact score: choose
+#    $\sigma_1$ and $\sigma_L$ first, then `data_std`, and give the relative error
+#    by level. Which level is the hardest now? (Compare $\sigma$ with the width of
+#    a square or of the arm.)
+# 2. Let the number of levels be 3, 5, 10, 30 in `geometric(20, 0.5, L)`, with the
+#    same number of training steps and of sampling steps. What happens to the
+#    error at $\sigma = 0.5$, and to the weights? Why does the net not suffer from
+#    many levels, while NCSN's tables would?
+# 3. Train with `train(..., sigma_sampler=...)`, where $\log\sigma$ is drawn
+#    evenly from an interval instead of from a ladder. Then draw the middle
+#    levels, $\sigma$ from 1 to 5, twice as often as the others. Does the error of
+#    section 7.6 fall where you wanted it to, and what does it cost elsewhere?
+#
+# ## References
+#
+# - Y. Song and S. Ermon, *Generative Modeling by Estimating Gradients of the Data
+#   Distribution*, NeurIPS 2019: section 4, equations 5 and 6, Algorithm 1.
+# - P. Vincent, *A Connection Between Score Matching and Denoising Autoencoders*,
+#   Neural Computation 2011: the loss at one level.
+# - Y. Song and S. Ermon, *Improved Techniques for Training Score-Based Generative
+#   Models*, NeurIPS 2020: how to choose the ladder.
+# - A. Jolicoeur-Martineau et al., *Adversarial score matching and improved
+#   sampling for image generation*, ICLR 2021: the final denoising step.
+#
+# **Next:** [8 · The architecture](08_architecture.ipynb)
