@@ -11,7 +11,16 @@ from helpers import seeded
 
 from ncsn_edu import Empirical
 from ncsn_edu.data import load
-from ncsn_edu.recipes import MANIFOLD, MANIFOLD_DIGITS, RECIPES, manifold, relative_spread, share_of_bound
+from ncsn_edu.recipes import (
+    MANIFOLD,
+    MANIFOLD_DIGITS,
+    RECIPES,
+    _distorted,
+    classifier,
+    manifold,
+    relative_spread,
+    share_of_bound,
+)
 
 SMOKE = replace(MANIFOLD["smoke"], n_steps=4)
 
@@ -128,3 +137,41 @@ def test_clean_images_pass_the_bound_that_noised_images_keep(digits, seed):
     dim, sigma = digits[0].numel(), MANIFOLD_DIGITS.sigma
     assert share_of_bound(clean, sigma, dim) > 1.3 and 0.1 < share_of_bound(noised, sigma, dim) < 0.4
     assert relative_spread(clean) > 1.5 * relative_spread(noised)
+
+
+# ---- a classifier that judges ------------------------------------------------------------------------------------
+
+
+def two_kinds(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """uint8 images with a bright bar, upright (0) or lying (1), at a random place, and their labels."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(2, (n,), generator=generator)
+    images = torch.randint(60, (n, 1, 8, 8), generator=generator, dtype=torch.uint8)
+    for image, label, place in zip(images, labels, torch.randint(2, 6, (n,), generator=generator), strict=True):
+        image[0, :, place] = 250
+        if label:
+            image[0] = image[0].T.clone()
+    return images, labels
+
+
+def test_a_classifier_learns_what_it_has_not_seen_and_leaves_the_random_state_alone():
+    (images, labels), (others, truth) = two_kinds(200, 0), two_kinds(200, 1)
+    before = torch.get_rng_state()
+    *_, state = classifier(images, labels, n_steps=80)
+    assert torch.equal(torch.get_rng_state(), before)
+    net = state.model.eval()
+    assert (net(others.float() / 255).argmax(1) == truth).double().mean() > 0.95
+    *_, again = classifier(images, labels, n_steps=80)
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.model.parameters(), strict=True))
+
+
+def test_images_are_distorted_a_little():
+    """A bright square in the middle stays about there, and as bright; two draws differ."""
+    x = torch.zeros(500, 1, 16, 16)
+    x[:, :, 6:10, 6:10] = 1
+    moved = _distorted(x, torch.Generator().manual_seed(0))
+    place = torch.arange(16.0) - 7.5
+    mass = moved.sum((1, 2, 3))
+    shift = torch.stack([(moved.sum(2) * place).sum((1, 2)), (moved.sum(3) * place).sum((1, 2))]) / mass
+    assert shift.mean(1).abs().max() < 0.25 and 0.4 < shift.std(1).max() < 1.6  # a tenth of 16 pixels at most
+    assert mass.mean() == pytest.approx(16, rel=0.1) and moved.std(0).max() > 0.1

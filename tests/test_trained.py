@@ -1,7 +1,10 @@
 """Trained nets from files: the same scores again, and an error that helps for everything else."""
 
 import json
+import shutil
+import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +18,9 @@ from ncsn_edu.nets.classifier import Classifier
 from ncsn_edu.recipes import RECIPES, network
 from ncsn_edu.runs import run
 from ncsn_edu.trained import load_judge, load_trained, save_judge, save_weights
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+import weights as weights_tool
 
 RECIPE = replace(RECIPES["digits"]["smoke"], n_steps=3)
 X = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -122,6 +128,23 @@ def test_a_judge_is_stored_and_read_again(tmp_path, monkeypatch):
     assert trained.shipped() == []
     with pytest.raises(FileNotFoundError, match="only of large, small"):
         load_judge("mnist")
+
+
+def test_the_tool_makes_weights_and_a_card_that_says_how(folder, tmp_path, monkeypatch, capsys):
+    shutil.copy(trained.WEIGHTS / "judge_digits.safetensors", tmp_path)
+    monkeypatch.setattr(trained, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(weights_tool, "N_SAMPLES", 128)
+    monkeypatch.setattr(sys, "argv", ["weights.py", "score", "digits", str(folder)])
+    weights_tool.main()
+    assert trained.shipped() == ["digits"] and (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
+    card = (tmp_path / "digits.md").read_text(encoding="utf-8")
+    assert card in capsys.readouterr().out
+    for said in ("`python -m ncsn_edu train digits --scale smoke --steps 3`", "3 steps of 16 images", "EMA 0.9;"):
+        assert said in card
+    rows = {line.split("|")[1].strip(): line.split("|")[2:5] for line in card.splitlines() if line.startswith("| ")}
+    real = [float(value) for value in rows["real images (898 of training)"]]
+    assert real[0] > 0.95 and real[1] < 0.4 and real[2] < 0.001  # sure, near the held-out ones, and known by heart
+    assert float(rows["samples"][1]) > 5 * float(rows["Gaussian fit"][1])  # three steps teach nothing
 
 
 # ---- what is no trained net ---------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -125,7 +126,7 @@ def card(name: str, net: trained.Trained, content: dict, log: list[dict], found:
         for what, j in found.items()
     ]
     levels = [[line["levels"][i] for line in end if line["levels"][i] is not None] for i in range(recipe.n_levels)]
-    steps = "" if net.step == recipes.RECIPES[name]["laptop"].n_steps else f" --steps {net.step}"
+    command = _command(name, net)
     return "\n".join(
         [
             f"# {name}",
@@ -133,7 +134,7 @@ def card(name: str, net: trained.Trained, content: dict, log: list[dict], found:
             f"{recipe.net.upper()} of width {recipe.width} on {name}, {'x'.join(map(str, net.shape))}: "
             f"{sum(p.numel() for p in net.score.parameters()):,} parameters, stored as float16.",
             "",
-            f"- Made by `python -m ncsn_edu train {name}{steps}` and `python tools/weights.py score {name}`,",
+            f"- Made by `python -m ncsn_edu train {command}` and `python tools/weights.py score {name}`,",
             f"  seed {content['seed']}; torch {torch.__version__} and Python {platform.python_version()}, on a CPU.",
             f"- {net.step:,} steps of {recipe.batch_size} images, Adam {recipe.lr:g}, EMA {recipe.ema}; "
             f"{recipe.n_levels} levels from {recipe.sigma_max:g} to {recipe.sigma_min:g}.",
@@ -151,6 +152,15 @@ def card(name: str, net: trained.Trained, content: dict, log: list[dict], found:
             "",
         ]
     )
+
+
+def _command(name: str, net: trained.Trained) -> str:
+    """What `python -m ncsn_edu train` was told, as far as the recipe and the steps say."""
+    for scale, recipe in recipes.RECIPES[name].items():
+        if replace(net.recipe, n_steps=recipe.n_steps) == recipe:
+            steps = "" if net.step == recipe.n_steps else f" --steps {net.step}"
+            return name + ("" if scale == "laptop" else f" --scale {scale}") + steps
+    raise SystemExit(f"this run has other settings than the recipe {name}: {net.recipe}")
 
 
 if __name__ == "__main__":
