@@ -484,11 +484,34 @@ def test_a_failing_cell_keeps_the_old_notebook(tiny, capsys):
 
 def test_if_changed_leaves_what_agrees(tiny, monkeypatch, capsys):
     root, source, _ = tiny
-    monkeypatch.setattr(tool, "build", lambda *_: pytest.fail("it was run"))
+    monkeypatch.setattr(tool, "build", lambda *_, **__: pytest.fail("it was run"))
     assert tool.main(["--root", str(root), "build", "--if-changed"]) == 0
     edit(source, "A line.", "Another line.")
     with pytest.raises(pytest.fail.Exception, match="it was run"):
         tool.main(["--root", str(root), "build", "--if-changed"])
+
+
+def test_prose_is_exchanged_without_a_run_and_gives_the_bytes_of_one(tiny, monkeypatch):
+    root, source, stored = tiny
+    edit(source, "A line.", "Another line.")
+    with monkeypatch.context() as patch:
+        patch.setattr(tool, "execute", lambda *_, **__: pytest.fail("it was run"))
+        assert tool.main(["--root", str(root), "build", "--prose", "00"]) == 0
+    assert tool.check(root, "00_tiny") == [] and b"Another line." in stored.read_bytes()
+    assert not tool.build(root, "00_tiny")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("2 * x", "3 * x"), (' tags=["raises-exception"]', ""), ("# %%\ndouble(21)\n", "")]
+)
+def test_prose_alone_is_not_enough_where_code_has_changed(tiny, capsys, old, new):
+    root, source, stored = tiny
+    before = stored.read_bytes()
+    edit(source, old, new)
+    assert tool.main(["--root", str(root), "build", "--prose", "00"]) == 1
+    assert "build it without --prose" in capsys.readouterr().err and stored.read_bytes() == before
+    stored.unlink()
+    assert tool.main(["--root", str(root), "build", "--prose", "00"]) == 1
 
 
 def test_widgets_are_stored_as_their_still():

@@ -1,6 +1,7 @@
 """Make the notebooks from their sources, check that both agree, carry an edit made in JupyterLab back.
 
     python tools/notebooks.py build [NAME...]     run notebooks/source/NAME.py, store notebooks/NAME.ipynb
+    python tools/notebooks.py build --prose NAME  only the text has changed: keep the outputs, run nothing
     python tools/notebooks.py check [NAME...]     do sources and notebooks agree? (runs nothing)
     python tools/notebooks.py pull  [NAME...]     write the cells of NAME.ipynb back to source/NAME.py
 
@@ -133,14 +134,20 @@ def write_atomically(path: Path, text: str) -> None:
 # ---- build -----------------------------------------------------------------------------------------------------
 
 
-def build(root: Path, name: str, *, timeout: int = 3600) -> bool:
-    """Run a source and store its notebook; True if the stored bytes changed. A cell that fails changes nothing."""
+def build(root: Path, name: str, *, timeout: int = 3600, prose: bool = False) -> bool:
+    """Run a source and store its notebook; True if the stored bytes changed. A cell that fails changes nothing.
+
+    With prose the stored outputs are kept; an error where the code is not that which made them.
+    """
     if not source_path(root, name).exists():
         raise NotebookError(f"{name}.ipynb has no source: `make pull ARGS={name}` writes notebooks/source/{name}.py")
     notebook = read_source(source_path(root, name))
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict(content(cell)[2])
-    execute(notebook, cwd=root / "notebooks", name=name, timeout=timeout)
+    if prose:
+        keep_outputs(notebook, notebook_path(root, name))
+    else:
+        execute(notebook, cwd=root / "notebooks", name=name, timeout=timeout)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = stable_outputs(cell.outputs)
@@ -152,6 +159,16 @@ def build(root: Path, name: str, *, timeout: int = 3600) -> bool:
         return False
     write_atomically(path, text)
     return True
+
+
+def keep_outputs(notebook: NotebookNode, path: Path) -> None:
+    """Take the outputs from the notebook as it is stored, if its code is the same."""
+    stored = [cell for cell in read_notebook(path).cells if cell.cell_type == "code"] if path.exists() else []
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if [content(cell) for cell in cells] != [content(cell) for cell in stored]:
+        raise NotebookError(f"the code of {path.name} is not that of its source: build it without --prose")
+    for cell, kept in zip(cells, stored, strict=True):
+        cell.outputs, cell.execution_count = kept.outputs, kept.execution_count
 
 
 def execute(notebook: NotebookNode, *, cwd: Path, name: str, timeout: int) -> None:
@@ -343,6 +360,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     builder = commands.add_parser("build", help="run sources and store the notebooks")
     builder.add_argument("--if-changed", action="store_true", help="leave out notebooks that agree with their source")
+    builder.add_argument(
+        "--prose", action="store_true", help="only the text has changed: keep the outputs, run nothing"
+    )
     checker = commands.add_parser("check", help="compare sources and notebooks, running nothing")
     puller = commands.add_parser("pull", help="write notebooks edited in JupyterLab back to their sources")
     puller.add_argument("--force", action="store_true", help="overwrite uncommitted changes of the source")
@@ -383,8 +403,9 @@ def run_command(options: argparse.Namespace, name: str) -> bool:
     elif options.if_changed and not check(options.root, name):
         print(f"{name}: agrees with its source, left as it is")
     else:
-        print(f"{name}: running", flush=True)
-        print(f"{name}: {'stored' if build(options.root, name) else 'the same as before'}")
+        if not options.prose:
+            print(f"{name}: running", flush=True)
+        print(f"{name}: {'stored' if build(options.root, name, prose=options.prose) else 'the same as before'}")
     return False
 
 
