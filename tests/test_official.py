@@ -215,7 +215,7 @@ def test_a_pickle_with_code_in_it_is_not_run(tmp_path):
         load_official(tmp_path / "evil.pth")
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (1, 2, 28, 28), (2, 1, 4, 10), (1, 1, 2, 2)])
+@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (1, 2, 28, 28), (2, 1, 4, 10), (2, 1, 10, 16), (1, 1, 2, 2)])
 def test_pooling_by_products_is_average_pooling(shape):
     x = torch.rand(shape, dtype=torch.float64)
     torch.testing.assert_close(refinenet.MeanPool()(x), nn.AvgPool2d(5, stride=1, padding=2)(x))

@@ -117,12 +117,16 @@ class ConvMeanPool(nn.Module):
 class MeanPool(nn.Module):
     """Means over 5x5 neighbourhoods at every pixel, with zeros around the image: nn.AvgPool2d(5, 1, padding=2).
 
-    A product with a band matrix from either side: on images of up to 32x32 about ten times as fast.
+    A product with a band matrix from either side, or, of small images, with the matrix of both at once: on images of
+    up to 32x32 about ten times as fast.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """In the shape of x."""
-        return _band(x.shape[2], x) @ x @ _band(x.shape[3], x)
+        rows, columns = _band(x.shape[2], x), _band(x.shape[3], x)
+        if x.shape[2] * x.shape[3] <= 64:
+            return (x.flatten(2) @ torch.kron(rows, columns)).view_as(x)
+        return rows @ x @ columns
 
 
 def _band(n: int, like: Tensor) -> Tensor:
