@@ -65,6 +65,18 @@ def same_pixels(first: bytes, second: bytes) -> bool:
     return a.shape == b.shape and np.abs(a - b).mean() < 0.05
 
 
+def names_of(source: str) -> tuple[set[str], set[str]]:
+    """The names that a cell defines, and those that it needs from the cells before it."""
+    nodes = list(ast.walk(ast.parse(source)))
+    own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    own |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    changed = {
+        node.target.id for node in nodes if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)
+    }
+    return own, {node.id for node in nodes if isinstance(node, ast.Name)} - own | changed
+
+
 class Notebook:
     """A notebook open in JupyterLab, and the explorer in it."""
 
@@ -107,11 +119,10 @@ class Notebook:
             cell = self.stored.cells[place]
             if cell.cell_type != "code":
                 continue
-            names = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
-            defined = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+            defined, used = names_of(cell.source)
             if place == self.place or defined & asked or re.search(r"^(import|from) ", cell.source, re.MULTILINE):
                 places.insert(0, place)
-                asked |= {node.id for node in names}
+                asked = asked - defined | used
         return places
 
     def _wait_until_run(self) -> None:
