@@ -12,6 +12,7 @@ import ipywidgets as ipw
 import numpy as np
 import pytest
 import torch
+from beside import live, until
 from PIL import Image
 
 from ncsn_edu import widgets
@@ -27,7 +28,6 @@ from ncsn_edu.widgets import (
     LangevinExplorer,
     ObjectiveExplorer,
     ScoreFieldExplorer,
-    TrainingExplorer,
 )
 
 TRAINING = (ObjectiveExplorer, ErrorExplorer)
@@ -578,29 +578,6 @@ def test_training_again_gives_the_same_and_leaves_the_readers_seed_alone(explore
     explorer.button.click()  # no notebook runs here, so it trains to the end at once
     assert (says(explorer), explorer.picture.value) == first
     assert explorer.button.description == "Train" and "Press Train" not in says(explorer)
-
-
-def live(explorer: TrainingExplorer, meanwhile: Callable) -> None:
-    """Press the button where an event loop runs, as in a notebook, and do something else in that loop."""
-
-    async def scene():
-        explorer.button.click()
-        assert explorer.button.description == "Stop"
-        await meanwhile()
-
-    explorer._png = lambda: b""
-    try:
-        asyncio.run(scene())
-    finally:
-        del explorer._png
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(3000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come to that")
 
 
 @pytest.mark.parametrize("kind", TRAINING)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 import torch
+from beside import live, until
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from PIL import Image
@@ -494,29 +495,6 @@ def test_controls_are_shown_and_a_browser_that_rounds_changes_nothing(make: Call
 
 
 # ---- beside the page --------------------------------------------------------------------------------------------
-
-
-def live(explorer: RunningExplorer, meanwhile: Callable) -> None:
-    """Press the button where an event loop runs, as in a notebook, and do something else in that loop."""
-
-    async def scene():
-        explorer.button.click()
-        assert explorer.button.description == "Stop"
-        await meanwhile()
-
-    explorer._png = lambda: b""
-    try:
-        asyncio.run(scene())
-    finally:
-        del explorer._png
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(3000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it did not come to that")
 
 
 @pytest.fixture
