@@ -92,6 +92,12 @@ def test_tensorboard_shows_a_step_once_after_a_kill(whole, tmp_path):
     assert curves(tmp_path)["loss"] == curves(whole)["loss"]
 
 
+def test_tensorboard_shows_nothing_of_a_run_that_was_overwritten(tmp_path):
+    command = ["train", "digits_unet", "--scale", "smoke", "--out", str(tmp_path)]
+    assert main([*command, "--steps", "20"]) == main([*command, "--steps", "10", "--force"]) == 0
+    assert [step for step, _ in curves(tmp_path)["loss"]] == [10]
+
+
 def test_without_tensorboard_a_run_is_the_same(whole, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     go(tmp_path)

@@ -68,7 +68,7 @@ def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder:
     from ..runs import run
 
     if arguments.force:
-        _clear(folder, "*.ckpt", "log.jsonl")
+        _clear(folder, "*.ckpt", "log.jsonl", "events.out.tfevents.*")
     again = f"python -m ncsn_edu train {arguments.recipe} --scale {arguments.scale} --out {folder} --resume"
     interrupted: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
