@@ -97,10 +97,10 @@ def judge(
     """
     x = x.clamp(0, 1)
     with torch.no_grad():
-        top, label = torch.cat([classifier(part) for part in x.split(512)]).softmax(1).max(1)
-        n_classes = classifier(x[:1]).shape[1]
+        probabilities = torch.cat([classifier(part) for part in x.split(512)]).softmax(1)
+    top, label = probabilities.max(1)
     memory = nearest(x, train)[0].mean() / nearest(x, held_out)[0].mean()
-    shares = torch.bincount(label, minlength=n_classes) / len(x)
+    shares = torch.bincount(label, minlength=probabilities.shape[1]) / len(x)
     return Judgement((top > sure).float().mean().item(), shares, frechet_distance(x, held_out), memory.item())
 
 

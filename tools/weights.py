@@ -79,19 +79,11 @@ def make_score(name: str, run: Path) -> None:
 
 
 def samples(net: trained.Trained) -> torch.Tensor:
-    settings, parts = net.sampling, []
+    parts = []
     generator = torch.Generator().manual_seed(0)
     for _ in progress(range(N_SAMPLES // 128), N_SAMPLES // 128, "batches of samples"):
         x = net.start(128, generator=generator)
-        states = annealed_langevin(
-            net.score,
-            x,
-            net.sigmas,
-            eps=settings.eps,
-            n_steps_each=settings.n_steps_each,
-            denoising=settings.denoising,
-            generator=generator,
-        )
+        states = annealed_langevin(net.score, x, net.sigmas, generator=generator, **vars(net.sampling))
         parts.append(last(states))
     return torch.cat(parts)
 

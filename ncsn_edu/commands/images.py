@@ -275,8 +275,7 @@ def _sampling(arguments: argparse.Namespace, trained: "Trained", device: str) ->
 
     def states(n: int) -> Iterator["Tensor"]:
         x = trained.start(n, generator=generator)
-        options = {"eps": settings.eps, "n_steps_each": settings.n_steps_each, "denoising": settings.denoising}
-        for state in annealed_langevin(trained.score, x, sigmas, generator=generator, **options):
+        for state in annealed_langevin(trained.score, x, sigmas, generator=generator, **vars(settings)):
             yield state.x
 
     return Plan(states, settings.evaluations(len(sigmas)), {"sampler": "annealed_langevin", **vars(settings)})
