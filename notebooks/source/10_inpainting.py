@@ -581,10 +581,10 @@ plt.show()
 # ## 10.7 Figure 6: digits
 #
 # Now the net. It was trained on whole digits of 8x8 pixels, on half of
-# scikit-learn's collection; the images below are from the other half, mostly
-# by other writers. Its settings come with it: ten levels, ten steps at each. A
-# last denoising step takes the last noise out of the missing part, and the
-# known pixels are put back as they are.
+# scikit-learn's collection; the images below are from the other half. Its
+# settings come with it: ten levels, ten steps at each. A last denoising step
+# takes the last noise out of the missing part, and the known pixels are put back
+# as they are.
 
 # %%
 net = ne.load_trained("digits")
