@@ -24,10 +24,10 @@ def check_positive(name: str, value: float) -> float:
     return float(value)
 
 
-def check_count(name: str, value: int) -> int:
-    """A whole number of at least 1, as an int."""
-    if not _is_real(value) or not math.isfinite(value) or value < 1 or int(value) != value:
-        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+def check_count(name: str, value: int, least: int = 1) -> int:
+    """A whole number of at least `least`, as an int."""
+    if not _is_real(value) or not math.isfinite(value) or value < least or int(value) != value:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
     return int(value)
 
 

@@ -93,6 +93,18 @@ def random_levels(x: Tensor, n_levels: int, generator: torch.Generator | None = 
     return torch.randint(n_levels, (len(x),), generator=generator, device=x.device)
 
 
+def sigmas_between(x: Tensor, sigmas: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    """Noise levels for the rows of x, uniform in their logarithm between the ends of a ladder (L,); the nearest rungs.
+
+    Shapes (B,) and (B,). For nets that take any sigma: a sampler may then choose a ladder of its own.
+    """
+    check_generator(generator, x.device)
+    u = torch.rand(len(x), generator=generator, dtype=sigmas.dtype, device=x.device)
+    ladder = sigmas.log()
+    log_sigma = torch.lerp(ladder[0], ladder[-1], u)
+    return log_sigma.exp(), (log_sigma[:, None] - ladder).abs().argmin(1)
+
+
 def dsm_floor(
     true_score: Score, x: Tensor, sigma: float | Tensor, *, generator: torch.Generator | None = None
 ) -> Tensor:

@@ -64,6 +64,14 @@ class Images:
     ema: float | None = None  # the paper keeps none; NCSNv2 found it to help
     flip: bool = False
     bf16: bool = False
+    continuous: bool = False  # noise at any sigma of the ladder's range, for nets that take any
+    warmup: int = 0  # steps in which the learning rate rises
+    cooldown: int = 0  # last steps, in which it falls to zero
+    multipliers: tuple[int, ...] = (1, 2)  # of the width, one for each resolution of the U-Net
+    attention: bool = False  # of the U-Net
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "multipliers", tuple(self.multipliers))  # JSON makes lists of tuples
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,21 @@ def _scales(smoke: Images, laptop: Images, paper: Images) -> Mapping[str, Images
     return MappingProxyType({"smoke": smoke, "laptop": laptop, "paper": paper})
 
 
+# A U-Net of 1.2 million parameters and 0.17 GFLOP an image, for any sigma: what two CPU cores can train in hours.
+# sigma_max is large enough for a sampler without Langevin steps to start from pure noise.
+_SMALL = {
+    "net": "unet",
+    "width": 16,
+    "multipliers": (1, 3, 6, 6),
+    "attention": True,
+    "sigma_max": 20.0,
+    "continuous": True,
+    "lr": 2e-3,
+    "warmup": 500,
+    "cooldown": 5000,
+    "flip": True,
+}
+
 RECIPES: Mapping[str, Mapping[str, Manifold | Images]] = MappingProxyType(
     {
         "manifold": MANIFOLD,
@@ -111,6 +134,11 @@ RECIPES: Mapping[str, Mapping[str, Manifold | Images]] = MappingProxyType(
             Images("cifar10", width=32, batch_size=64, n_steps=5000, ema=0.999, flip=True),
             Images("cifar10", flip=True),
         ),
+        "cifar10_small": _scales(
+            Images("cifar10", batch_size=8, n_steps=4, ema=0.9, **_SMALL | {"width": 4, "warmup": 1, "cooldown": 1}),
+            Images("cifar10", batch_size=64, n_steps=25_000, ema=0.9995, **_SMALL),
+            Images("cifar10", n_steps=200_000, ema=0.9999, **_SMALL),
+        ),
         "celeba": _scales(
             Images("celeba", width=4, batch_size=8, n_steps=4, ema=0.9, flip=True),
             Images("celeba", width=32, batch_size=64, n_steps=5000, ema=0.999, flip=True),
@@ -127,7 +155,7 @@ def network(recipe: Images, channels: int, image_size: int) -> "torch.nn.Module"
     from .nets.unet import UNet
 
     if recipe.net == "unet":
-        return UNet(channels, recipe.width)
+        return UNet(channels, recipe.width, recipe.multipliers, attention=recipe.attention)
     nets = {"ncsn": NCSN, "ncsnv2": NCSNv2}
     if recipe.net not in nets:
         raise ValueError(f"net must be ncsn, ncsnv2 or unet, not {recipe.net!r}")
@@ -153,7 +181,8 @@ def training(recipe: Images, images: "Tensor", *, seed: int = 0, device: "torch.
         model = network(recipe, images.shape[1], images.shape[-1]).to(device)
     generator = torch.Generator(device).manual_seed(seed)
     stream = batches(images, recipe.batch_size, flip=recipe.flip, generator=generator, device=device)
-    options = {"n_steps": recipe.n_steps, "lr": recipe.lr, "ema": recipe.ema, "bf16": recipe.bf16}
+    names = ("continuous", "n_steps", "lr", "warmup", "cooldown", "ema", "bf16")
+    options = {name: getattr(recipe, name) for name in names}
     return train(model, stream, sigmas=ladder(recipe), generator=generator, **options)
 
 
@@ -180,10 +209,7 @@ def classifier(
             x = _distorted(images[index].float() / 255, generator)
             return F.cross_entropy(model(x), labels[index], reduction="none")
 
-        states = train(net, rows, loss=loss, n_steps=n_steps, lr=lr)
-        for state in states:
-            states.optimiser.param_groups[0]["lr"] = lr * (1 - state.step / n_steps)
-            yield state
+        yield from train(net, rows, loss=loss, n_steps=n_steps, lr=lr, cooldown=n_steps)
 
 
 def _distorted(x: "Tensor", generator: "torch.Generator") -> "Tensor":

@@ -89,7 +89,7 @@ def _save(keeper: Folder, states: Training, recipe: Images, seed: int, loss: flo
 
 def _check_same(then: dict[str, Any], seed_then: int, recipe: Images, seed: int) -> None:
     now = {**asdict(recipe), "seed": seed}
-    then = {**then, "seed": seed_then}
+    then = {**asdict(Images(recipe.data)), **then, "seed": seed_then}  # a setting that is younger than the run: default
     changed = [f"{name} {then.get(name)!r} -> {now[name]!r}" for name in now if then.get(name) != now[name]]
     changed = [change for change in changed if not change.startswith("n_steps ")]
     if changed:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import check_count, check_ladder, check_positive
-from .losses import dsm, random_levels
+from .losses import dsm, random_levels, sigmas_between
 
 Loss = Callable[[nn.Module, Tensor], Tensor]
 SigmaSampler = Callable[[int, torch.Generator | None], Tensor]
@@ -55,8 +55,11 @@ def train(
     loss: Loss | None = None,
     sigmas: Tensor | None = None,
     sigma_sampler: SigmaSampler | None = None,
+    continuous: bool = False,
     n_steps: int,
     lr: float = 1e-3,
+    warmup: int = 0,
+    cooldown: int = 0,
     betas: tuple[float, float] = (0.9, 0.999),
     ema: float | None = None,
     clip: float | None = None,
@@ -66,10 +69,13 @@ def train(
 ) -> "Training":
     """Minimise a loss over batches x (B, *D) with Adam (Kingma & Ba 2015). Say what is learned in one of three ways:
 
-    sigmas         (L,): denoising at a random level of the ladder for each example (Song & Ermon 2019, eq. 6)
+    sigmas         (L,): denoising at a random level of the ladder for each example (Song & Ermon 2019, eq. 6); with
+                   continuous=True at any sigma between the first and the last, uniform in its logarithm
     sigma_sampler  (n, generator) -> sigma (n,): denoising at noise levels of your own distribution
     loss           (model, x) -> (B,): another loss, such as `sliced` or `partial(dsm, sigma=0.1)`
 
+    warmup     steps in which the learning rate rises to lr, linearly
+    cooldown   last steps of n_steps, in which it falls to 0, linearly
     ema        decay of an exponential moving average of the weights, updated after each step (NCSNv2: 0.999)
     clip       largest norm of the gradient
     bf16       run the model in bfloat16 (autocast); weights and losses stay float32
@@ -82,6 +88,9 @@ def train(
     if [loss is None, sigmas is None, sigma_sampler is None].count(False) != 1:
         raise ValueError("say what to learn by exactly one of loss=, sigmas= and sigma_sampler=")
     n_steps, lr = check_count("n_steps", n_steps), check_positive("lr", lr)
+    if continuous and sigmas is None:
+        raise ValueError("continuous=True needs a ladder, sigmas=, to say between which noise levels")
+    warmup, cooldown = check_count("warmup", warmup, least=0), check_count("cooldown", cooldown, least=0)
     for name, value in (("ema", ema), ("clip", clip)):
         if value is not None:
             check_positive(name, value)
@@ -94,7 +103,7 @@ def train(
     if loss is not None:
         objective: Objective = _as_it_is(loss)
     elif sigmas is not None:
-        objective = _ladder(check_ladder(sigmas), generator)
+        objective = (_between if continuous else _ladder)(check_ladder(sigmas), generator)
     else:
         objective = _sampled(sigma_sampler, generator)  # type: ignore[arg-type]
     return Training(
@@ -103,6 +112,7 @@ def train(
         objective,
         optimiser,
         n_steps,
+        rate=lambda step: lr * min(1.0, (step + 1) / max(warmup, 1), (n_steps - step) / max(cooldown, 1)),
         ema=ema,
         clip=clip,
         bf16=bf16,
@@ -122,6 +132,7 @@ class Training(Iterator[TrainState]):
         optimiser: torch.optim.Optimizer,
         n_steps: int,
         *,
+        rate: Callable[[int], float],
         ema: float | None,
         clip: float | None,
         bf16: bool,
@@ -132,7 +143,7 @@ class Training(Iterator[TrainState]):
         self.n_steps, self.step = n_steps, 0
         self.broken = False  # in the middle of a step, or stopped there: `state_dict` is that of no step
         self.ema = EMA(model, ema) if ema is not None else None
-        self._objective, self._clip, self._bf16 = objective, clip, bf16
+        self._objective, self._rate, self._clip, self._bf16 = objective, rate, clip, bf16
         self._parameters = [p for group in optimiser.param_groups for p in group["params"]]
         self._forward = _parallel(torch.compile(model) if compiled else model)
 
@@ -150,6 +161,8 @@ class Training(Iterator[TrainState]):
         mean.backward()
         if self._clip is not None:
             nn.utils.clip_grad_norm_(self._parameters, self._clip)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._rate(self.step)
         self.optimiser.step()
         if self.ema is not None:
             self.ema.update(self.model)
@@ -234,6 +247,14 @@ def _ladder(sigmas: Tensor, generator: torch.Generator | None) -> Objective:
     def objective(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         level = random_levels(x, len(sigmas), generator)
         return dsm(model, x, sigmas.to(x)[level], generator=generator), level
+
+    return objective
+
+
+def _between(sigmas: Tensor, generator: torch.Generator | None) -> Objective:
+    def objective(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+        sigma, level = sigmas_between(x, sigmas.to(x), generator)
+        return dsm(model, x, sigma, generator=generator), level
 
     return objective
 

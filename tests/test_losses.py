@@ -1,5 +1,7 @@
 """The losses against each other through their known constants, torch.func, and closed forms."""
 
+import math
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -292,3 +294,13 @@ def test_energy_score_is_minus_the_gradient():
     torch.testing.assert_close(score(x, 0.3), mixture(x, 0.3))
     with torch.no_grad():
         torch.testing.assert_close(score(x, 0.3), mixture(x, 0.3))
+
+
+def test_noise_levels_between_are_uniform_in_their_logarithm():
+    from scipy.stats import kstest
+
+    ladder = torch.tensor([20.0, 3.0, 0.5, 0.01])
+    sigma, level = losses.sigmas_between(torch.zeros(20_000, 1), ladder, torch.Generator().manual_seed(0))
+    assert kstest(sigma.double().log10().numpy(), "uniform", (-2, math.log10(20) + 2)).pvalue > 1e-4
+    middles = (ladder[1:] * ladder[:-1]).sqrt()  # between two rungs the geometric mean is as far from either
+    assert torch.equal(level, (sigma[:, None] < middles).sum(1))

@@ -135,6 +135,17 @@ def test_folders_are_not_mixed_up(whole, tmp_path):
         go(whole, resume=True, seed=1)
 
 
+def test_a_run_of_before_there_was_a_setting_goes_on(whole, tmp_path):
+    go(tmp_path, recipe=replace(RECIPE, n_steps=20))
+    content = checkpoints.Folder(tmp_path).latest()
+    del content["recipe"]["cooldown"]
+    checkpoints.Folder(tmp_path).save(content, loss=0.0)
+    go(tmp_path, resume=True)
+    assert equal(end_of(tmp_path)["model"], end_of(whole)["model"])
+    with pytest.raises(RecipeChanged, match="cooldown 0 -> 3"):
+        go(tmp_path, resume=True, recipe=replace(RECIPE, cooldown=3))
+
+
 def test_a_step_that_was_cut_short_is_not_saved(tmp_path, monkeypatch):
     """An interruption in the middle of a step leaves parameters of no step: the checkpoint before it must stay."""
     states = run(RECIPE, IMAGES, tmp_path, log_every=5, save_every=10)

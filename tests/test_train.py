@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from functools import partial
-from itertools import count, repeat
+from itertools import count, pairwise, repeat
 from pathlib import Path
 
 import pytest
@@ -97,6 +97,9 @@ def test_may_be_stopped_at_any_step_and_goes_on_from_there():
         ({"model": nn.Softplus()}, "Softplus has no parameters"),
         ({"loss": lambda model, x: sliced(model, x).mean()}, r"one number a row, shape \(8,\)"),
         ({"batches": repeat(torch.zeros(8, 2), 2), "n_steps": 3}, "ended after 2 of 3 steps"),
+        ({"continuous": True}, "continuous=True needs a ladder"),
+        ({"warmup": -1}, "warmup must be a whole number of at least 0"),
+        ({"cooldown": 1.5}, "cooldown must be a whole number"),
     ],
 )
 def test_bad_input(arguments, message):
@@ -119,6 +122,41 @@ def test_a_ladder_is_learned_at_every_level():
         assert error < 0.1
     floors = 1 - sigmas**2 / (0.5 + sigmas**2)  # D/2 (1 - sigma^2 / (v + sigma^2)), D = 2
     torch.testing.assert_close(torch.stack(seen[-500:]).mean(0), floors, atol=0.02, rtol=0.02)
+
+
+def test_noise_anywhere_on_the_ladder_is_counted_for_the_nearest_level():
+    asked, sigmas = [], geometric(3, 0.3, 3)
+
+    class Watched(NoiseConditionalMLP):
+        def forward(self, x, sigma):
+            asked.append(sigma)
+            return super().forward(x, sigma)
+
+    options = {"sigmas": sigmas, "continuous": True, "generator": torch.Generator().manual_seed(0)}
+    for state in train(Watched(2, [8], data_std=1.0), endless(), n_steps=3, **options):
+        sigma = asked.pop().flatten()
+        assert len(sigma.unique()) == 256 and sigma.min() > 0.3 and sigma.max() < 3
+        assert torch.equal(state.level, (sigma[:, None] / sigmas).log().abs().argmin(1))
+
+
+def test_the_learning_rate_rises_and_falls():
+    """Of a loss that is its only parameter the gradient is 1, and every step of Adam is as long as its rate."""
+
+    class Constant(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.p = nn.Parameter(torch.zeros(()))
+
+    def path(n_steps, **options):
+        model, places = Constant(), [0.0]
+        loss = lambda model, x: model.p.expand(len(x))  # noqa: E731
+        for _ in train(model, repeat(torch.zeros(1, 1)), loss=loss, n_steps=n_steps, lr=0.01, **options):
+            places.append(model.p.item())
+        return [100 * (a - b) for a, b in pairwise(places)]
+
+    assert path(8, warmup=4, cooldown=2) == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 1, 0.5], rel=1e-4)
+    assert path(3) == pytest.approx([1, 1, 1], rel=1e-4)
+    assert path(2, cooldown=4) == pytest.approx([0.5, 0.25], rel=1e-4)
 
 
 def test_level_losses_are_means_and_nan_where_there_was_none():

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from ncsn_edu import Empirical, UNet, geometric
+from ncsn_edu.nets.unet import Attention
 from ncsn_edu.train import train
 
 
@@ -40,6 +42,34 @@ def test_learns_the_score_of_two_images():
         with torch.no_grad():
             gap = (net(noisy, sigma) - ideal(noisy, sigma)).square().mean().sqrt() * sigma
         assert gap < 0.25, f"at sigma {sigma} the denoised images are off by {gap * sigma:.3f} a pixel"
+
+
+def test_attention_is_a_weighted_mean_over_all_places():
+    torch.manual_seed(0)
+    layer = Attention(8).double()
+    torch.nn.init.normal_(layer.out.weight)
+    x = torch.randn(2, 8, 3, 4, dtype=torch.float64)
+    q, k, v = F.conv2d(layer.norm(x), layer.to_qkv.weight, layer.to_qkv.bias).split(8, dim=1)
+    weights = torch.einsum("bchw,bcij->bhwij", q, k).div(8**0.5).flatten(3).softmax(3).view(2, 3, 4, 3, 4)
+    mean = torch.einsum("bhwij,bcij->bchw", weights, v)
+    torch.testing.assert_close(layer(x), x + F.conv2d(mean, layer.out.weight, layer.out.bias))
+
+
+def test_with_attention_every_pixel_sees_every_other_from_the_start_of_training_on():
+    torch.manual_seed(0)
+    far = []
+    for attention in (False, True):
+        net = UNet(1, 8, (1, 1), attention=attention).double()
+        torch.nn.init.normal_(net.end[2].weight)
+        for block in (*net.down, net.middle, *net.up):
+            block.norm1 = block.norm2 = torch.nn.Identity()  # group norms look at the whole image, too
+        net.end[0] = torch.nn.Identity()
+        if attention:
+            torch.nn.init.normal_(net.attention.out.weight)
+        x = torch.rand(1, 1, 64, 64, dtype=torch.float64, requires_grad=True)
+        net(x, 0.5)[0, 0, 0, 0].backward()
+        far.append((x.grad[0, 0, -1, -1] != 0).item())
+    assert far == [False, True]
 
 
 def test_bad_input():

@@ -1,7 +1,8 @@
 """A small U-Net that takes any sigma: a laptop trains it in minutes.
 
 It is no net of a paper, but the common ground of later ones (Ho et al. 2020; Song et al. 2021): residual blocks with
-group norm, told log sigma by a learned shift of every channel. This file does NOT know a ladder: ncsn.py does.
+group norm, told log sigma by a learned shift of every channel, and attention where the image is smallest. This file
+does NOT know a ladder: ncsn.py does.
 """
 
 import math
@@ -19,10 +20,19 @@ class UNet(nn.Module):
     """s(x, sigma) = f((2x - 1) / sqrt(1 + 4 sigma^2), log sigma) / sigma of images x (B, channels, H, W) in [0, 1].
 
     One resolution for each of `multipliers`, halved from one to the next, with width times the multiplier filters and
-    `blocks` residual blocks on either side. H and W must be multiples of 2^(resolutions - 1).
+    `blocks` residual blocks on either side. H and W must be multiples of 2^(resolutions - 1). With attention every
+    place of the smallest resolution looks at every other.
     """
 
-    def __init__(self, channels: int, width: int = 32, multipliers: Sequence[int] = (1, 2), *, blocks: int = 1) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int = 32,
+        multipliers: Sequence[int] = (1, 2),
+        *,
+        blocks: int = 1,
+        attention: bool = False,
+    ) -> None:
         super().__init__()
         self.channels, self.width = check_count("channels", channels), check_count("width", width)
         self.blocks, widths = check_count("blocks", blocks), [width * m for m in multipliers]
@@ -37,6 +47,7 @@ class UNet(nn.Module):
                 skips.append(w)
                 before = w
         self.middle = Block(before, before, embedding)
+        self.attention = Attention(before) if attention else nn.Identity()
         for w in reversed(widths):
             for _ in range(blocks):
                 self.up.append(Block(before + skips.pop(), w, embedding))
@@ -54,7 +65,7 @@ class UNet(nn.Module):
         for i, block in enumerate(self.down):
             h = block(F.avg_pool2d(h, 2) if i and i % self.blocks == 0 else h, e)
             skips.append(h)
-        h = self.middle(h, e)
+        h = self.attention(self.middle(h, e))
         for block in self.up:
             skip = skips.pop()
             h = block(torch.cat([h if h.shape == skip.shape else F.interpolate(h, skip.shape[2:]), skip], 1), e)
@@ -75,6 +86,22 @@ class Block(nn.Module):
         """(B, before, H, W) and (B, embedding) -> (B, after, H, W)."""
         h = self.conv1(F.silu(self.norm1(x))) + self.shift(e)[:, :, None, None]
         return self.shortcut(x) + self.conv2(F.silu(self.norm2(h)))
+
+
+class Attention(nn.Module):
+    """Scaled dot-product attention with one head over all places of the image, beside a shortcut (Ho et al. 2020)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm, self.to_qkv = _group_norm(channels), nn.Conv2d(channels, 3 * channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.out.weight), nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        q, k, v = self.to_qkv(self.norm(x)).flatten(2).mT.chunk(3, dim=2)  # (B, H W, C) each
+        h = F.scaled_dot_product_attention(q, k, v)
+        return x + self.out(h.mT.reshape(x.shape))
 
 
 def _group_norm(channels: int) -> nn.GroupNorm:
