@@ -4,7 +4,7 @@ This file does NOT know any model or sampler; the layers above call it at their 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from inspect import signature
 from typing import Any, ParamSpec, TypeVar
@@ -29,6 +29,13 @@ def check_count(name: str, value: int, least: int = 1) -> int:
     if not _is_real(value) or not math.isfinite(value) or value < least or int(value) != value:
         raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
     return int(value)
+
+
+def check_choice(name: str, value: str, choices: Collection[str]) -> str:
+    """One of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} must be {' or '.join(choices)}, not {value!r}")
+    return value
 
 
 def check_sigma(sigma: float | Tensor) -> float | Tensor:
@@ -164,6 +171,8 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "sigmas": check_ladder,
     "alpha": lambda value: check_positive("alpha", value),
     "eps": lambda value: check_positive("eps", value),
+    "snr": lambda value: check_positive("snr", value),
+    "solver": lambda value: check_choice("solver", value, ("heun", "euler")),
     "n_steps": lambda value: check_count("n_steps", value),
     "n_steps_each": lambda value: check_count("n_steps_each", value),
 }

@@ -104,6 +104,7 @@ _SMALL = {
     "multipliers": (1, 3, 6, 6),
     "attention": True,
     "sigma_max": 20.0,
+    "n_levels": 20,
     "continuous": True,
     "lr": 2e-3,
     "warmup": 500,

@@ -8,12 +8,14 @@ its end, a `for` watches it. The x passed in is never changed. This file does NO
 import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from .checks import checked
 from .core import Score, State, expand_like, noise_like
+from .schedules import VE
 
 
 @checked
@@ -89,6 +91,68 @@ def consistent_annealed(
         s = evaluate(score, x, sigma, level, step=0)
         fresh = math.sqrt(lower**2 - (1 - eta) ** 2 * sigma**2)
         x = x + eta * sigma**2 * s + fresh * noise_like(x, generator)
+        yield State(x, lower, level + 1, 0)
+
+
+@checked
+@torch.no_grad()
+def ancestral(score: Score, x: Tensor, sigmas: Tensor, *, generator: torch.Generator | None = None) -> Iterator[State]:
+    """Ancestral sampling of a ladder (Song et al. 2021, eq. 47), from x (B, *D) with noise sigma_1.
+
+    One evaluation a level: noise is taken away down to the denoised mean, and so much fresh noise added as
+    q(x_{i+1} | x_i, clean image) has. Yields L - 1 States, the last with noise sigma_L: see denoise.
+    """
+    for level, (sigma, lower) in enumerate(pairwise(sigmas.tolist())):
+        removed = sigma**2 - lower**2
+        s = evaluate(score, x, sigma, level, step=0)
+        x = x + removed * s + lower * math.sqrt(removed) / sigma * noise_like(x, generator)
+        yield State(x, lower, level + 1, 0)
+
+
+@checked
+@torch.no_grad()
+def predictor_corrector(
+    score: Score,
+    x: Tensor,
+    sde: VE,
+    *,
+    n_steps: int,
+    snr: float = 0.16,
+    generator: torch.Generator | None = None,
+) -> Iterator[State]:
+    """Reverse diffusion and Langevin steps in turn (Song et al. 2021, Algorithm 2), from x (B, *D), noise sigma_max.
+
+    Two evaluations a step. The Langevin step x + a s + sqrt(2a) z has a = 2 (snr ||z|| / ||s||)^2 with mean squares
+    over the batch, so that chains are not quite independent: with norms of its own a chain near a mode, where s is
+    small, would be kicked out. Yields n_steps States, the last with noise sigma_min: see denoise.
+    """
+    for level, (sigma, lower) in enumerate(pairwise(sde.sigmas(n_steps + 1).tolist())):
+        removed = sigma**2 - lower**2
+        x = x + removed * evaluate(score, x, sigma, level, 0) + math.sqrt(removed) * noise_like(x, generator)
+        s = evaluate(score, x, lower, level + 1, 0)
+        a = 2 * snr**2 / s.square().mean().clamp(min=1e-20)
+        x = x + a * s + (2 * a).sqrt() * noise_like(x, generator)
+        yield State(x, lower, level + 1, 0)
+
+
+@checked
+@torch.no_grad()
+def probability_flow(
+    score: Score, x: Tensor, sigmas: Tensor, *, solver: Literal["heun", "euler"] = "heun"
+) -> Iterator[State]:
+    """The flow dx/dsigma = -sigma score(x, sigma) that has the densities p_sigma too (Song et al. 2021, eq. 13, VE).
+
+    From x (B, *D) with noise sigma_1, without any more noise. Heun's method, as in Karras et al. 2022, asks twice a
+    step and errs by the square of the step; Euler's asks once. Yields L - 1 States, the last with noise sigma_L.
+    """
+    for level, (sigma, lower) in enumerate(pairwise(sigmas.tolist())):
+        step = lower - sigma
+        slope = -sigma * evaluate(score, x, sigma, level, step=0)
+        ahead = x + step * slope
+        if solver == "heun":
+            slope = (slope - lower * evaluate(score, ahead, lower, level + 1, step=0)) / 2
+            ahead = x + step * slope
+        x = ahead
         yield State(x, lower, level + 1, 0)
 
 

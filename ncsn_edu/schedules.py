@@ -6,6 +6,7 @@ This file does NOT sample: it predicts what a sampler will do.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -28,6 +29,30 @@ def geometric(sigma_max: float, sigma_min: float, n: int, *, dtype: torch.dtype 
     ladder = torch.logspace(math.log(sigma_max), math.log(sigma_min), n, base=math.e, dtype=torch.float64)
     ladder[0], ladder[-1] = sigma_max, sigma_min  # the ends exactly
     return ladder.to(dtype or torch.get_default_dtype())
+
+
+def karras(sigma_max: float, sigma_min: float, n: int, *, rho: float = 7.0) -> Tensor:
+    """Noise levels with equal steps of sigma^(1 / rho), shape (n,): few at large sigma, where little is decided.
+
+    Karras et al. 2022, eq. 5, for solvers of the probability flow.
+    """
+    n, rho = check_count("n", n), check_positive("rho", rho)
+    ends = geometric(sigma_max, sigma_min, min(n, 2), dtype=torch.float64)
+    ladder = torch.linspace(ends[0] ** (1 / rho), ends[-1] ** (1 / rho), n, dtype=torch.float64) ** rho
+    ladder[0], ladder[-1] = sigma_max, sigma_min
+    return ladder.to(torch.get_default_dtype())
+
+
+@dataclass(frozen=True)
+class VE:
+    """Variance exploding: noise is added to the data as they are (Song et al. 2021, eq. 9), until they drown in it."""
+
+    sigma_min: float = 0.01
+    sigma_max: float = 50.0
+
+    def sigmas(self, n: int) -> Tensor:
+        """The levels of a discretisation with n of them, largest first, shape (n,): geometric, as in the paper."""
+        return geometric(self.sigma_max, self.sigma_min, n)
 
 
 # ---- step sizes: one quantity, four names --------------------------------------------------------------

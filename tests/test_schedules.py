@@ -12,10 +12,12 @@ from scipy.spatial.distance import pdist
 from ncsn_edu.core import every
 from ncsn_edu.samplers import annealed_langevin
 from ncsn_edu.schedules import (
+    VE,
     eps_for_steps,
     eps_from_snr,
     eps_from_step_lr,
     geometric,
+    karras,
     levels_for_overlap,
     max_pairwise_distance,
     ratio_overlap,
@@ -349,3 +351,19 @@ def test_technique_four_needs_whole_steps(each):
         variance_ratio(NCSN, 1e-5, each)
     with pytest.raises(ValueError, match="n_steps_each must be a whole number of at least 1"):
         eps_for_steps(NCSN, each)
+
+
+def test_the_ladder_of_karras_has_equal_steps_of_the_seventh_root():
+    ladder = karras(80, 0.002, 18).double()
+    assert (ladder[0].item(), ladder[-1].item()) == (80, pytest.approx(0.002))
+    steps = (ladder ** (1 / 7)).diff()
+    torch.testing.assert_close(steps, steps[:1].expand(17), rtol=1e-4, atol=0)
+    assert karras(1, 0.1, 4, rho=1).tolist() == pytest.approx([1, 0.7, 0.4, 0.1])
+    assert karras(0.5, 0.5, 1).tolist() == [0.5]
+    with pytest.raises(ValueError, match="cannot go from 1"):
+        karras(1, 2, 5)
+
+
+def test_variance_exploding_starts_where_the_data_drown():
+    sigmas = VE(0.01, 50).sigmas(232)
+    torch.testing.assert_close(sigmas, geometric(50, 0.01, 232))
