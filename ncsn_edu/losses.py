@@ -96,7 +96,8 @@ def random_levels(x: Tensor, n_levels: int, generator: torch.Generator | None = 
 def sigmas_between(x: Tensor, sigmas: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
     """Noise levels for the rows of x, uniform in their logarithm between the ends of a ladder (L,); the nearest rungs.
 
-    Shapes (B,) and (B,). For nets that take any sigma: a sampler may then choose a ladder of its own.
+    Shapes (B,) and (B,). For nets that take any sigma, whose samplers choose ladders of their own: sigma is spread as
+    in the geometric ladder of Song et al. 2021 (VE) for continuous t.
     """
     check_generator(generator, x.device)
     u = torch.rand(len(x), generator=generator, dtype=sigmas.dtype, device=x.device)

@@ -104,6 +104,151 @@ def judge(
     return Judgement((top > sure).float().mean().item(), shares, frechet_distance(x, held_out), memory.item())
 
 
+# ---- distances in the space of a feature net -----------------------------------------------------------------------
+
+
+class Features(NamedTuple):
+    """What a feature net (features.py) makes of n images. Its name goes with every number computed from them."""
+
+    net: str
+    values: Tensor  # (n, D)
+    probabilities: Tensor  # (n, n_classes)
+
+
+class Measured(NamedTuple):
+    """A number about samples, with all that it means nothing without."""
+
+    name: str
+    value: float
+    low: float  # 95 % interval, by the bootstrap: what another draw of the same images might give
+    high: float
+    net: str  # whose features
+    n: int  # samples
+    n_reference: int = 0  # images that they were compared with, if any
+
+    def __str__(self) -> str:
+        against = f" against {self.n_reference}" if self.n_reference else ""
+        interval = f"[{self.low:.4g}, {self.high:.4g}]"
+        return f"{self.name} {self.value:.4g} {interval} (features of {self.net}, {self.n} images{against})"
+
+
+INCEPTION = "Inception-v3"
+# The names that are known from papers belong to one net only.
+PUBLISHED = {"Frechet distance": "FID", "kernel distance": "KID", "classifier score": "inception score"}
+
+
+def frechet(x: Features, y: Features, *, n_bootstrap: int = 100, generator: torch.Generator | None = None) -> Measured:
+    """`frechet_distance` of features; called FID where Inception made them (Heusel et al. 2017).
+
+    The interval shows the scatter and not the bias: with n samples the distance is too large by about a constant / n,
+    so compare numbers of equal n only. Refuses fewer than D + 1 images: their covariance has no inverse, and the
+    distance says more about their number than about them.
+    """
+    dim = _comparable(x, y)
+    for features in (x, y):
+        if len(features.values) <= dim:
+            raise ValueError(
+                f"{len(features.values)} images are too few for a covariance of {dim} features: give at least {dim + 1}"
+            )
+    value = frechet_distance(x.values, y.values)
+    again = [
+        frechet_distance(*(values[_redrawn(len(values), generator)] for values in (x.values, y.values)))
+        for _ in range(check_count("n_bootstrap", n_bootstrap))
+    ]
+    return _measured("Frechet distance", value, again, x, y)
+
+
+def kernel_distance(
+    x: Features, y: Features, *, n_bootstrap: int = 100, chunk: int = 1024, generator: torch.Generator | None = None
+) -> Measured:
+    """Squared maximum mean discrepancy with the kernel (a b / D + 1)^3 (Binkowski et al. 2018): KID with Inception.
+
+    Unbiased at any number of images; 0 on average if both come from one distribution, and then negative half the time.
+    """
+    dim = _comparable(x, y)
+    a, b = x.values.double(), y.values.double()
+    n_bootstrap = check_count("n_bootstrap", n_bootstrap)
+
+    def counts(n: int) -> Tensor:  # how often each of n images is drawn: once, and in each of the bootstrap's draws
+        drawn = [_redrawn(n, generator).bincount(minlength=n) for _ in range(n_bootstrap)]
+        return torch.stack([torch.ones(n, dtype=torch.int64), *drawn], 1).double()  # (n, 1 + n_bootstrap)
+
+    def mean(p: Tensor, p_counts: Tensor, q: Tensor, q_counts: Tensor) -> Tensor:  # of the kernel, (1 + n_bootstrap,)
+        total = weight = torch.zeros(1 + n_bootstrap, dtype=torch.float64)
+        for rows, first in zip(p.split(chunk), range(0, len(p), chunk), strict=True):
+            kernel, ones = (rows @ q.T / dim + 1) ** 3, torch.ones(len(rows), len(q), dtype=torch.float64)
+            if p is q:  # pairs of an image with itself do not count
+                kernel[:, first : first + len(rows)].fill_diagonal_(0)
+                ones[:, first : first + len(rows)].fill_diagonal_(0)
+            total = total + (p_counts[first : first + len(rows)] * (kernel @ q_counts)).sum(0)
+            weight = weight + (p_counts[first : first + len(rows)] * (ones @ q_counts)).sum(0)
+        return total / weight
+
+    c, d = counts(len(a)), counts(len(b))
+    values = (mean(a, c, a, c) + mean(b, d, b, d) - 2 * mean(a, c, b, d)).tolist()
+    return _measured("kernel distance", values[0], values[1:], x, y)
+
+
+def classifier_score(x: Features, *, n_bootstrap: int = 100, generator: torch.Generator | None = None) -> Measured:
+    """exp(mean KL(p(class | image) || p(class))): the inception score if the classifier is Inception (Salimans 2016).
+
+    From 1, for images that all look alike to the classifier, to the number of classes. It never looks at real images.
+    """
+    p = x.probabilities.double()
+
+    def score(rows: Tensor) -> float:
+        q = rows.mean(0)
+        return torch.xlogy(rows, rows / q.clamp(min=1e-300)).sum(1).mean().exp().item()
+
+    again = [score(p[_redrawn(len(p), generator)]) for _ in range(check_count("n_bootstrap", n_bootstrap))]
+    return _measured("classifier score", score(p), again, x)
+
+
+def precision_recall(
+    x: Features, y: Features, *, k: int = 3, n_bootstrap: int = 100, generator: torch.Generator | None = None
+) -> tuple[Measured, Measured]:
+    """Share of samples x near real images y, and share of y near x (Kynkaanniemi et al. 2019).
+
+    Near means: inside a ball around one of the others, as wide as the distance to its k-th nearest fellow. The
+    interval is over the images that are counted, with the balls as they are.
+    """
+    _comparable(x, y)
+    k = check_count("k", k)
+    if min(len(x.values), len(y.values)) <= k:
+        raise ValueError(f"k = {k} nearest neighbours need more than {k} images on either side")
+
+    def share(name: str, points: Tensor, centres: Tensor) -> Measured:
+        radii = torch.cat([torch.cdist(part, centres).kthvalue(k + 1).values for part in centres.split(1024)])
+        inside = torch.cat([(torch.cdist(part, centres) <= radii).any(1) for part in points.split(1024)]).double()
+        again = [inside[_redrawn(len(inside), generator)].mean().item() for _ in range(n_bootstrap)]
+        return _measured(name, inside.mean().item(), again, x, y)
+
+    a, b = x.values.double(), y.values.double()
+    return share("precision", a, b), share("recall", b, a)
+
+
+def _comparable(x: Features, y: Features) -> int:
+    """The number of features of both."""
+    if x.net != y.net:
+        raise ValueError(f"these are features of two nets, {x.net} and {y.net}: extract both with one")
+    return x.values.shape[1]
+
+
+def _redrawn(n: int, generator: torch.Generator | None) -> Tensor:
+    return torch.randint(n, (n,), generator=generator)
+
+
+def _measured(name: str, value: float, again: list[float], x: Features, y: Features | None = None) -> Measured:
+    """With the bootstrap's quantiles around `value`: a redrawn set repeats images, which shifts all of them alike."""
+    spread = torch.tensor(again, dtype=torch.float64)
+    low, high = (spread - spread.mean()).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    name = PUBLISHED.get(name, name) if x.net == INCEPTION else name
+    return Measured(name, value, value + low, value + high, x.net, len(x.values), len(y.values) if y else 0)
+
+
+# ---- distances that need no features -------------------------------------------------------------------------------
+
+
 def energy_distance(x: Tensor, y: Tensor, *, unbiased: bool = True, chunk: int = 2048) -> float:
     """Squared energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Szekely & Rizzo 2013) of samples (n, *D), (m, *D).
 

@@ -187,30 +187,52 @@ def training(recipe: Images, images: "Tensor", *, seed: int = 0, device: "torch.
     return train(model, stream, sigmas=ladder(recipe), generator=generator, **options)
 
 
-def classifier(
-    images: "Tensor", labels: "Tensor", *, n_steps: int = 1500, batch_size: int = 64, lr: float = 2e-3, seed: int = 0
-) -> Iterable["TrainState"]:
-    """Train a Classifier on uint8 images (N, C, H, W) with labels (N,), a little turned, stretched and shifted.
+@dataclass(frozen=True)
+class Judge:
+    """A classifier of a data set, trained on its images, each time a little changed."""
+
+    net: str = "plain"  # or resnet
+    width: int = 32
+    n_steps: int = 1500
+    batch_size: int = 64
+    lr: float = 2e-3
+    warmup: int = 0
+
+
+# Digits may be turned and stretched a little; photographs are mirrored and moved.
+JUDGES: Mapping[str, Judge] = MappingProxyType(
+    {
+        "digits": Judge(),
+        "mnist": Judge(n_steps=3000),
+        "cifar10": Judge(net="resnet", width=24, n_steps=4000, batch_size=128, lr=3e-3, warmup=400),
+    }
+)
+
+
+def classifier(recipe: Judge, images: "Tensor", labels: "Tensor", *, seed: int = 0) -> Iterable["TrainState"]:
+    """Train a classifier on uint8 images (N, C, H, W) with labels (N,); yields a state a step.
 
     The step falls to zero by the end. The global random state is left as it was.
     """
     import torch
     import torch.nn.functional as F
 
-    from .nets.classifier import Classifier
+    from .nets.classifier import Classifier, ResNet
     from .train import train
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = Classifier(images.shape[1], images.shape[-1])
+        net = {"plain": Classifier, "resnet": ResNet}[recipe.net](images.shape[1], images.shape[-1], recipe.width)
         generator = torch.Generator().manual_seed(seed)
-        rows = (torch.randint(len(images), (batch_size,), generator=generator) for _ in range(n_steps))
+        n, size = recipe.n_steps, recipe.batch_size
+        rows = (torch.randint(len(images), (size,), generator=generator) for _ in range(n))
+        changed = _distorted if recipe.net == "plain" else _moved
 
         def loss(model: "torch.nn.Module", index: "Tensor") -> "Tensor":
-            x = _distorted(images[index].float() / 255, generator)
+            x = changed(images[index].float() / 255, generator)
             return F.cross_entropy(model(x), labels[index], reduction="none")
 
-        yield from train(net, rows, loss=loss, n_steps=n_steps, lr=lr, cooldown=n_steps)
+        yield from train(net, rows, loss=loss, n_steps=n, lr=recipe.lr, warmup=recipe.warmup, cooldown=n)
 
 
 def _distorted(x: "Tensor", generator: "torch.Generator") -> "Tensor":
@@ -227,6 +249,21 @@ def _distorted(x: "Tensor", generator: "torch.Generator") -> "Tensor":
     grid = F.affine_grid(torch.stack([torch.stack(row, 1) for row in rows], 1), list(x.shape), align_corners=False)
     moved = F.grid_sample(x, grid, align_corners=False)
     return moved + 0.02 * torch.randn(x.shape, generator=generator)
+
+
+def _moved(x: "Tensor", generator: "torch.Generator") -> "Tensor":
+    """Images (B, C, H, W) moved by up to an eighth of their height either way, and mirrored half of the time."""
+    import torch
+    import torch.nn.functional as F
+
+    n, _, height, width = x.shape
+    most = height // 8
+    padded = F.pad(x, 4 * [most], mode="reflect")
+    down, right = torch.randint(2 * most + 1, (2, n, 1), generator=generator)
+    row, column = down + torch.arange(height), right + torch.arange(width)  # (n, H), (n, W)
+    column = torch.where(torch.rand(n, 1, generator=generator) < 0.5, column, column.flip(1))
+    index = torch.arange(n)[:, None, None, None]
+    return padded[index, torch.arange(x.shape[1])[:, None, None], row[:, None, :, None], column[:, None, None, :]]
 
 
 def manifold(

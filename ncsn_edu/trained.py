@@ -21,11 +21,12 @@ from . import recipes
 from .checkpoints import CheckpointDamaged, Folder, load
 from .data import SHAPES
 from .files import write_whole
-from .nets.classifier import Classifier
+from .nets.classifier import Classifier, ResNet
 from .recipes import Images, Sampling
 
 WEIGHTS = Path(__file__).parent / "weights"
 SCORE, JUDGE = "ncsn_edu score network 1", "ncsn_edu classifier 1"
+JUDGES = {"Classifier": Classifier, "ResNet": ResNet}
 
 
 @dataclass(frozen=True)
@@ -58,22 +59,27 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in WEIGHTS.glob("*.safetensors") if not path.stem.startswith("judge_"))
 
 
-def load_judge(data: str) -> Classifier:
+def shipped_judges() -> list[str]:
+    """Names of the data sets whose classifiers come with the package."""
+    return sorted(path.stem.removeprefix("judge_") for path in WEIGHTS.glob("judge_*.safetensors"))
+
+
+def load_judge(data: str) -> Classifier | ResNet:
     """The classifier of a data set that comes with the package: images (B, *SHAPES[data]) in [0, 1] -> logits."""
     path = WEIGHTS / f"judge_{data}.safetensors"
     if not path.is_file():
-        there = ", ".join(sorted(found.stem.removeprefix("judge_") for found in WEIGHTS.glob("judge_*.safetensors")))
+        there = ", ".join(shipped_judges())
         raise FileNotFoundError(f"no classifier of {data!r} comes with the package, only of {there or 'none'}")
     metadata, state = _read(path, JUDGE)
-    net = Classifier(*json.loads(metadata["settings"]))
+    net = JUDGES[metadata.get("net", "Classifier")](*json.loads(metadata["settings"]))
     net.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state.items()})
     return net.eval().requires_grad_(False)
 
 
-def save_judge(path: str | PathLike[str], net: Classifier) -> Path:
+def save_judge(path: str | PathLike[str], net: Classifier | ResNet) -> Path:
     """Write a classifier's weights to a .safetensors file: all or nothing."""
     settings = json.dumps([net.channels, net.size, net.width, net.n_classes])
-    return _write(path, net.state_dict(), {"kind": JUDGE, "settings": settings})
+    return _write(path, net.state_dict(), {"kind": JUDGE, "net": type(net).__name__, "settings": settings})
 
 
 def load_trained(source: str | PathLike[str], *, device: torch.device | str = "cpu") -> Trained:

@@ -10,7 +10,21 @@ from scipy import linalg, stats
 from scipy.spatial.distance import cdist
 
 from ncsn_edu.distributions import GaussianMixture
-from ncsn_edu.metrics import energy_distance, energy_test, frechet_distance, judge, mode_moments, mode_weights, nearest
+from ncsn_edu.metrics import (
+    INCEPTION,
+    Features,
+    classifier_score,
+    energy_distance,
+    energy_test,
+    frechet,
+    frechet_distance,
+    judge,
+    kernel_distance,
+    mode_moments,
+    mode_weights,
+    nearest,
+    precision_recall,
+)
 
 
 def two_modes():
@@ -266,3 +280,124 @@ def test_judge_cuts_off_what_no_display_shows():
         return x.flatten(1)
 
     judge(x, classifier, train=torch.rand(30, 1, 2, 2), held_out=torch.rand(30, 1, 2, 2))
+
+
+# ---- distances in the space of a feature net -----------------------------------------------------------------------
+
+
+def some_features(n, dim=6, *, shift=0.0, width=1.0, seed=0, net="a net"):
+    values = shift + width * normal((n, dim), seed=seed)
+    return Features(net, values, (3 * values[:, :4]).softmax(1))
+
+
+class Given(torch.nn.Module):
+    """A feature net for torchmetrics: the "images" are features already."""
+
+    num_features = 6
+
+    def forward(self, x):
+        return x
+
+
+def test_frechet_distance_of_features_is_that_of_torchmetrics():
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    x, y = some_features(300, shift=0.3), some_features(400, width=1.5, seed=1)
+    theirs = FrechetInceptionDistance(feature=Given(), normalize=True, input_img_size=(6,)).set_dtype(F64)
+    theirs.update(x.values, real=False), theirs.update(y.values, real=True)
+    assert frechet(x, y, n_bootstrap=2).value == pytest.approx(theirs.compute().item(), rel=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:Metric")
+def test_kernel_distance_is_that_of_torchmetrics():
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    x, y = some_features(300, shift=0.1), some_features(300, width=1.2, seed=1)
+    theirs = KernelInceptionDistance(feature=Given(), subsets=1, subset_size=300).set_dtype(F64)
+    theirs.update(x.values, real=False), theirs.update(y.values, real=True)
+    expected = theirs.compute()[0].item()
+    for chunk in (1024, 7):
+        assert kernel_distance(x, y, n_bootstrap=2, chunk=chunk).value == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:Metric", "ignore:std")
+def test_classifier_score_is_the_inception_score_of_torchmetrics():
+    from torchmetrics.image.inception import InceptionScore
+
+    logits = 2 * normal((500, 6), seed=3)
+    theirs = InceptionScore(feature=Given(), splits=1)
+    theirs.update(logits)
+    x = Features("a net", logits, logits.softmax(1))
+    assert classifier_score(x, n_bootstrap=2).value == pytest.approx(theirs.compute()[0].item(), rel=1e-4)
+    sure = torch.eye(10, dtype=F64).repeat(20, 1)
+    assert classifier_score(Features("a net", sure, sure)).value == pytest.approx(10)
+    assert classifier_score(Features("a net", sure, sure[:1].expand(200, -1))).value == pytest.approx(1)
+
+
+def test_precision_and_recall_say_what_is_wrong():
+    """Real images in two clumps, and samples of one clump only (precise, half recalled), of none, and too wide ones."""
+    clumps = normal((600, 3), seed=1) + 50 * (torch.arange(600) % 2)[:, None]
+    real = Features("a net", clumps, clumps)
+
+    def both(values):
+        return [m.value for m in precision_recall(Features("a net", values, values), real, generator=seeded())]
+
+    one = both(normal((600, 3), seed=2))
+    assert one[0] > 0.9 and one[1] == pytest.approx(0.5, abs=0.05)
+    nowhere = both(25 + normal((600, 3), seed=2))
+    assert nowhere == [0, 0]
+    wide = both(40 * normal((600, 3), seed=2))
+    assert wide[0] < 0.1
+    with pytest.raises(ValueError, match="more than 3 images"):
+        precision_recall(some_features(3), some_features(50))
+
+
+def test_precision_by_all_pairs():
+    x, y = some_features(40, dim=2, shift=2.0), some_features(50, dim=2, seed=1)
+    between, fellows = cdist(x.values, y.values), np.sort(cdist(y.values, y.values), axis=1)
+    expected = (between <= fellows[:, 2]).any(1).mean()  # k = 2: column 0 is the point itself
+    assert 0.2 < expected < 0.95
+    assert precision_recall(x, y, k=2, n_bootstrap=2)[0].value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("metric", [frechet, kernel_distance])
+def test_intervals_hold_about_as_often_as_they_say(metric):
+    """The truth is what the metric finds on average at this n: 60 experiments with 60 bootstraps each."""
+    found = [
+        metric(
+            some_features(120, dim=3, shift=0.7, seed=100 + i), some_features(120, dim=3, seed=500 + i), n_bootstrap=60
+        )
+        for i in range(60)
+    ]
+    truth = sum(m.value for m in found) / len(found)
+    held = sum(m.low <= truth <= m.high for m in found)
+    assert 50 <= held <= 60
+    assert all(m.low < m.value < m.high for m in found)
+
+
+def test_the_kernel_distance_is_unbiased_and_the_frechet_distance_is_not():
+    pairs = [(some_features(60, seed=2 * i), some_features(60, seed=2 * i + 1)) for i in range(80)]
+    kernel = torch.tensor([kernel_distance(x, y, n_bootstrap=1).value for x, y in pairs])
+    assert abs(kernel.mean()) < 4.5 * kernel.std() / 80**0.5
+    assert min(frechet(x, y, n_bootstrap=1).value for x, y in pairs) > 0.1
+
+
+def test_a_number_carries_its_net_and_its_counts_and_is_fid_for_inception_only():
+    x, y = some_features(100), some_features(200, seed=1)
+    number = frechet(x, y, n_bootstrap=5)
+    assert number.name == "Frechet distance" and (number.net, number.n, number.n_reference) == ("a net", 100, 200)
+    assert str(number).startswith("Frechet distance 0.") and "(features of a net, 100 images against 200)" in str(
+        number
+    )
+    theirs = [features._replace(net=INCEPTION) for features in (x, y)]
+    assert frechet(*theirs, n_bootstrap=5).name == "FID"
+    assert kernel_distance(*theirs, n_bootstrap=5).name == "KID"
+    assert classifier_score(theirs[0], n_bootstrap=5).name == "inception score"
+    assert "100 images)" in str(classifier_score(x, n_bootstrap=5))
+
+
+def test_features_that_cannot_be_compared():
+    with pytest.raises(ValueError, match="two nets, a net and another"):
+        frechet(some_features(50), some_features(50, net="another"))
+    with pytest.raises(ValueError, match="6 images are too few for a covariance of 6 features: give at least 7"):
+        frechet(some_features(50), some_features(6))

@@ -40,6 +40,7 @@ LAYERS = [
     "recipes",
     "runs",
     "trained",
+    "features",
     "figures",
     "plots",
     "show",

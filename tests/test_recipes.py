@@ -15,7 +15,9 @@ from ncsn_edu.recipes import (
     MANIFOLD,
     MANIFOLD_DIGITS,
     RECIPES,
+    Judge,
     _distorted,
+    _moved,
     classifier,
     manifold,
     relative_spread,
@@ -154,15 +156,29 @@ def two_kinds(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return images, labels
 
 
-def test_a_classifier_learns_what_it_has_not_seen_and_leaves_the_random_state_alone():
+@pytest.mark.parametrize("recipe", [Judge(n_steps=80), Judge(net="resnet", width=8, n_steps=60, lr=5e-3, warmup=5)])
+def test_a_classifier_learns_what_it_has_not_seen_and_leaves_the_random_state_alone(recipe):
     (images, labels), (others, truth) = two_kinds(200, 0), two_kinds(200, 1)
     before = torch.get_rng_state()
-    *_, state = classifier(images, labels, n_steps=80)
+    *_, state = classifier(recipe, images, labels)
     assert torch.equal(torch.get_rng_state(), before)
     net = state.model.eval()
     assert (net(others.float() / 255).argmax(1) == truth).double().mean() > 0.95
-    *_, again = classifier(images, labels, n_steps=80)
+    *_, again = classifier(recipe, images, labels)
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.model.parameters(), strict=True))
+
+
+def test_photographs_are_moved_and_mirrored():
+    """An image whose pixels say where they are: what comes out is a window of it, as it was or mirrored."""
+    row, column = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
+    x = torch.stack([row, column]).expand(400, 2, 16, 16)
+    moved = _moved(x, torch.Generator().manual_seed(0))
+    inside = moved[:, :, 4:12, 4:12]  # away from the border, where the image is reflected
+    assert (inside[:, 0].diff(dim=1) == 1).all()
+    mirrored = inside[:, 1, 0, 0] > inside[:, 1, 0, 1]
+    assert (inside[:, 1].diff(dim=2).abs() == 1).all() and 120 < mirrored.sum() < 280
+    assert (inside[:, 0, 0, 0] - 4).unique().tolist() == [-2, -1, 0, 1, 2]
+    assert (inside[~mirrored][:, 1, 0, 0] - 4).unique().tolist() == [-2, -1, 0, 1, 2]
 
 
 def test_images_are_distorted_a_little():

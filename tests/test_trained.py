@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from ncsn_edu import checkpoints, trained
 from ncsn_edu.checkpoints import CheckpointDamaged
 from ncsn_edu.data import SHAPES, load
-from ncsn_edu.nets.classifier import Classifier
-from ncsn_edu.recipes import RECIPES, network
+from ncsn_edu.nets.classifier import Classifier, ResNet
+from ncsn_edu.recipes import RECIPES, Images, network
 from ncsn_edu.runs import run
 from ncsn_edu.trained import load_judge, load_trained, save_judge, save_weights
 
@@ -59,7 +59,7 @@ def test_weights_are_stored_in_half_and_mean_the_same(folder, weights):
     assert torch.equal(stored.score.sigmas, exact.score.sigmas)
     with safe_open(weights, "pt") as file:  # read by the library itself, without this package
         assert all(file.get_tensor(n).dtype == torch.float16 for n in file.keys() if n != "sigmas")  # noqa: SIM118
-        assert json.loads(file.metadata()["recipe"]) == asdict(RECIPE)
+        assert Images(**json.loads(file.metadata()["recipe"])) == RECIPE
     numbers = 2 * sum(p.numel() for p in exact.score.parameters())
     assert numbers < weights.stat().st_size < numbers + 40_000  # the rest are names
 
@@ -119,14 +119,15 @@ def test_the_judge_of_digits_is_right_on_held_out_images_and_knows_how_often():
 
 def test_a_judge_is_stored_and_read_again(tmp_path, monkeypatch):
     torch.manual_seed(0)
-    for name, net in {"small": Classifier(1, 8, width=4), "large": Classifier(3, 32, width=4, n_classes=7)}.items():
+    large, residual = Classifier(3, 32, width=4, n_classes=7), ResNet(3, 32, width=4, n_classes=5)
+    for name, net in {"small": Classifier(1, 8, width=4), "large": large, "residual": residual}.items():
         x = torch.rand(6, net.channels, net.size, net.size)
         net.train()(x)  # the norms' averages move
         save_judge(tmp_path / f"judge_{name}.safetensors", net)
         monkeypatch.setattr(trained, "WEIGHTS", tmp_path)
         torch.testing.assert_close(load_judge(name)(x), net.eval()(x), rtol=0.01, atol=0.01)
     assert trained.shipped() == []
-    with pytest.raises(FileNotFoundError, match="only of large, small"):
+    with pytest.raises(FileNotFoundError, match="only of large, residual, small"):
         load_judge("mnist")
 
 

@@ -22,13 +22,12 @@ from ncsn_edu.checkpoints import Folder
 from ncsn_edu.metrics import Judgement, judge
 
 N_SAMPLES = 1024
-JUDGE_STEPS = {"digits": 1500, "mnist": 3000}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=["judge", "score"])
-    parser.add_argument("name", choices=["digits", "mnist"])
+    parser.add_argument("name", choices=list(recipes.JUDGES))
     parser.add_argument("run", type=Path, nargs="?", help="folder of the run (score only)")
     arguments = parser.parse_args()
     if arguments.kind == "judge":
@@ -40,11 +39,15 @@ def main() -> None:
 def make_judge(name: str) -> None:
     images, labels = data.load(name)
     held_out, truth = data.load(name, split="test")
-    states = recipes.classifier(images, labels, n_steps=JUDGE_STEPS[name])
-    *_, state = progress(states, JUDGE_STEPS[name], "steps")
+    recipe = recipes.JUDGES[name]
+    for state in progress(recipes.classifier(recipe, images, labels), recipe.n_steps, "steps"):
+        if state.step % 100 == 0:
+            print(f"step {state.step}: loss {state.loss:.3f}", flush=True)
     path = trained.save_judge(trained.WEIGHTS / f"judge_{name}.safetensors", state.model.eval())
+    judge_net = trained.load_judge(name)
     with torch.no_grad():
-        top, label = trained.load_judge(name)(held_out.float() / 255).softmax(1).max(1)
+        logits = torch.cat([judge_net(part.float() / 255) for part in held_out.split(500)])
+    top, label = logits.softmax(1).max(1)
     text = f"""# judge_{name}
 
 A classifier of {name}, to judge samples with: {sum(p.numel() for p in state.model.parameters()):,} parameters,

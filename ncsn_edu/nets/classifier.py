@@ -1,4 +1,7 @@
-"""A small convolutional classifier: it judges samples, and later guides them. This file does NOT train it."""
+"""Classifiers of images: they judge samples, lend their features to measure distances, and later guide samplers.
+
+This file does NOT train them: recipes.py does.
+"""
 
 from torch import Tensor, nn
 
@@ -6,7 +9,7 @@ from ..checks import check_count, check_images
 
 
 class Classifier(nn.Module):
-    """Images x (B, channels, size, size) in [0, 1] -> logits (B, n_classes); size a multiple of 4."""
+    """Images x (B, channels, size, size) in [0, 1] -> logits (B, n_classes); size a multiple of 4. For digits."""
 
     def __init__(self, channels: int, size: int, width: int = 32, n_classes: int = 10) -> None:
         super().__init__()
@@ -19,9 +22,57 @@ class Classifier(nn.Module):
         side = 4 if size > 16 else size // 4
         self.head = nn.Sequential(pool, nn.Flatten(), nn.Dropout(0.3), nn.Linear(2 * w * side**2, n_classes))
 
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer sees, (B, D)."""
+        return self.head[:2](self.convolutions(2 * check_images(x, self.channels, 4) - 1))
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, n_classes)."""
-        return self.head(self.convolutions(2 * check_images(x, self.channels, 4) - 1))
+        return self.logits(self.features(x))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(B, D) -> (B, n_classes)."""
+        return self.head[2:](features)
+
+
+class ResNet(nn.Module):
+    """Images x (B, channels, size, size) in [0, 1] -> logits (B, n_classes); size a multiple of 8. For photographs.
+
+    A small residual net (He et al. 2016): the image is halved three times while the filters double, and two residual
+    blocks of two convolutions each stand where that is cheap. Its features are the means of 8 width channels.
+    """
+
+    def __init__(self, channels: int, size: int, width: int = 24, n_classes: int = 10) -> None:
+        super().__init__()
+        self.channels, self.size = check_count("channels", channels), check_count("size", size)
+        self.width, self.n_classes, w = check_count("width", width), n_classes, width
+        self.convolutions = nn.Sequential(
+            *_conv(self.channels, w),
+            *(*_conv(w, 2 * w), nn.MaxPool2d(2), Residual(2 * w)),
+            *(*_conv(2 * w, 4 * w), nn.MaxPool2d(2)),
+            *(*_conv(4 * w, 8 * w), nn.MaxPool2d(2), Residual(8 * w)),
+        )
+        self.logits = nn.Linear(8 * w, n_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer sees, (B, 8 width)."""
+        return self.convolutions(2 * check_images(x, self.channels, 8) - 1).mean((2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, n_classes)."""
+        return self.logits(self.features(x))
+
+
+class Residual(nn.Module):
+    """x + two convolutions of x."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(*_conv(width, width), *_conv(width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width, H, W) -> (B, width, H, W)."""
+        return x + self.convolutions(x)
 
 
 def _conv(before: int, after: int) -> list[nn.Module]:

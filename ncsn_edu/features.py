@@ -1,0 +1,90 @@
+"""Feature nets: what images are turned into before two sets of them are compared.
+
+One interface for all: `extract(images, net)`, with a net of `classifier_net` or `inception_net`, or a FeatureNet of
+your own. This file does NOT compare anything: metrics.py does.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .checks import check_count
+from .metrics import INCEPTION, Features
+from .trained import load_judge
+
+
+class FeatureUnavailable(RuntimeError):
+    """The net's weights or code are not on this machine and cannot be had; the message says what can be used."""
+
+
+class FeatureNet(NamedTuple):
+    """A net that describes images, with the name that numbers computed from it bear."""
+
+    name: str
+    describe: Callable[[Tensor], tuple[Tensor, Tensor]]  # x (B, C, H, W) in [0, 1] -> features (B, D), logits (B, K)
+
+
+def classifier_net(data: str) -> FeatureNet:
+    """The classifier of a data set that comes with the package (its model card says how good it is)."""
+    net = load_judge(data)
+
+    def describe(x: Tensor) -> tuple[Tensor, Tensor]:
+        features = net.to(x.device).features(x)
+        return features, net.logits(features)
+
+    return FeatureNet(f"the {data} classifier", describe)
+
+
+def inception_net(*, device: torch.device | str = "cpu") -> FeatureNet:
+    """Inception-v3 as FID is defined by it, from torch-fidelity; downloads 91 MB the first time.
+
+    Raises FeatureUnavailable where the library or the weights cannot be had.
+    """
+    instead = "Without it: classifier_net('cifar10'); what it measures is no FID, and not called so"
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision that does not fit torch
+        raise FeatureUnavailable(
+            f"Inception needs torch-fidelity, which cannot be imported here ({error}): "
+            f"pip install torch-fidelity torchvision. {instead}"
+        ) from error
+    try:
+        net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"]).to(device).eval()
+    except OSError as error:  # URLError is one
+        raise FeatureUnavailable(f"the weights of Inception could not be downloaded ({error}). {instead}") from error
+
+    def describe(x: Tensor) -> tuple[Tensor, Tensor]:
+        x = (255 * x).round().byte()
+        features, logits = net(x.expand(-1, 3, -1, -1))
+        return features, logits
+
+    return FeatureNet(INCEPTION, describe)
+
+
+@torch.no_grad()
+def extract(images: Tensor, net: FeatureNet, *, batch_size: int = 500) -> Features:
+    """Features of images (n, C, H, W): uint8, or floats in [0, 1]. What lies beyond is refused, not guessed at."""
+    if images.ndim != 4 or not (images.is_floating_point() or images.dtype == torch.uint8):
+        raise ValueError(
+            f"images must be uint8 or float, of shape (n, C, H, W), not {images.dtype} of shape {tuple(images.shape)}"
+        )
+    values, probabilities = [], []
+    for part in images.split(check_count("batch_size", batch_size)):
+        part = part.float() / 255 if part.dtype == torch.uint8 else part.float()
+        low, high = part.min().item(), part.max().item()
+        if not math.isfinite(low + high):
+            raise ValueError("some pixels are NaN or infinite: these images are no samples of anything")
+        if not (low >= 0 and high <= 1):
+            repair = (
+                "images / 255" if high > 10 else "(images + 1) / 2" if -1.001 < low < -0.9 else "images.clamp(0, 1)"
+            )
+            raise ValueError(
+                f"{net.name} takes images in [0, 1], and these lie in [{low:.4g}, {high:.4g}]: pass {repair}"
+            )
+        features, logits = net.describe(part)
+        values.append(features.double().cpu())
+        probabilities.append(logits.double().softmax(1).cpu())
+    return Features(net.name, torch.cat(values), torch.cat(probabilities))
