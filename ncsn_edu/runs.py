@@ -39,7 +39,8 @@ def run(
 ) -> Iterator[TrainState]:
     """Train by the recipe on uint8 images (N, C, H, W); yields each state after it is logged, and saved if it is due.
 
-    resume goes on from the newest whole checkpoint in `folder`, as if there had been no stop; n_steps may have grown.
+    resume goes on from the newest whole checkpoint in `folder`, as if there had been no stop; n_steps and cooldown may
+    be others than before.
     A generator that is closed, or a Ctrl-C, saves a last checkpoint. Raises FileNotFoundError where there is nothing to
     resume, RecipeChanged where it was another recipe, FileExistsError where a run is there and resume was not asked.
     """
@@ -90,8 +91,9 @@ def _save(keeper: Folder, states: Training, recipe: Images, seed: int, loss: flo
 def _check_same(then: dict[str, Any], seed_then: int, recipe: Images, seed: int) -> None:
     now = {**asdict(recipe), "seed": seed}
     then = {**asdict(Images(recipe.data)), **then, "seed": seed_then}  # a setting that is younger than the run: default
-    changed = [f"{name} {then.get(name)!r} -> {now[name]!r}" for name in now if then.get(name) != now[name]]
-    changed = [change for change in changed if not change.startswith("n_steps ")]
+    may_change = ("n_steps", "cooldown")  # they say how the run ends, and nothing about what was done so far
+    differing = [name for name in now if then.get(name) != now[name] and name not in may_change]
+    changed = [f"{name} {then.get(name)!r} -> {now[name]!r}" for name in differing]
     if changed:
         raise RecipeChanged(
             f"the run in the folder has other settings ({', '.join(changed)}): give the same, or choose another --out"

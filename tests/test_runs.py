@@ -142,8 +142,18 @@ def test_a_run_of_before_there_was_a_setting_goes_on(whole, tmp_path):
     checkpoints.Folder(tmp_path).save(content, loss=0.0)
     go(tmp_path, resume=True)
     assert equal(end_of(tmp_path)["model"], end_of(whole)["model"])
-    with pytest.raises(RecipeChanged, match="cooldown 0 -> 3"):
-        go(tmp_path, resume=True, recipe=replace(RECIPE, cooldown=3))
+    with pytest.raises(RecipeChanged, match="warmup 0 -> 3"):
+        go(tmp_path, resume=True, recipe=replace(RECIPE, warmup=3))
+
+
+def test_a_run_may_be_given_another_end(whole, tmp_path):
+    """Stopped, and gone on with a learning rate that falls: as if that had been said from the start."""
+    falling = replace(RECIPE, cooldown=10)
+    go(tmp_path / "a", stop=20)
+    go(tmp_path / "a", resume=True, recipe=falling)
+    go(tmp_path / "b", recipe=falling)
+    assert equal(end_of(tmp_path / "a")["model"], end_of(tmp_path / "b")["model"])
+    assert not equal(end_of(tmp_path / "a")["model"], end_of(whole)["model"])
 
 
 def test_a_step_that_was_cut_short_is_not_saved(tmp_path, monkeypatch):
