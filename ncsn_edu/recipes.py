@@ -96,6 +96,8 @@ def _scales(smoke: Images, laptop: Images, paper: Images) -> Mapping[str, Images
     return MappingProxyType({"smoke": smoke, "laptop": laptop, "paper": paper})
 
 
+# NCSNv2 (Song & Ermon 2020, section 6): techniques 1, 2, 3 and 5 choose sigma_max, n_levels, the net and the average.
+_V2 = {"net": "ncsnv2", "sigma_max": 50.0, "n_levels": 232, "lr": 1e-4, "flip": True}
 # A U-Net of 1.2 million parameters and 0.17 GFLOP an image, for any sigma: what two CPU cores can train in hours.
 # sigma_max is large enough for a sampler without Langevin steps to start from pure noise.
 _SMALL = {
@@ -135,6 +137,11 @@ RECIPES: Mapping[str, Mapping[str, Manifold | Images]] = MappingProxyType(
             Images("cifar10", width=32, batch_size=64, n_steps=5000, ema=0.999, flip=True),
             Images("cifar10", flip=True),
         ),
+        "cifar10_v2": _scales(
+            Images("cifar10", width=4, batch_size=8, n_steps=4, ema=0.9, **_V2 | {"n_levels": 12}),
+            Images("cifar10", width=32, batch_size=64, n_steps=5000, ema=0.999, **_V2),
+            Images("cifar10", n_steps=300_000, ema=0.999, **_V2),
+        ),
         "cifar10_small": _scales(
             Images("cifar10", batch_size=8, n_steps=4, ema=0.9, **_SMALL | {"width": 4, "warmup": 1, "cooldown": 1}),
             Images("cifar10", batch_size=64, n_steps=25_000, ema=0.9995, **_SMALL),
@@ -170,21 +177,38 @@ def ladder(recipe: Images) -> "Tensor":
     return geometric(recipe.sigma_max, recipe.sigma_min, recipe.n_levels)
 
 
-def training(recipe: Images, images: "Tensor", *, seed: int = 0, device: "torch.device | str" = "cpu") -> "Training":
-    """Training of the recipe's net on uint8 images (N, C, H, W), ready to be iterated over; all draws follow seed."""
+def training(
+    recipe: Images,
+    images: "Tensor",
+    *,
+    seed: int = 0,
+    device: "torch.device | str" = "cpu",
+    compiled: bool | str = False,
+) -> "Training":
+    """Training of the recipe's net on uint8 images (N, C, H, W), ready to be iterated over; all draws follow seed.
+
+    In a process group every process takes its share of each batch, and draws its own images and noise. On a GPU the
+    net's weights are laid out as its convolutions like them best (channels last).
+    """
     import torch
 
     from .data import batches
-    from .train import train
+    from .train import processes, train
 
+    rank, n_processes = processes()
+    if recipe.batch_size % n_processes:
+        raise ValueError(f"a batch of {recipe.batch_size} cannot be shared by {n_processes} processes: change one")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = network(recipe, images.shape[1], images.shape[-1]).to(device)
-    generator = torch.Generator(device).manual_seed(seed)
-    stream = batches(images, recipe.batch_size, flip=recipe.flip, generator=generator, device=device)
+    if torch.device(device).type == "cuda":
+        model = model.to(memory_format=torch.channels_last)
+    generator = torch.Generator(device).manual_seed(seed + 2**32 * rank)
+    size = recipe.batch_size // n_processes
+    stream = batches(images, size, flip=recipe.flip, generator=generator, device=device)
     names = ("continuous", "n_steps", "lr", "warmup", "cooldown", "ema", "bf16")
     options = {name: getattr(recipe, name) for name in names}
-    return train(model, stream, sigmas=ladder(recipe), generator=generator, **options)
+    return train(model, stream, sigmas=ladder(recipe), compiled=compiled, generator=generator, **options)
 
 
 @dataclass(frozen=True)

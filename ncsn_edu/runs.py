@@ -1,6 +1,6 @@
 """A training run in a folder: checkpoints and a log, stopped at any moment and gone on with exactly.
 
-`log.jsonl` has a line for every `log_every` steps, `step-*.ckpt` all that is needed to go on, `best.ckpt` the
+`log.jsonl` has a line for every `log_every` steps, and notes; `step-*.ckpt` is all one needs to go on, `best.ckpt` the
 checkpoint with the lowest loss; where TensorBoard is installed, `events.*` hold the same numbers for it. This file does
 NOT show progress, choose a device or know the command line.
 """
@@ -9,17 +9,17 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .checkpoints import Folder
 from .recipes import Images, training
-from .train import Training, TrainState, mean_by_level
+from .train import Training, TrainState, mean_by_level, processes
 
 
 class RecipeChanged(ValueError):
@@ -34,58 +34,125 @@ def run(
     seed: int = 0,
     device: torch.device | str = "cpu",
     resume: bool = False,
+    start: tuple[nn.Module, int] | None = None,
+    compiled: bool | str = False,
     log_every: int = 10,
     save_every: int = 500,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[TrainState]:
     """Train by the recipe on uint8 images (N, C, H, W); yields each state after it is logged, and saved if it is due.
 
-    resume goes on from the newest whole checkpoint in `folder`, as if there had been no stop; n_steps and cooldown may
-    be others than before.
-    A generator that is closed, or a Ctrl-C, saves a last checkpoint. Raises FileNotFoundError where there is nothing to
-    resume, RecipeChanged where it was another recipe, FileExistsError where a run is there and resume was not asked.
+    resume       go on from the newest whole checkpoint in `folder`, as if there had been no stop; n_steps and cooldown
+                 may be others than before
+    start        (model, step): go on from weights alone, with a new optimiser, new averages and new draws
+    should_stop  asked after each step (in a process group at each line of the log); a last checkpoint is saved then
+
+    In a process group all processes call this; the first one writes. A generator that is closed saves a last
+    checkpoint as well, if it is the only process. Raises FileNotFoundError where there is nothing to resume,
+    RecipeChanged where it was another recipe, FileExistsError where a run is there and resume was not asked.
     """
-    states, keeper = training(recipe, images, seed=seed, device=device), Folder(folder)
+    states, keeper = training(recipe, images, seed=seed, device=device, compiled=compiled), Folder(folder)
+    note = ""
     if resume:
         content = keeper.latest()
         _check_same(content["recipe"], content["seed"], recipe, seed)
-        states.load_state_dict(content)
+        states.load_state_dict(_of_this_process(content))
     elif keeper.steps():
         raise FileExistsError(f"{folder} holds a run already: go on with --resume, or choose another --out")
-    return _run(states, keeper, recipe, seed, log_every, save_every)
+    elif start is not None:
+        model, states.step = start
+        for ours in (states.model, *([states.ema.model] if states.ema else [])):
+            ours.load_state_dict(model.state_dict())
+        states.model.train()
+        note = f"from the weights of step {states.step}; the optimiser and the random draws are new"
+    keeper.path.mkdir(parents=True, exist_ok=True)
+    return _run(states, keeper, recipe, seed, log_every, save_every, should_stop, note)
 
 
 def _run(
-    states: Training, keeper: Folder, recipe: Images, seed: int, log_every: int, save_every: int
+    states: Training,
+    keeper: Folder,
+    recipe: Images,
+    seed: int,
+    log_every: int,
+    save_every: int,
+    should_stop: Callable[[], bool],
+    note: str,
 ) -> Iterator[TrainState]:
+    rank, n_processes = processes()
     recent: list[TrainState] = []  # since the last line of the log
-    began, first, saved = time.monotonic(), states.step, states.step
-    keeper.path.mkdir(parents=True, exist_ok=True)
-    with _log_until(keeper.path / "log.jsonl", states.step) as log, _tensorboard(keeper.path, first) as show:
+    first, saved, loss, orderly = states.step, states.step, math.inf, False
+    with ExitStack() as files:
+        log = files.enter_context(Log(keeper.path, first, note)) if rank == 0 else None
         try:
             for state in states:
                 recent.append(state)
-                if state.step % log_every == 0 or state.step == recipe.n_steps:
-                    speed = (state.step - first) / max(time.monotonic() - began, 1e-9)
-                    losses = torch.cat([state.losses for state in recent])
-                    by_level = mean_by_level(losses, torch.cat([state.level for state in recent]), recipe.n_levels)
-                    means = [_rounded(mean) if math.isfinite(mean) else None for mean in by_level.tolist()]
+                due = state.step % log_every == 0 or state.step == recipe.n_steps
+                if due:
+                    losses, levels = (
+                        _of_all(torch.cat(parts)) for parts in zip(*[s[1:3] for s in recent], strict=True)
+                    )
                     loss = losses.mean().item()
-                    line = {"step": state.step, "loss": _rounded(loss), "levels": means, "steps/s": _rounded(speed)}
-                    print(json.dumps(line), file=log, flush=True)
-                    show(line)
+                    if log:
+                        log.write(state.step, loss, mean_by_level(losses, levels, recipe.n_levels).tolist(), states)
+                    recent.clear()
                     if state.step % save_every == 0 or state.step == recipe.n_steps:
                         _save(keeper, states, recipe, seed, loss)
                         saved = state.step
-                    recent.clear()
                 yield state
+                if (n_processes == 1 or due) and _any(should_stop()):
+                    break
+            orderly = True
         finally:
             # On Ctrl-C, or when the loop around this was left: whole steps only, as `states` is between two of them.
-            if states.step > saved and not states.broken:
+            # Of several processes the others may be elsewhere by then, and cannot join in.
+            if states.step > saved and not states.broken and (orderly or n_processes == 1):
                 _save(keeper, states, recipe, seed, math.inf)
 
 
 def _save(keeper: Folder, states: Training, recipe: Images, seed: int, loss: float) -> None:
-    keeper.save({**states.state_dict(), "recipe": asdict(recipe), "seed": seed}, loss=loss)
+    content = {**states.state_dict(), "recipe": asdict(recipe), "seed": seed}
+    rank, n_processes = processes()
+    if n_processes > 1:
+        draws: list[Any] = [None] * n_processes
+        torch.distributed.all_gather_object(draws, {name: content[name] for name in ("generator", "batches")})
+        content["processes"] = draws
+    if rank == 0:
+        keeper.save(content, loss=loss)
+    if n_processes > 1:
+        torch.distributed.barrier()  # nobody reads it before it is there
+
+
+def _of_this_process(content: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint, with what this process was to draw next."""
+    rank, n_processes = processes()
+    then = content.get("processes") or [content]
+    if len(then) != n_processes:
+        raise RecipeChanged(
+            f"the run in the folder had {len(then)} processes, and this one has {n_processes}: start as many, or go on "
+            "from its weights alone: --from"
+        )
+    return {**content, **then[rank]}
+
+
+def _of_all(values: Tensor) -> Tensor:
+    """values (n,) of all processes, (n_processes n,)."""
+    _, n_processes = processes()
+    if n_processes == 1:
+        return values
+    parts = [torch.empty_like(values) for _ in range(n_processes)]
+    torch.distributed.all_gather(parts, values)
+    return torch.cat(parts)
+
+
+def _any(flag: bool) -> bool:
+    """Whether it is true in any process."""
+    _, n_processes = processes()
+    if n_processes == 1:
+        return flag
+    flags: list[Any] = [None] * n_processes
+    torch.distributed.all_gather_object(flags, flag)
+    return any(flags)
 
 
 def _check_same(then: dict[str, Any], seed_then: int, recipe: Images, seed: int) -> None:
@@ -100,18 +167,63 @@ def _check_same(then: dict[str, Any], seed_then: int, recipe: Images, seed: int)
         )
 
 
-def _log_until(path: Path, step: int) -> Any:
-    """The log, opened to go on after `step`: lines of steps that will be made again are dropped."""
-    kept = []
-    if path.exists() and step:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line)
-            except (ValueError, KeyError, TypeError):
-                break  # a line that was being written when the process was killed
-    path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-    return open(path, "a", encoding="utf-8")
+class Log(AbstractContextManager["Log"]):
+    """log.jsonl: a line of numbers from time to time, and notes; and TensorBoard's events, where that is installed."""
+
+    def __init__(self, folder: Path, step: int, note: str) -> None:
+        self.path, self.first, self.note, self.files = folder / "log.jsonl", step, note, ExitStack()
+        kept = _until(self.path, step) if step else []
+        self.before = max((line.get("seconds", 0.0) for line in kept), default=0.0)
+        self.path.write_text("".join(f"{json.dumps(line)}\n" for line in kept), encoding="utf-8")
+        self.compiled = False
+
+    def __enter__(self) -> "Log":
+        self.file = self.files.enter_context(open(self.path, "a", encoding="utf-8"))
+        self.show = self.files.enter_context(_tensorboard(self.path.parent, self.first))
+        self.began = time.monotonic()
+        if self.note:
+            self._print({"step": self.first, "note": self.note})
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.files.close()
+
+    def write(self, step: int, loss: float, by_level: list[float], states: Training) -> None:
+        """A line: means since the last one, and the seconds that the run has taken so far, all slices together."""
+        if states.compile_seconds and not self.compiled:
+            self.compiled = True
+            self._print({"step": step, "note": f"compiled in {states.compile_seconds:.1f} s"})
+        seconds = time.monotonic() - self.began
+        line = {
+            "step": step,
+            "loss": _rounded(loss),
+            "levels": [_rounded(mean) if math.isfinite(mean) else None for mean in by_level],
+            "steps/s": _rounded((step - self.first) / max(seconds, 1e-9)),
+            "seconds": round(self.before + seconds, 1),
+        }
+        self._print(line)
+        self.show(line)
+
+    def _print(self, line: dict[str, Any]) -> None:
+        print(json.dumps(line), file=self.file, flush=True)
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The lines of numbers of a run's log: step, loss, levels, seconds."""
+    return [line for line in _until(folder / "log.jsonl", None) if "loss" in line]
+
+
+def _until(path: Path, step: int | None) -> list[dict[str, Any]]:
+    """The lines of a log up to a step: those of later steps will be made again."""
+    kept: list[dict[str, Any]] = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            line = json.loads(text)
+            if step is None or line["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):
+            break  # a line that was being written when the process was killed
+    return kept
 
 
 @contextmanager

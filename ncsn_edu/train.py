@@ -6,8 +6,9 @@ from what is learned, a loss or a ladder of noise levels says what, checkpoints.
 """
 
 import math
+import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -15,10 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from .checks import check_count, check_ladder, check_positive
-from .losses import dsm, random_levels, sigmas_between
+from .losses import dsm, random_levels, sigmas_between, trusted_dsm
 
 Loss = Callable[[nn.Module, Tensor], Tensor]
 SigmaSampler = Callable[[int, torch.Generator | None], Tensor]
+CHECK_EVERY = 50  # steps on a GPU between two looks at the losses
 
 
 class TrainState(NamedTuple):
@@ -64,7 +66,7 @@ def train(
     ema: float | None = None,
     clip: float | None = None,
     bf16: bool = False,
-    compiled: bool = False,
+    compiled: bool | str = False,
     generator: torch.Generator | None = None,
 ) -> "Training":
     """Minimise a loss over batches x (B, *D) with Adam (Kingma & Ba 2015). Say what is learned in one of three ways:
@@ -79,11 +81,13 @@ def train(
     ema        decay of an exponential moving average of the weights, updated after each step (NCSNv2: 0.999)
     clip       largest norm of the gradient
     bf16       run the model in bfloat16 (autocast); weights and losses stay float32
-    compiled   torch.compile the model: the first step takes up to minutes
+    compiled   torch.compile the model: True, or a mode such as "reduce-overhead" (CUDA graphs). Tried before the first
+               step, for up to minutes; where it fails, training goes on without, and says so
     generator  draws levels and noise, on the device of the batches
 
     A model that was trained before goes on from where it is, with new averages in the optimiser; `load_state_dict`
-    goes on exactly. Raises FloatingPointError at a loss that is not finite, before it reaches the parameters.
+    goes on exactly. Raises FloatingPointError at a loss that is not finite, before it reaches the parameters; on a GPU,
+    where to look means to wait, within CHECK_EVERY steps, and before anything is saved.
     """
     if [loss is None, sigmas is None, sigma_sampler is None].count(False) != 1:
         raise ValueError("say what to learn by exactly one of loss=, sigmas= and sigma_sampler=")
@@ -99,11 +103,12 @@ def train(
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError(f"{type(model).__name__} has no parameters to train")
-    optimiser = torch.optim.Adam(parameters, lr=lr, betas=betas)
+    device = parameters[0].device
+    optimiser = torch.optim.Adam(parameters, lr=lr, betas=betas, fused=device.type == "cuda")
     if loss is not None:
         objective: Objective = _as_it_is(loss)
     elif sigmas is not None:
-        objective = (_between if continuous else _ladder)(check_ladder(sigmas), generator)
+        objective = (_between if continuous else _ladder)(check_ladder(sigmas).to(device), generator)
     else:
         objective = _sampled(sigma_sampler, generator)  # type: ignore[arg-type]
     return Training(
@@ -136,7 +141,7 @@ class Training(Iterator[TrainState]):
         ema: float | None,
         clip: float | None,
         bf16: bool,
-        compiled: bool,
+        compiled: bool | str,
         generator: torch.Generator | None,
     ) -> None:
         self.model, self.batches, self.optimiser, self.generator = model, iter(batches), optimiser, generator
@@ -145,7 +150,11 @@ class Training(Iterator[TrainState]):
         self.ema = EMA(model, ema) if ema is not None else None
         self._objective, self._rate, self._clip, self._bf16 = objective, rate, clip, bf16
         self._parameters = [p for group in optimiser.param_groups for p in group["params"]]
-        self._forward = _parallel(torch.compile(model) if compiled else model)
+        self._compiled = compiled
+        self._forward = _parallel(model)
+        self._unchecked: list[tuple[int, Tensor, Tensor | None]] = []  # steps whose losses nobody has looked at
+        self._check_every = CHECK_EVERY if self._parameters[0].is_cuda else 1
+        self.compile_seconds: float | None = None  # how long compiling took, once it is done
 
     def __next__(self) -> TrainState:
         if self.step >= self.n_steps:
@@ -154,11 +163,13 @@ class Training(Iterator[TrainState]):
             self.model.train()
         self.broken = True
         x = self._next_batch()
-        with self._precision(x):
-            losses, level = self._objective(self._forward, x)
-        mean = self._checked(losses, x, level).mean()
+        if self._compiled:
+            self._compile(x)
+        losses, level = self._losses(self._forward, x)
+        if self._check_every == 1:
+            self.check()
         self.optimiser.zero_grad()
-        mean.backward()
+        losses.mean().backward()
         if self._clip is not None:
             nn.utils.clip_grad_norm_(self._parameters, self._clip)
         for group in self.optimiser.param_groups:
@@ -166,7 +177,10 @@ class Training(Iterator[TrainState]):
         self.optimiser.step()
         if self.ema is not None:
             self.ema.update(self.model)
-        self.step, self.broken = self.step + 1, False
+        self.step += 1
+        if len(self._unchecked) >= self._check_every:
+            self.check()
+        self.broken = False
         return TrainState(self.step, losses.detach(), level, self.model, self.ema.model if self.ema else self.model)
 
     def _next_batch(self) -> Tensor:
@@ -177,23 +191,51 @@ class Training(Iterator[TrainState]):
                 f"the batches ended after {self.step} of {self.n_steps} steps: give more, or an endless iterator"
             ) from None
 
-    def _precision(self, x: Tensor) -> AbstractContextManager[Any]:
-        return torch.autocast(x.device.type, torch.bfloat16, enabled=self._bf16)
-
-    def _checked(self, losses: Tensor, x: Tensor, level: Tensor | None) -> Tensor:
+    def _losses(self, forward: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self._bf16):
+            losses, level = self._objective(forward, x)
         if losses.shape != x.shape[:1]:
             raise ValueError(f"the loss must be one number a row, shape ({len(x)},), not {tuple(losses.shape)}")
-        if not math.isfinite(losses.sum().item()):
-            row = int((~losses.isfinite()).nonzero()[0]) if not losses.isfinite().all() else 0
-            at = f", level {int(level[row])}" if level is not None else ""
-            raise FloatingPointError(
-                f"the loss is {losses[row].item()} at step {self.step + 1}{at}: training stops, with the parameters "
-                f"of step {self.step}. Are the data finite? If they are, a smaller lr may help"
-            )
-        return losses
+        self._unchecked.append((self.step + 1, losses.detach(), level))
+        return losses, level
+
+    def check(self) -> None:
+        """Look at the losses of all steps since the last check; raise FloatingPointError if one is not finite."""
+        steps, self._unchecked = self._unchecked, []
+        if not steps or math.isfinite(sum(losses.sum() for _, losses, _ in steps).item()):
+            return
+        self.broken = True
+        step, losses, level = next(bad for bad in steps if not bad[1].sum().isfinite())
+        row = int((~losses.isfinite()).nonzero()[0]) if not losses.isfinite().all() else 0
+        at = f", level {int(level[row])}" if level is not None else ""
+        reached = "with" if step > self.step else "and it has reached"
+        raise FloatingPointError(
+            f"the loss is {losses[row].item()} at step {step}{at}: training stops, {reached} the parameters "
+            f"of step {self.step}. Are the data finite, and sigma one that the net knows? If so, a smaller lr may help"
+        )
+
+    def _compile(self, x: Tensor) -> None:
+        """Compile by a step that is not made: it draws what the next one draws, and leaves no trace but its time."""
+        mode, self._compiled = self._compiled, False
+        began, before = time.monotonic(), self.generator.get_state() if self.generator else None
+        compiled = torch.compile(self.model, mode=None if mode is True else mode)
+        try:
+            self._losses(compiled, x)[0].mean().backward()
+            self._forward = _parallel(compiled)
+            self.compile_seconds = time.monotonic() - began
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # whatever a compiler may come up with
+            warnings.warn(f"compiling failed, training goes on without it: {str(error).splitlines()[0]}", stacklevel=3)
+        finally:
+            self._unchecked.clear()
+            self.optimiser.zero_grad()
+            if self.generator is not None:
+                self.generator.set_state(before)
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on exactly: tensors, numbers and names, for checkpoints.save."""
+        self.check()
         return {
             "step": self.step,
             "model": self.model.state_dict(),
@@ -246,15 +288,15 @@ def _as_it_is(loss: Loss) -> Objective:
 def _ladder(sigmas: Tensor, generator: torch.Generator | None) -> Objective:
     def objective(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         level = random_levels(x, len(sigmas), generator)
-        return dsm(model, x, sigmas.to(x)[level], generator=generator), level
+        return trusted_dsm(model, x, sigmas[level].to(x), generator), level
 
     return objective
 
 
 def _between(sigmas: Tensor, generator: torch.Generator | None) -> Objective:
     def objective(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-        sigma, level = sigmas_between(x, sigmas.to(x), generator)
-        return dsm(model, x, sigma, generator=generator), level
+        sigma, level = sigmas_between(x, sigmas, generator)
+        return trusted_dsm(model, x, sigma.to(x), generator), level
 
     return objective
 
@@ -263,9 +305,16 @@ def _sampled(sampler: SigmaSampler, generator: torch.Generator | None) -> Object
     return lambda model, x: (dsm(model, x, sampler(len(x), generator).to(x), generator=generator), None)
 
 
+def processes() -> tuple[int, int]:
+    """The rank of this process, and how many there are: (0, 1) unless a process group was started."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return 0, 1
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+
 def _parallel(model: nn.Module) -> nn.Module:
     """Under torchrun: the model whose backward pass averages the gradients over all processes."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    if processes() == (0, 1):
         return model
     device = next(model.parameters()).device
     return nn.parallel.DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)

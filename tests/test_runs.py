@@ -17,7 +17,7 @@ from ncsn_edu import checkpoints
 from ncsn_edu.__main__ import main
 from ncsn_edu.data import load
 from ncsn_edu.recipes import RECIPES, network
-from ncsn_edu.runs import RecipeChanged, run
+from ncsn_edu.runs import RecipeChanged, read_log, run
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = replace(RECIPES["digits_unet"]["smoke"], n_steps=30)
@@ -175,13 +175,13 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(tmp_path, monk
     from ncsn_edu import train
 
     monkeypatch.chdir(tmp_path)
-    calls, dsm = [], train.dsm
+    calls, dsm = [], train.trusted_dsm
 
     def spoiled(*arguments, **options):
         calls.append(1)
         return dsm(*arguments, **options) * (float("nan") if len(calls) == 13 else 1)
 
-    monkeypatch.setattr(train, "dsm", spoiled)
+    monkeypatch.setattr(train, "trusted_dsm", spoiled)
     assert main(["train", "digits_unet", "--scale", "smoke", "--out", "x"]) == 1
     said = capsys.readouterr().err
     assert "nan at step 13, level" in said and "The last good checkpoint is in x" in said
@@ -241,9 +241,81 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path):
     assert said.rstrip().endswith("--out x --resume")
 
 
+def test_minutes_end_a_slice_and_the_next_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "digits_unet", "--scale", "smoke", "--steps", "30", "--lr", "0.002", "--warmup", "3"]
+    assert main([*command, "--minutes", "0.0001", "--out", "x"]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "stopped after 1 of 30 steps; go on with: python -m ncsn_edu train digits_unet --scale smoke --steps 30" in said
+    )
+    again = said.rsplit("python -m ncsn_edu ")[-1].split()
+    assert again[-3:] == ["--out", "x", "--resume"] and "0.002" in again
+    again[again.index("--minutes") + 1] = "5"
+    assert main(again) == 0
+    assert main([*command, "--out", "y"]) == 0
+    assert equal(end_of(tmp_path / "x"), end_of(tmp_path / "y"))
+    seconds = [line["seconds"] for line in lines(tmp_path / "x")]
+    assert len(seconds) == 3 and seconds == sorted(seconds)
+
+
+def test_weights_alone_begin_a_run_with_a_new_optimiser(whole, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "digits_unet", "--scale", "smoke", "--from", str(whole)]
+    assert main([*command, "--steps", "31", "--lr", "1e-30", "--out", "x"]) == 0
+    note, line = lines(tmp_path / "x")
+    assert note == {"step": 30, "note": "from the weights of step 30; the optimiser and the random draws are new"}
+    assert line["step"] == 31 and read_log(tmp_path / "x") == [line]
+    content = checkpoints.Folder(tmp_path / "x").latest()
+    average = checkpoints.Folder(whole).latest()["ema"]
+    assert equal(content["model"], average) and equal(content["ema"], average)
+    assert content["optimiser"]["state"][0]["step"] == 1
+    capsys.readouterr()
+    for more, message in (
+        (["--steps", "30"], "have 30 steps behind them: ask for more by --steps"),
+        (["--scale", "laptop"], "of another net: width is 8 there, and 32 in the recipe"),
+        (["--resume"], "give one of them"),
+    ):
+        assert main([*command, *more, "--out", "z"]) in (1, 2)
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "z").exists()
+
+
+def torchrun(folder: Path, *more: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *COMMAND[1:-1]]
+    return subprocess.run(
+        [*command, *more, "--out", str(folder)], env=ENVIRONMENT, cwd=folder.parent, capture_output=True, text=True
+    )
+
+
+def test_two_processes_train_one_net_and_go_on_exactly(tmp_path):
+    """The command that a cluster runs: torchrun, here with two processes on the CPU."""
+    assert torchrun(tmp_path / "whole", "40").returncode == 0
+    done = torchrun(tmp_path / "slices", "20")
+    assert done.returncode == 0 and done.stdout.count("on 2 processes, cpu") == 1
+    assert torchrun(tmp_path / "slices", "40", "--resume").returncode == 0
+    whole, slices = (checkpoints.Folder(tmp_path / name).latest() for name in ("whole", "slices"))
+    assert equal(whole["model"], slices["model"]) and equal(whole["processes"], slices["processes"])
+    first, second = whole["processes"]
+    assert not torch.equal(first["generator"], second["generator"])  # each draws its own
+    assert [line["step"] for line in lines(tmp_path / "slices")] == [10, 20, 30, 40]
+    alone = subprocess.run(
+        [*COMMAND[:-1], "50", "--out", str(tmp_path / "whole"), "--resume"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert alone.returncode == 1 and "had 2 processes, and this one has 1" in alone.stderr
+    odd = torchrun(tmp_path / "odd", "40", "--batch", "15")
+    assert odd.returncode != 0 and "a batch of 15 cannot be shared by 2 processes" in odd.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
+        (["--minutes", "0"], 2, "not a number above 0"),
+        (["--compile", "fast"], 2, "invalid choice: 'fast'"),
+        (["--from", "nothing"], 1, "there are no weights 'nothing'"),
         (["--resume"], 1, "no checkpoint to go on from"),
         (["--resume", "--force"], 2, "exclude each other"),
         (["--device", "cuda:7"], 1, "--device cuda:7 cannot be used here"),

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from itertools import count, pairwise, repeat
 from pathlib import Path
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from ncsn_edu import GaussianMixture, NoiseConditionalMLP, ScoreMLP, TrainState, batches, dsm, geometric, sliced
+from ncsn_edu import NCSN, GaussianMixture, NoiseConditionalMLP, ScoreMLP, TrainState, batches, dsm, geometric, sliced
+from ncsn_edu.recipes import RECIPES, training
 from ncsn_edu.train import train
 
 
@@ -28,6 +31,7 @@ class Linear(nn.Module):
 
 
 DATA = GaussianMixture([[1.0, -2.0]], 0.5)
+REAL_COMPILE = torch.compile
 
 
 def endless(seed: int = 0):
@@ -279,6 +283,109 @@ def test_a_loss_that_is_not_finite_names_its_level():
     bad_model.inner = model
     with pytest.raises(FloatingPointError, match="nan at step 1, level [12]: .*parameters of step 0"):
         next(train(bad_model, endless(), sigmas=torch.tensor([1.0, 0.4, 0.1]), n_steps=1))
+
+
+def bad_from(step: int, model: nn.Module) -> nn.Module:
+    """A model that gives NaN in the second row from that step on."""
+
+    class Bad(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.calls = model, 0
+
+        def forward(self, x, sigma):
+            self.calls += 1
+            rows = torch.arange(len(x))[:, None] == 1
+            return torch.where(rows & (self.calls >= step), torch.nan, self.inner(x, sigma))
+
+    return Bad()
+
+
+def test_where_looking_means_waiting_a_bad_loss_is_found_soon_and_named_by_its_step():
+    """As on a GPU, where losses are looked at once in a while."""
+    ladder = geometric(1, 0.1, 3)
+    run = train(bad_from(7, NoiseConditionalMLP(2, [8])), endless(), sigmas=ladder, n_steps=100)
+    run._check_every, states = 10, []
+    with pytest.raises(FloatingPointError, match=r"nan at step 7, level \d: .*reached the parameters of step 10"):
+        states.extend(run)
+    assert run.broken
+    run = train(bad_from(7, NoiseConditionalMLP(2, [8])), endless(), sigmas=ladder, n_steps=100)
+    run._check_every = 10
+    seventh = [next(run) for _ in range(8)][6]
+    assert seventh.losses[1].isnan()  # nobody has looked yet
+    with pytest.raises(FloatingPointError, match="nan at step 7"):
+        run.state_dict()  # what is saved was looked at
+
+
+class Waits(TorchDispatchMode):
+    """Notes each operation that would make the host wait for a GPU."""
+
+    OPERATIONS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique")
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if any(name in str(function) for name in self.OPERATIONS):
+            self.found.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar10_small", "cifar10_v2"])
+def test_a_step_never_waits_for_the_device(name, monkeypatch):
+    images = torch.randint(256, (40, 3, 32, 32), dtype=torch.uint8)
+    run = training(replace(RECIPES[name]["smoke"], n_steps=20), images)
+    with Waits() as waits:  # on the CPU every step looks at its losses
+        next(run)
+    assert "aten._local_scalar_dense.default" in waits.found
+    run._check_every = 50
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)  # the net takes its levels on trust, as on a GPU
+    monkeypatch.setattr(run.optimiser, "step", lambda: None)  # the fused one of a GPU is another
+    with Waits() as waits:
+        for _ in range(3):
+            next(run)
+    assert not waits.found
+
+
+@pytest.mark.parametrize("kind", ["ncsn"])
+def test_a_level_taken_on_trust_shows_as_nan(kind, monkeypatch):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    net = NCSN(1, 4, geometric(1, 0.1, 3), 8)
+    rows = net(torch.rand(3, 1, 8, 8), torch.tensor([1.0, 0.5, 0.1])).isnan().flatten(1).all(1)
+    assert rows.tolist() == [False, True, False]
+
+
+def two_runs(monkeypatch, compiler):
+    runs = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        net, generator = NoiseConditionalMLP(2, [8]), torch.Generator().manual_seed(1)
+        data = batches(torch.randint(256, (50, 1, 1, 2), dtype=torch.uint8), 8, generator=generator)
+        flat = (x.flatten(1) for x in data)
+        monkeypatch.setattr(torch, "compile", compiler)
+        run = train(net, flat, sigmas=geometric(1, 0.1, 3), n_steps=5, compiled=compiled, generator=generator)
+        runs.append((run, [state.loss for state in run]))
+    return runs
+
+
+def test_compiling_changes_no_number(monkeypatch):
+    """With a backend that traces the model and runs it as it is; what real ones make of it is equal up to rounding."""
+    (plain, expected), (run, losses) = two_runs(monkeypatch, partial(REAL_COMPILE, backend="eager"))
+    assert losses == expected
+    assert plain.compile_seconds is None and run.compile_seconds > 0
+
+
+def test_where_compiling_fails_training_goes_on_without(monkeypatch):
+    def broken(model, mode=None):
+        def call(*_):
+            raise RuntimeError("no compiler here\nand a long story")
+
+        return call
+
+    with pytest.warns(UserWarning, match="compiling failed, training goes on without it: no compiler here$"):
+        (_, expected), (run, losses) = two_runs(monkeypatch, broken)
+    assert losses == expected and run.compile_seconds is None
 
 
 WORKER = """

@@ -9,7 +9,6 @@ The second needs the first. What a card says is measured here, by the weights as
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 from ncsn_edu import annealed_langevin, data, last, plots, progress, recipes, trained
 from ncsn_edu.checkpoints import Folder
 from ncsn_edu.metrics import Judgement, judge
+from ncsn_edu.runs import read_log
 
 N_SAMPLES = 1024
 
@@ -75,7 +75,7 @@ def make_score(name: str, run: Path) -> None:
         f"real images ({len(train)} of training)": judge(train[: len(x)], classifier, train=train, held_out=held_out),
         "Gaussian fit": judge(fit, classifier, train=train, held_out=held_out),
     }
-    log = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    log = read_log(run)
     draw(path.with_suffix(".png"), log, x)
     path.with_suffix(".md").write_text(card(name, net, content, log, found), encoding="utf-8")
     print(path.with_suffix(".md").read_text(encoding="utf-8"))

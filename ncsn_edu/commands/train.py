@@ -5,17 +5,33 @@ This file does NOT know how to train: recipes.py and runs.py do.
 
 import argparse
 import json
+import os
 import platform
 import signal
 import sys
 import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from .. import __version__, data, recipes
 from ..files import write_whole
-from .common import Commands, Failed, WrongUsage, find_device, new_command, there_is_no, whole_number, with_bar
+from .common import (
+    Commands,
+    Failed,
+    WrongUsage,
+    find_device,
+    new_command,
+    positive,
+    there_is_no,
+    whole_number,
+    with_bar,
+)
+
+STOPS = (signal.SIGINT, signal.SIGTERM)  # the second is what torchrun and a cluster send
 
 
 def add(commands: Commands) -> None:
@@ -26,6 +42,28 @@ def add(commands: Commands) -> None:
     parser.add_argument("--steps", type=whole_number(1), metavar="N", help="this many steps, instead of the recipe's")
     parser.add_argument(
         "--batch", type=whole_number(1), metavar="N", help="this many images a step, instead of the recipe's"
+    )
+    parser.add_argument("--lr", type=positive, metavar="RATE", help="this learning rate, instead of the recipe's")
+    parser.add_argument(
+        "--warmup", type=whole_number(0), metavar="N", help="steps in which the learning rate rises to it"
+    )
+    parser.add_argument(
+        "--bf16", action="store_true", help="run the net in bfloat16: on recent GPUs about twice as fast"
+    )
+    parser.add_argument(
+        "--compile",
+        nargs="?",
+        const="default",
+        choices=("default", "reduce-overhead", "max-autotune"),
+        metavar="MODE",
+        help="compile the net first, which takes up to minutes; reduce-overhead uses CUDA graphs",
+    )
+    parser.add_argument("--minutes", type=positive, metavar="M", help="stop after M minutes, to go on another time")
+    parser.add_argument(
+        "--from",
+        dest="weights",
+        metavar="SOURCE",
+        help="begin with these weights (a run, a .ckpt or .safetensors file, a shipped name) and a new optimiser",
     )
     parser.add_argument(
         "--seed", type=whole_number(0), default=0, metavar="N", help="of the net, the batches and the noise"
@@ -44,57 +82,167 @@ def train(arguments: argparse.Namespace) -> int:
         raise WrongUsage(there_is_no("recipe", name, recipes.RECIPES))
     if scale not in scales:
         raise WrongUsage(there_is_no("scale", scale, scales))
-    asked = {"n_steps": arguments.steps, "batch_size": arguments.batch}
-    recipe = replace(scales[scale], **{field: value for field, value in asked.items() if value is not None})
+    recipe = replace(scales[scale], **_asked(arguments, scales[scale]))
     folder = arguments.out or Path("runs") / f"{name}-{scale}"
     if arguments.resume and (arguments.force or isinstance(recipe, recipes.Manifold)):
         raise WrongUsage("--resume " + ("and --force exclude each other" if arguments.force else f"is not for {name}"))
-    if not arguments.resume:
-        _check_results_folder(folder, arguments.force)
+    if arguments.resume and arguments.weights:
+        raise WrongUsage("--resume goes on from a checkpoint, --from begins with weights alone: give one of them")
+    if isinstance(recipe, recipes.Images):
+        with _process_group(arguments):
+            return _train_images(arguments, recipe, folder)
+    if arguments.weights or arguments.compile or arguments.minutes:
+        raise WrongUsage(f"--from, --compile and --minutes are not for {name}")
+    _check_results_folder(folder, arguments.force)
+    images, device = _loaded(recipe.data), find_device(arguments.device)
+    return _train_manifold(arguments, recipe, folder, images, device)
+
+
+def _asked(arguments: argparse.Namespace, recipe: Any) -> dict[str, Any]:
+    """The settings of the recipe that the command line changes."""
+    asked = {
+        "n_steps": arguments.steps,
+        "batch_size": arguments.batch,
+        "lr": arguments.lr,
+        "warmup": arguments.warmup,
+        "bf16": arguments.bf16 or None,
+    }
+    changed = {field: value for field, value in asked.items() if value is not None}
+    if unknown := [field for field in changed if not hasattr(recipe, field)]:
+        raise WrongUsage(f"--{unknown[0]} is not for {arguments.recipe}")
+    return changed
+
+
+def _loaded(name: str) -> Any:
     try:
-        images, _ = data.load(recipe.data, download=False)
+        return data.load(name, download=False)[0]
     except (data.DataUnavailable, data.DataDamaged) as error:
         raise Failed(str(error)) from error
-    device = find_device(arguments.device)
-    if isinstance(recipe, recipes.Manifold):
-        return _train_manifold(arguments, recipe, folder, images, device)
-    return _train_images(arguments, recipe, folder, images, device)
 
 
-def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder: Path, images: Any, device: str) -> int:
-    """Checkpoints and a log as they come; Ctrl-C ends the run after the step in hand, with a checkpoint."""
+@contextmanager
+def _process_group(arguments: argparse.Namespace) -> Iterator[None]:
+    """Under torchrun: one process of several, each with a GPU of its own where there are GPUs."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield
+        return
+    import torch
+
+    if arguments.device is None and torch.cuda.is_available():
+        arguments.device = f"cuda:{os.environ['LOCAL_RANK']}"
+    if (arguments.device or "cpu").startswith("cuda"):
+        torch.cuda.set_device(find_device(arguments.device))
+    torch.distributed.init_process_group("nccl" if (arguments.device or "cpu").startswith("cuda") else "gloo")
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def _first(prepare: Callable[[], None]) -> None:
+    """Done by the first process; the others wait for it, and fail if it does."""
+    import torch
+
+    from ..train import processes
+
+    rank, n_processes = processes()
+    if n_processes == 1:
+        return prepare()
+    said: list[str | None] = [None]
+    if rank == 0:
+        try:
+            prepare()
+        except Failed as error:
+            said = [str(error)]
+    torch.distributed.broadcast_object_list(said)
+    if said[0] is not None:
+        raise Failed(said[0])
+
+
+def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder: Path) -> int:
+    """Checkpoints and a log as they come; Ctrl-C, SIGTERM and --minutes end the run after a step, with a checkpoint."""
     import torch
 
     from ..runs import run
+    from ..train import processes
 
-    if arguments.force:
-        _clear(folder, "*.ckpt", "log.jsonl", "events.out.tfevents.*")
-    again = f"python -m ncsn_edu train {arguments.recipe} --scale {arguments.scale} --out {folder} --resume"
-    interrupted: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
+    if not arguments.resume:
+        _first(lambda: _check_results_folder(folder, arguments.force))
+    images, device = _loaded(recipe.data), find_device(arguments.device)
+    if recipe.bf16 and device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise Failed("this GPU does not compute in bfloat16: leave out --bf16")
+    rank, n_processes = processes()
+    began, interrupted = time.monotonic(), []
+    options = {
+        "seed": arguments.seed,
+        "device": device,
+        "resume": arguments.resume,
+        "start": _start(arguments.weights, recipe) if arguments.weights else None,
+        "compiled": arguments.compile if arguments.compile != "default" else True,
+        "should_stop": lambda: (
+            bool(interrupted) or (arguments.minutes is not None and time.monotonic() - began > 60 * arguments.minutes)
+        ),
+    }
+    before = {kind: signal.signal(kind, lambda number, _: interrupted.append(number)) for kind in STOPS}
+    if arguments.force:  # at last: nothing can be wrong with the command any more
+        _first(lambda: _clear(folder, "*.ckpt", "log.jsonl", "events.out.tfevents.*"))
     try:
-        states = run(recipe, images, folder, seed=arguments.seed, device=device, resume=arguments.resume)
-        print(
-            f"{arguments.recipe}, {arguments.scale}: {recipe.n_steps} steps on {recipe.data}, on {device}", flush=True
-        )
-        last = None
-        for last in with_bar(states, recipe.n_steps):
-            if interrupted:
-                states.close()  # saves a checkpoint
-                print(
-                    f"\nncsn_edu: stopped after {last.step} of {recipe.n_steps} steps; go on with: {again}",
-                    file=sys.stderr,
-                )
-                return 130
+        states = run(recipe, images, folder, **options)
+        where = f"{n_processes} processes, {device}" if n_processes > 1 else device
+        if rank == 0:
+            print(
+                f"{arguments.recipe}, {arguments.scale}: {recipe.n_steps} steps on {recipe.data}, on {where}",
+                flush=True,
+            )
+        ended = deque(with_bar(states, recipe.n_steps) if rank == 0 else states, maxlen=1)
     except torch.OutOfMemoryError as error:
-        raise Failed(f"the device has too little memory for batches of {recipe.batch_size}: use --batch") from error
+        raise Failed(
+            f"the device has too little memory for batches of {recipe.batch_size}: give a smaller --batch, or --bf16"
+        ) from error
     except FloatingPointError as error:
         raise Failed(f"{error}. The last good checkpoint is in {folder}") from error
     finally:
-        signal.signal(signal.SIGINT, before)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+    if rank > 0:
+        return 0
+    last = ended[0] if ended else None
+    if last and last.step < recipe.n_steps:
+        said = f"stopped after {last.step} of {recipe.n_steps} steps; go on with: {_again(arguments, folder)}"
+        print(f"\nncsn_edu: {said}" if interrupted else said, file=sys.stderr if interrupted else sys.stdout)
+        return 130 if interrupted else 0
     done = f"the last loss is {last.loss:.4g}" if last else "there was nothing left to do"
     print(f"{done}; log.jsonl and the checkpoints are in {folder}")
     return 0
+
+
+def _start(source: str, recipe: recipes.Images) -> tuple[Any, int]:
+    """The weights to begin with, and the steps that they have seen."""
+    from ..trained import load_trained
+
+    try:
+        trained = load_trained(source)
+    except FileNotFoundError as error:
+        raise Failed(str(error)) from error
+    same = ("data", "net", "width", "multipliers", "attention", "sigma_max", "sigma_min", "n_levels")
+    for name in same:
+        ours, theirs = getattr(recipe, name), getattr(trained.recipe, name)
+        if ours != theirs:
+            raise Failed(f"the weights {source} are of another net: {name} is {theirs} there, and {ours} in the recipe")
+    if trained.step >= recipe.n_steps:
+        raise Failed(f"the weights {source} have {trained.step} steps behind them: ask for more by --steps")
+    return trained.score, trained.step
+
+
+def _again(arguments: argparse.Namespace, folder: Path) -> str:
+    """The command that goes on with the run."""
+    words = ["python -m ncsn_edu train", arguments.recipe, "--scale", arguments.scale]
+    for name in ("steps", "batch", "lr", "warmup", "compile", "minutes", "device"):
+        value = getattr(arguments, name)
+        words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)] if value is not None else []
+    words += ["--bf16"] if arguments.bf16 else []
+    words += ["--seed", str(arguments.seed)] if arguments.seed else []
+    return " ".join([*words, "--out", str(folder), "--resume"])
 
 
 def _train_manifold(

@@ -28,18 +28,28 @@ class NCSN(LadderNet):
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Score of p_sigma at x, in the shape of x; sigma a float or (B,), each one of `sigmas`."""
         check_images(x, self.channels)
-        return self.net(2 * x - 1, self.level(sigma).expand(len(x)))
+        if torch.compiler.is_compiling() or (self.training and x.is_cuda):  # an error would wait for the device
+            level, known = nearest_level(sigma, self.sigmas)
+            x = torch.where(known.view(-1, 1, 1, 1), x, torch.nan)
+        else:
+            level = self.level(sigma)
+        return self.net(2 * x - 1, level.expand(len(x)))
 
     def level(self, sigma: float | Tensor) -> Tensor:
         """The place of sigma on the ladder, nearest in log sigma; off the ladder by more than 1 % is an error."""
-        wanted = torch.as_tensor(sigma, dtype=self.sigmas.dtype, device=self.sigmas.device).reshape(-1)
-        distance = (wanted.log()[:, None] - self.sigmas.log()).abs()  # (B, L)
-        nearest = distance.min(1)
-        if not (nearest.values < 0.01).all():  # NaN, 0 and negative sigmas too
-            off = wanted[~(nearest.values < 0.01)][0].item()
+        level, known = nearest_level(sigma, self.sigmas)
+        if not known.all():
+            off = torch.as_tensor(sigma).reshape(-1)[~known.cpu()][0].item()
             ladder = ", ".join(f"{value:.4g}" for value in self.sigmas.tolist()[:12])
             raise ValueError(
                 f"this net knows {len(self.sigmas)} noise levels, and {off:.4g} is none of them: {ladder}"
                 f"{', ...' if len(self.sigmas) > 12 else ''}"
             )
-        return nearest.indices
+        return level
+
+
+def nearest_level(sigma: float | Tensor, ladder: Tensor) -> tuple[Tensor, Tensor]:
+    """The place on a ladder (L,) that is nearest in log sigma, and whether it is nearer than 1 %; (B or 1,) each."""
+    wanted = torch.as_tensor(sigma, dtype=ladder.dtype, device=ladder.device).reshape(-1)
+    nearest = (wanted.log()[:, None] - ladder.log()).abs().min(1)
+    return nearest.indices, nearest.values < 0.01  # False for NaN, 0 and negative sigmas too
