@@ -249,6 +249,21 @@ def _measured(name: str, value: float, again: list[float], x: Features, y: Featu
 # ---- distances that need no features -------------------------------------------------------------------------------
 
 
+def gaussian_fit(
+    images: Tensor, n: int, *, rank: int | None = None, generator: torch.Generator | None = None
+) -> Tensor:
+    """n draws (n, *D) of the Gaussian with the mean and covariance of images (N, *D): what a model should beat.
+
+    With `rank`, of its largest principal components only: smooth, and without any noise.
+    """
+    flat = check_points(images).flatten(1).double()
+    values, vectors = torch.linalg.eigh(flat.T.cov())  # ascending
+    keep = min(check_count("rank", rank), len(values)) if rank is not None else len(values)
+    scaled = vectors[:, -keep:] * values[-keep:].clamp(min=0).sqrt()
+    z = torch.randn(check_count("n", n), keep, dtype=flat.dtype, generator=generator)
+    return (flat.mean(0) + z @ scaled.T).to(images.dtype).view(n, *images.shape[1:])
+
+
 def energy_distance(x: Tensor, y: Tensor, *, unbiased: bool = True, chunk: int = 2048) -> float:
     """Squared energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Szekely & Rizzo 2013) of samples (n, *D), (m, *D).
 

@@ -18,6 +18,7 @@ from ncsn_edu.metrics import (
     energy_test,
     frechet,
     frechet_distance,
+    gaussian_fit,
     judge,
     kernel_distance,
     mode_moments,
@@ -394,6 +395,18 @@ def test_a_number_carries_its_net_and_its_counts_and_is_fid_for_inception_only()
     assert kernel_distance(*theirs, n_bootstrap=5).name == "KID"
     assert classifier_score(theirs[0], n_bootstrap=5).name == "inception score"
     assert "100 images)" in str(classifier_score(x, n_bootstrap=5))
+
+
+def test_a_gaussian_fit_has_the_moments_and_with_a_rank_the_largest_part_of_them():
+    roots = torch.diag(torch.tensor([3.0, 1.0, 0.1, 0.01], dtype=F64)) @ torch.linalg.qr(normal((4, 4), seed=1))[0]
+    data = (normal((5000, 4), seed=2) @ roots + 2).view(5000, 2, 2)
+    x = gaussian_fit(data, 20_000, generator=seeded())
+    assert x.shape == (20_000, 2, 2)
+    torch.testing.assert_close(x.mean(0), data.mean(0), atol=0.1, rtol=0)
+    torch.testing.assert_close(x.flatten(1).T.cov(), data.flatten(1).T.cov(), atol=0.25, rtol=0.03)
+    small = gaussian_fit(data, 1000, rank=2, generator=seeded()).flatten(1)
+    values = torch.linalg.eigvalsh(small.T.cov())
+    assert values[:2].abs().max() < 1e-9 and values[2:].tolist() == pytest.approx([1, 9], rel=0.2)
 
 
 def test_features_that_cannot_be_compared():

@@ -105,6 +105,22 @@ def test_constraints_pin_all_that_is_installed():
 # ---- entry points ----------------------------------------------------------------------------------------------
 
 
+def test_the_training_commands_of_the_readme_are_understood():
+    """Those for one GPU, for several and for a cluster: options, recipes and scales there are; the script is bash."""
+    from ncsn_edu.__main__ import _parser
+    from ncsn_edu.recipes import RECIPES
+
+    readme = read("README.md").replace("\\\n", " ")
+    commands = re.findall(r"-m ncsn_edu (train (?!RECIPE).*?)\s*(?:#.*)?$", readme, re.MULTILINE)
+    assert len(commands) >= 4
+    for command in commands:
+        arguments = _parser().parse_args(command.split())
+        assert arguments.scale in RECIPES[arguments.recipe]
+    (script,) = re.findall(r"```sh\n(#!/bin/bash.*?)```", read("README.md"), re.DOTALL)
+    assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
+    assert "torchrun" in script and re.search(r"torchrun --standalone --nproc_per_node=\d -m ncsn_edu train", readme)
+
+
 def test_readme_and_ci_name_the_commands():
     assert "make lab" in read("README.md")
     assert "make test" in read("README.md")

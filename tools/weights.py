@@ -18,7 +18,7 @@ import torch
 
 from ncsn_edu import annealed_langevin, data, last, plots, progress, recipes, trained
 from ncsn_edu.checkpoints import Folder
-from ncsn_edu.metrics import Judgement, judge
+from ncsn_edu.metrics import Judgement, gaussian_fit, judge
 from ncsn_edu.runs import read_log
 
 N_SAMPLES = 1024
@@ -69,7 +69,7 @@ def make_score(name: str, run: Path) -> None:
     n = min(len(train), len(held_out))
     train, held_out = train[:n], held_out[:n]
     x = samples(net)
-    fit = gaussian_fit(train, len(x))
+    fit = gaussian_fit(train, len(x), generator=torch.Generator().manual_seed(0))
     found = {
         "samples": judge(x, classifier, train=train, held_out=held_out),
         f"real images ({len(train)} of training)": judge(train[: len(x)], classifier, train=train, held_out=held_out),
@@ -89,14 +89,6 @@ def samples(net: trained.Trained) -> torch.Tensor:
         states = annealed_langevin(net.score, x, net.sigmas, generator=generator, **vars(net.sampling))
         parts.append(last(states))
     return torch.cat(parts)
-
-
-def gaussian_fit(images: torch.Tensor, n: int) -> torch.Tensor:
-    """Samples of the Gaussian with the images' mean and covariance, float64 inside."""
-    flat = images.flatten(1).double()
-    values, vectors = torch.linalg.eigh(flat.T.cov())
-    z = torch.randn(n, flat.shape[1], dtype=flat.dtype, generator=torch.Generator().manual_seed(0))
-    return (flat.mean(0) + (z * values.clamp(min=0).sqrt()) @ vectors.T).float().view(n, *images.shape[1:])
 
 
 def draw(path: Path, log: list[dict], x: torch.Tensor) -> None:
