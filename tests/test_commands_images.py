@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,12 +79,17 @@ def nothing_written(folder: Path) -> bool:
 # ---- sample
 
 
-@pytest.mark.parametrize("more", [[], ["--batch", "2"], ["--sampler", "consistent", "--eta", "0.9"]])
-def test_the_net_of_one_image_gives_that_image(here, capsys, more):
+EVALUATIONS = {"annealed": 41, "consistent": 4, "ancestral": 4, "corrector": 7, "flow": 7}
+
+
+@pytest.mark.parametrize("sampler", EVALUATIONS)
+@pytest.mark.parametrize("more", [[], ["--batch", "2"]])
+def test_the_net_of_one_image_gives_that_image(here, capsys, more, sampler):
+    more = [*more, "--sampler", sampler, *(["--eta", "0.9"] if sampler == "consistent" else [])]
     assert main(["sample", "--n", "5", "--zoom", "1", *more]) == 0
     assert np.array_equal(picture("samples-digits.png"), drawn(KNOWN.expand(5, 1, 8, 8)))
     out, err = capsys.readouterr()
-    evaluations = 4 if "consistent" in more else 41
+    evaluations = EVALUATIONS[sampler]
     batches = 3 if "--batch" in more else 1
     assert f"{evaluations} evaluations of the net" in out.splitlines()[0] and err == ""
     assert out.splitlines()[-1].startswith(
@@ -98,7 +104,10 @@ def test_the_net_of_one_image_gives_that_image(here, capsys, more):
         (["--paper"], 400),
         (["--steps-each", "3"], 13),
         (["--sampler", "consistent", "--eta", "0.8"], 4),
-        (["--sampler", "consistent", "--steps-each", "5"], 16),
+        (["--sampler", "consistent", "--levels", "16", "--eta", "0.9"], 16),
+        (["--sampler", "ancestral", "--levels", "7"], 7),
+        (["--sampler", "corrector", "--levels", "6"], 11),
+        (["--sampler", "flow", "--levels", "9"], 17),
         (["--batch", "4"], 82),
     ],
 )
@@ -107,6 +116,26 @@ def test_the_evaluations_that_are_said_are_made(here, capsys, monkeypatch, argum
     use(monkeypatch, net_of(KNOWN[None], lambda x, sigma: count.append(1) or score(x, sigma)))
     assert main(["sample", "--n", "6", *arguments]) == 0
     assert len(count) == asked and f" {asked} evaluations of the net in " in capsys.readouterr().out
+
+
+def test_a_net_that_takes_any_sigma_is_sampled_by_the_flow_unless_told_otherwise(here, monkeypatch, capsys):
+    net = net_of(KNOWN[None])
+    any_sigma = Net(net.score, replace(net.recipe, continuous=True, sigma_max=20.0), net.shape, 7)
+    use(monkeypatch, any_sigma)
+    assert main(["sample", "--n", "3", "--npy", "x.npy"]) == 0
+    assert " 35 evaluations of the net in " in capsys.readouterr().out
+    assert made_by("samples-digits.png")["sampler"] == "flow"
+    assert np.allclose(np.load("x.npy"), KNOWN, atol=1e-3)
+    assert main(["sample", "--n", "3", "--steps-each", "3"]) == 0
+    assert " 13 evaluations" in capsys.readouterr().out
+
+
+def test_a_net_that_knows_its_levels_only_is_not_asked_for_others(here, monkeypatch, capsys):
+    net = net_of(KNOWN[None])
+    use(monkeypatch, Net(net.score, replace(net.recipe, net="ncsn"), net.shape, 7))
+    assert main(["sample", "--sampler", "flow", "--levels", "5"]) == 1
+    assert "knows its own 4 noise levels only: leave out --levels" in capsys.readouterr().err
+    assert main(["sample", "--n", "2", "--sampler", "flow"]) == 0
 
 
 def test_the_paper_s_chain_is_algorithm_1_without_denoising(here):
@@ -300,6 +329,13 @@ FILL = ["inpaint", "in.png", "--mask"]
         (["sample", "--paper", "--steps-each", "2"], 2, "--paper sets"),
         (["sample", "--paper", "--sampler", "consistent"], 2, "--paper sets"),
         (["sample", "--sampler", "consistent", "--eps", "1e-5"], 2, "give --eta"),
+        (
+            ["sample", "--sampler", "flow", "--steps-each", "5"],
+            2,
+            "--steps-each is for --sampler annealed: give --levels",
+        ),
+        (["sample", "--levels", "5"], 2, "--levels is for --sampler consistent, ancestral, corrector, flow"),
+        (["sample", "--sampler", "flow", "--levels", "1"], 2, "at least 2"),
         (["sample", "--eta", "0.5"], 2, "give --eps"),
         (["sample", "--sampler", "consistent", "--eta", "2"], 1, "at most 1"),
         (["sample", "--sampler", "consistent", "--eta", "0.1"], 1, "larger eta"),

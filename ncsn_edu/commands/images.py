@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -39,6 +40,17 @@ FRAMES = 40  # of an animation
 SEEDS = 2**32 - 1  # larger ones give nothing new: the generator reads 32 bits
 SMALLEST = 32  # pixels across, below which an image is enlarged in the picture
 SOURCE = "name of weights that come with the package, folder of a run, .ckpt or .safetensors file (default: digits)"
+SAMPLERS = """SAMPLER, and how often it asks the net:
+  annealed     annealed Langevin dynamics, T steps at each of L levels        L T + 1
+  consistent   consistent annealed sampling                                   L
+  ancestral    the noise of a level taken away, less than that added again    L
+  corrector    predictor and corrector: reverse diffusion and Langevin        2 L - 1
+  flow         the probability flow, which adds no noise, by Heun's method    2 L - 1
+
+Nets that take any noise level are sampled by the flow unless told otherwise, others, NCSN among them, by annealed
+Langevin dynamics at the levels that they know."""
+# Levels for nets that take any: about a hundred evaluations, fewer where more do not help.
+ONCE_A_LEVEL = {"consistent": 100, "ancestral": 100, "corrector": 50, "flow": 18}
 MASKS = """MASK is a picture file of the size of the net's images, white where the image is known and black where it is
 missing, or one of:
   left right top bottom   this half is known, the other is missing
@@ -55,12 +67,16 @@ def add(commands: Commands) -> None:
     parser.add_argument("source", nargs="?", default="digits", metavar="SOURCE", help=SOURCE)
     parser.add_argument("--n", type=whole_number(1), default=64, metavar="N", help="images (default: 64)")
     parser.add_argument(
-        "--sampler",
-        choices=("annealed", "consistent"),
-        default="annealed",
-        help="annealed Langevin dynamics (default), or consistent annealed sampling",
+        "--sampler", choices=("annealed", *ONCE_A_LEVEL), help="see below (default: what suits the net)"
+    )
+    parser.add_argument(
+        "--levels",
+        type=whole_number(2),
+        metavar="L",
+        help="noise levels of a sampler that is not annealed (default: what suits the net)",
     )
     parser.add_argument("--eta", type=positive, help="consistent: share of the noise a step takes away (default: 0.5)")
+    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, SAMPLERS
     _add_options(parser, "samples-SOURCE")
 
     parser = new_command(commands, "inpaint", complete, "fill in the missing part of an image, in several ways")
@@ -85,7 +101,7 @@ def _add_options(parser: argparse.ArgumentParser, out: str) -> None:
         "--steps-each",
         type=number,
         metavar="T",
-        help="steps at each noise level (default: what suits the net; consistent: 1, more are more levels)",
+        help="steps at each noise level (default: what suits the net)",
     )
     add("--paper", action="store_true", help="as in the paper: T 100, eps 2e-5, and no denoising at the end")
     add("--seed", type=whole_number(0, SEEDS), default=0, metavar="N", help="of all that is drawn (default: 0)")
@@ -155,13 +171,16 @@ def complete(arguments: argparse.Namespace) -> int:
 
 def _outputs(arguments: argparse.Namespace, stem: str) -> Path:
     """Where the picture goes; raises where that, or what else is asked for, cannot be."""
-    consistent = getattr(arguments, "sampler", "annealed") == "consistent"
-    if arguments.paper and (arguments.eps or arguments.steps_each or consistent):
+    sampler = getattr(arguments, "sampler", "annealed")
+    if arguments.paper and (arguments.eps or arguments.steps_each or sampler not in (None, "annealed")):
         raise WrongUsage("--paper sets --eps, --steps-each and --sampler: leave them out, or leave --paper out")
-    if consistent and arguments.eps:
-        raise WrongUsage("--eps is for --sampler annealed: give --eta")
-    if getattr(arguments, "eta", None) and not consistent:
+    if sampler in ONCE_A_LEVEL and (arguments.eps or arguments.steps_each):
+        given = "--eps" if arguments.eps else "--steps-each"
+        raise WrongUsage(f"{given} is for --sampler annealed: give {'--eta or ' * (sampler == 'consistent')}--levels")
+    if getattr(arguments, "eta", None) and sampler != "consistent":
         raise WrongUsage("--eta is for --sampler consistent: give --eps")
+    if getattr(arguments, "levels", None) and sampler not in ONCE_A_LEVEL:
+        raise WrongUsage(f"--levels is for --sampler {', '.join(ONCE_A_LEVEL)}: give --steps-each")
     out = arguments.out or Path(stem + (".gif" if arguments.animate else ".png"))
     if out.suffix.lower() not in ((".png", ".gif") if arguments.animate else (".png",)):
         hint = " or .gif" if arguments.animate else ("; for a .gif give --animate" if out.suffix == ".gif" else "")
@@ -267,8 +286,10 @@ def _sampling(arguments: argparse.Namespace, trained: "Trained", device: str) ->
     import torch
 
     generator = torch.Generator(device).manual_seed(arguments.seed)
-    if arguments.sampler == "consistent":
-        return _consistent(trained, arguments.eta or 0.5, arguments.steps_each or 1, generator)
+    asked = arguments.paper or arguments.eps or arguments.steps_each
+    sampler = arguments.sampler or ("flow" if trained.recipe.continuous and not asked else "annealed")
+    if sampler != "annealed":
+        return _once_a_level(sampler, arguments, trained, generator)
     from ..samplers import annealed_langevin
 
     settings, sigmas = _settings(arguments, trained), trained.sigmas
@@ -281,29 +302,40 @@ def _sampling(arguments: argparse.Namespace, trained: "Trained", device: str) ->
     return Plan(states, settings.evaluations(len(sigmas)), {"sampler": "annealed_langevin", **vars(settings)})
 
 
-def _consistent(trained: "Trained", eta: float, n_steps_each: int, generator: "Generator") -> Plan:
-    """One evaluation a level, and a denoising step; n_steps_each refines the ladder, for nets that take any sigma."""
+def _once_a_level(sampler: str, arguments: argparse.Namespace, trained: "Trained", generator: "Generator") -> Plan:
+    """Samplers that start from images with the noise of the first level, and end with a denoising step."""
+    from .. import samplers
     from ..checks import check_eta
     from ..core import noise_like
-    from ..samplers import consistent_annealed, denoise
-    from ..schedules import geometric
+    from ..schedules import VE, geometric, karras
 
     sigmas = trained.sigmas
     first, lowest = sigmas[0].item(), sigmas[-1].item()
-    if n_steps_each > 1:
-        sigmas = geometric(first, lowest, (len(sigmas) - 1) * n_steps_each + 1)
-    check_eta(eta, sigmas)
+    if arguments.levels and trained.recipe.net == "ncsn":
+        raise Failed(f"this net knows its own {len(sigmas)} noise levels only: leave out --levels")
+    if arguments.levels or trained.recipe.continuous:
+        sigmas = (karras if sampler == "flow" else geometric)(first, lowest, arguments.levels or ONCE_A_LEVEL[sampler])
+    settings: dict[str, Any] = {"sampler": sampler, "n_levels": len(sigmas), "denoising": True}
+    if sampler == "consistent":
+        settings["eta"] = arguments.eta or 0.5
+        check_eta(settings["eta"], sigmas)
+        chain = partial(samplers.consistent_annealed, sigmas=sigmas, eta=settings["eta"], generator=generator)
+    elif sampler == "ancestral":
+        chain = partial(samplers.ancestral, sigmas=sigmas, generator=generator)
+    elif sampler == "corrector":
+        sde, n = VE(lowest, first), len(sigmas) - 1
+        chain = partial(samplers.predictor_corrector, sde=sde, n_steps=n, generator=generator)
+    else:
+        chain = partial(samplers.probability_flow, sigmas=sigmas)
 
     def states(n: int) -> Iterator["Tensor"]:
         x = trained.start(n, generator=generator)
-        x = x + first * noise_like(x, generator)
-        for state in consistent_annealed(trained.score, x, sigmas, eta=eta, generator=generator):
-            x = state.x
-            yield x
-        yield denoise(trained.score, x, lowest)
+        for state in chain(trained.score, x + first * noise_like(x, generator)):
+            yield from [state.x] * (2 if sampler in ("corrector", "flow") else 1)  # as often as the net was asked
+        yield samplers.denoise(trained.score, state.x, lowest)
 
-    settings = {"sampler": "consistent_annealed", "eta": eta, "n_levels": len(sigmas), "denoising": True}
-    return Plan(states, len(sigmas), settings)
+    evaluations = len(sigmas) * (2 if sampler in ("corrector", "flow") else 1)
+    return Plan(states, evaluations - (sampler in ("corrector", "flow")), settings)
 
 
 def _inpainting(
