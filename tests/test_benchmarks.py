@@ -21,6 +21,10 @@ RUNS = {
             r"median of ratios\) +[\d.]+",
         ],
     ),
+    "bench_gpu.py": (
+        [*("--width", "4", "--batch", "4", "--steps", "1", "--repeats", "1"), "--ways", "plain", "ours", "bf16"],
+        [rf"{what}, {way} +[\d.]+ +[\d.]+ +[\d.]+%" for what in ("training", "sampling") for way in ("plain", "bf16")],
+    ),
     "bench_losses.py": (["--dims", "2", "8", "--repeats", "2"], [r"sliced */ *dsm", r"implicit */ *dsm"]),
     "bench_nets.py": (
         ["--sizes", "8:4:4", "--repeats", "1"],
