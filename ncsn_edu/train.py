@@ -5,7 +5,6 @@ makes its own batches, and the gradients are averaged. This file does NOT know i
 from what is learned, a loss or a ladder of noise levels says what, checkpoints.py keeps `state_dict()`.
 """
 
-import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -202,10 +201,11 @@ class Training(Iterator[TrainState]):
     def check(self) -> None:
         """Look at the losses of all steps since the last check; raise FloatingPointError if one is not finite."""
         steps, self._unchecked = self._unchecked, []
-        if not steps or math.isfinite(sum(losses.sum() for _, losses, _ in steps).item()):
+        finite = [losses.sum().isfinite() for _, losses, _ in steps]
+        if not steps or torch.stack(finite).all():
             return
         self.broken = True
-        step, losses, level = next(bad for bad in steps if not bad[1].sum().isfinite())
+        step, losses, level = steps[[flag.item() for flag in finite].index(False)]
         row = int((~losses.isfinite()).nonzero()[0]) if not losses.isfinite().all() else 0
         at = f", level {int(level[row])}" if level is not None else ""
         reached = "with" if step > self.step else "and it has reached"
@@ -226,7 +226,8 @@ class Training(Iterator[TrainState]):
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # whatever a compiler may come up with
-            warnings.warn(f"compiling failed, training goes on without it: {str(error).splitlines()[0]}", stacklevel=3)
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            warnings.warn(f"compiling failed, training goes on without it: {why}", stacklevel=3)
         finally:
             self._unchecked.clear()
             self.optimiser.zero_grad()
@@ -252,7 +253,9 @@ class Training(Iterator[TrainState]):
         self.model.load_state_dict(state["model"])
         if self.ema is not None:
             self.ema.model.load_state_dict(state["ema"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        fused = self.optimiser.param_groups[0]["fused"]  # belongs to the device, and not to the run
+        groups = [{**group, "fused": fused} for group in state["optimiser"]["param_groups"]]
+        self.optimiser.load_state_dict({**state["optimiser"], "param_groups": groups})
         if self.generator is not None and state["generator"] is not None:
             self.generator.set_state(state["generator"].cpu())
         if hasattr(self.batches, "load_state_dict") and state["batches"] is not None:

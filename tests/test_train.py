@@ -317,6 +317,24 @@ def test_where_looking_means_waiting_a_bad_loss_is_found_soon_and_named_by_its_s
         run.state_dict()  # what is saved was looked at
 
 
+def test_large_losses_of_many_steps_are_no_infinity():
+    """Each step is finite, and so is the run, though their sum is not."""
+    run = train(Linear(), endless(), loss=lambda m, x: m(x).square().sum(1) * 0 + 1e36, n_steps=12)
+    run._check_every = 10
+    assert len(list(run)) == 12
+
+
+def test_a_run_of_another_device_brings_its_numbers_and_not_its_kernels():
+    run = train(Linear(), endless(), loss=sliced, n_steps=2)
+    next(run)
+    state = run.state_dict()
+    state["optimiser"]["param_groups"][0]["fused"] = True
+    other = train(Linear(), endless(), loss=sliced, n_steps=2)
+    other.load_state_dict(state)
+    assert not other.optimiser.param_groups[0]["fused"]
+    assert torch.equal(*(o.state_dict()["state"][0]["exp_avg"] for o in (run.optimiser, other.optimiser)))
+
+
 class Waits(TorchDispatchMode):
     """Notes each operation that would make the host wait for a GPU."""
 
