@@ -21,7 +21,7 @@ from ncsn_edu.checkpoints import Folder
 from ncsn_edu.metrics import Judgement, gaussian_fit, judge
 from ncsn_edu.runs import read_log
 
-N_SAMPLES = 1024
+N_SAMPLES = {"digits": 1024, "mnist": 512}
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ def make_score(name: str, run: Path) -> None:
     train, held_out = (data.load(name, split=split)[0].float() / 255 for split in ("train", "test"))
     n = min(len(train), len(held_out))
     train, held_out = train[:n], held_out[:n]
-    x = samples(net)
+    x = samples(net, N_SAMPLES[name])
     fit = gaussian_fit(train, len(x), generator=torch.Generator().manual_seed(0))
     found = {
         "samples": judge(x, classifier, train=train, held_out=held_out),
@@ -77,14 +77,14 @@ def make_score(name: str, run: Path) -> None:
     }
     log = read_log(run)
     draw(path.with_suffix(".png"), log, x)
-    path.with_suffix(".md").write_text(card(name, net, content, log, found), encoding="utf-8")
+    path.with_suffix(".md").write_text(card(name, net, content, log, found, len(x)), encoding="utf-8")
     print(path.with_suffix(".md").read_text(encoding="utf-8"))
 
 
-def samples(net: trained.Trained) -> torch.Tensor:
+def samples(net: trained.Trained, n: int) -> torch.Tensor:
     parts = []
     generator = torch.Generator().manual_seed(0)
-    for _ in progress(range(N_SAMPLES // 128), N_SAMPLES // 128, "batches of samples"):
+    for _ in progress(range(n // 128), n // 128, "batches of samples"):
         x = net.start(128, generator=generator)
         states = annealed_langevin(net.score, x, net.sigmas, generator=generator, **vars(net.sampling))
         parts.append(last(states))
@@ -104,7 +104,7 @@ def draw(path: Path, log: list[dict], x: torch.Tensor) -> None:
     figure.savefig(path)
 
 
-def card(name: str, net: trained.Trained, content: dict, log: list[dict], found: dict[str, Judgement]) -> str:
+def card(name: str, net: trained.Trained, content: dict, log: list[dict], found: dict[str, Judgement], n: int) -> str:
     recipe, settings = net.recipe, net.sampling
     end = log[-100:]
     loss = sum(line["loss"] for line in end) / len(end)
@@ -127,7 +127,7 @@ def card(name: str, net: trained.Trained, content: dict, log: list[dict], found:
             f"{recipe.n_levels} levels from {recipe.sigma_max:g} to {recipe.sigma_min:g}.",
             f"- Loss, mean of the last {len(end) * 10:,} steps: {loss:.2f}; by level, from the largest noise on: "
             f"{', '.join(f'{sum(level) / max(len(level), 1):.1f}' for level in levels)}.",
-            f"- {N_SAMPLES} samples by annealed Langevin dynamics, eps {settings.eps:g}, {settings.n_steps_each} steps",
+            f"- {n} samples by annealed Langevin dynamics, eps {settings.eps:g}, {settings.n_steps_each} steps",
             f"  a level, a denoising step at the end: {settings.evaluations(recipe.n_levels)} evaluations. Cut off to",
             "  [0, 1] and judged by judge_" + name + ":",
             "",

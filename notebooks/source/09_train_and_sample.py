@@ -560,58 +560,7 @@ assert distance.max() < 0.1
 # samples are copies. Between the two lies what we want, and neither the loss nor
 # any single number tells where.
 #
-# ## 9.8 MNIST, from weights that ship
-#
-# Handwritten digits of 28x28 pixels: twelve times as many numbers, and nothing in
-# the method changes. What changes is the bill. One evaluation of this network, a
-# RefineNet of the paper with 28 filters in place of 64, costs ten times that of the
-# digits' one, and it was trained for more than an hour on two CPU cores, where the
-# paper had GPUs. So its weights come with the package; the
-# [model card](../ncsn_edu/weights/mnist.md) says which command made them, and how
-# its samples were judged. No image of MNIST is needed to sample.
-#
-# We draw 16 chains, keep what they look like at the end of every second level, and
-# show the results as they come. It takes about half a minute, nearly all of it
-# inside the convolutions.
-#
-# **Predict:** strokes here are two or three pixels wide, in an image of 28. At
-# which $\sigma$ do you expect the first strokes: at the same one as in the 8x8
-# digits, at a larger or at a smaller one? Think of how many pixels say the same
-# thing.
-#
-# <details><summary>Answer</summary>
-#
-# At about the same one or a little larger. What counts is not a pixel but a shape:
-# noise averages out over the pixels of a stroke, $\sigma/\sqrt K$ for $K$ of them,
-# and here a stroke has some fifty pixels where it had ten. The grain of the noise is
-# visible for longer all the same, because each pixel alone is as noisy as before.
-# </details>
-
-# %%
-mnist, generator = load_trained("mnist"), torch.Generator().manual_seed(4)
-x = mnist.start(16, generator=generator)
-settings, frames = vars(mnist.sampling), [x]
-for state in annealed_langevin(mnist.score, x, mnist.sigmas, generator=generator, **settings):
-    if state.level % 2 and state.step == settings["n_steps_each"] - 1:
-        frames.append(state.x)
-
-# %%
-fig, (left, right) = plt.subplots(1, 2, figsize=(8.8, 3.8), width_ratios=[1.5, 1])
-images(left, torch.stack(frames, 1)[:4].flatten(0, 1), columns=6)
-left.set_title("four chains: start, after levels 2, 4, 6, 8, 10")
-images(right, state.x, columns=4).set_title("16 samples, as they came")
-ink = (state.x > 0.5).double().mean().item()
-save_figure(fig, "fig5_uncurated_mnist", numbers={"ink": ink}, tolerance=0.02)
-plt.show()
-
-# %% [markdown]
-# Count those that you can read, and be strict. Then compare with the published
-# samples of Figure 5, from a network with five times as many parameters that saw
-# more than a hundred times as many images: the method is the same, the budget is
-# not. What is missing shows where digits are decided, in the middle of the ladder:
-# strokes that are well drawn and do not know of each other.
-#
-# ## 9.9 The same on the command line
+# ## 9.8 The same on the command line
 #
 # The experiments above are recipes, at three scales:
 #
@@ -619,7 +568,7 @@ plt.show()
 # python -m ncsn_edu train digits_unet            # the compact network
 # python -m ncsn_edu train digits                 # the RefineNet that ships
 # python -m ncsn_edu train digits --resume        # go on after Ctrl-C, exactly
-# python -m ncsn_edu sample mnist --n 100         # a grid of samples, as a PNG
+# python -m ncsn_edu sample digits --n 100        # a grid of samples, as a PNG
 # python -m ncsn_edu sample digits --animate --out digits.gif
 # ```
 #
