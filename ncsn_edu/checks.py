@@ -38,14 +38,21 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> str:
     return value
 
 
+def may_look(values: Tensor) -> bool:
+    """Whether values can be read at once: on a GPU that waits for all that was asked of it before."""
+    return not values.is_cuda
+
+
 def check_sigma(sigma: float | Tensor) -> float | Tensor:
     """A standard deviation, or one per row of the batch: no negative number, no NaN, no infinity.
 
-    Reading a tensor's values waits for the device, so nets inside a training loop do not call this.
+    A tensor on a GPU is taken on trust, as its values can only be read by waiting: a bad one will show as NaN.
     """
     if isinstance(sigma, float) and 0 <= sigma < math.inf:
         return sigma  # the common case, without the price of tensors
     values = torch.as_tensor(sigma)
+    if not may_look(values):
+        return sigma
     bad = ~(values >= 0) | values.isinf()
     if bad.any():
         value = values[bad].flatten()[0].item()
@@ -55,7 +62,8 @@ def check_sigma(sigma: float | Tensor) -> float | Tensor:
 
 def check_noise(sigma: float | Tensor, why: str) -> float | Tensor:
     """A sigma above 0 throughout; `why` begins the error, for what has no score, or no meaning, without noise."""
-    if (torch.as_tensor(check_sigma(sigma)) == 0).any():
+    values = torch.as_tensor(check_sigma(sigma))
+    if may_look(values) and (values == 0).any():
         raise ValueError(f"{why}: sigma must be above 0")
     return sigma
 

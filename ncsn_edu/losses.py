@@ -75,11 +75,7 @@ def dsm(score: Score, x: Tensor, sigma: float | Tensor, *, generator: torch.Gene
     `explicit` to p_sigma, plus a floor that no score can get below (`dsm_floor`). A score of zero costs D/2.
     """
     check_points(x), check_generator(generator, x.device)
-    return trusted_dsm(score, x, check_noise(sigma, "denoising needs noise"), generator)
-
-
-def trusted_dsm(score: Score, x: Tensor, sigma: float | Tensor, generator: torch.Generator | None) -> Tensor:
-    """`dsm` for a sigma that was checked before: to look at its values would wait for the device in every step."""
+    check_noise(sigma, "denoising needs noise")
     sigmas = expand_like(sigma, x)
     z = noise_like(x, generator)
     return 0.5 * _dot(sigmas * _shaped(score(x + sigmas * z, sigma), x) + z)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import check_count, check_ladder, check_positive
-from .losses import dsm, random_levels, sigmas_between, trusted_dsm
+from .losses import dsm, random_levels, sigmas_between
 
 Loss = Callable[[nn.Module, Tensor], Tensor]
 SigmaSampler = Callable[[int, torch.Generator | None], Tensor]
@@ -161,12 +161,7 @@ class Training(Iterator[TrainState]):
         if self.step == 0:
             self.model.train()
         self.broken = True
-        x = self._next_batch()
-        if self._compiled:
-            self._compile(x)
-        losses, level = self._losses(self._forward, x)
-        if self._check_every == 1:
-            self.check()
+        losses, level = self._losses(self._next_batch())
         self.optimiser.zero_grad()
         losses.mean().backward()
         if self._clip is not None:
@@ -176,10 +171,7 @@ class Training(Iterator[TrainState]):
         self.optimiser.step()
         if self.ema is not None:
             self.ema.update(self.model)
-        self.step += 1
-        if len(self._unchecked) >= self._check_every:
-            self.check()
-        self.broken = False
+        self.step, self.broken = self.step + 1, False
         return TrainState(self.step, losses.detach(), level, self.model, self.ema.model if self.ema else self.model)
 
     def _next_batch(self) -> Tensor:
@@ -190,12 +182,21 @@ class Training(Iterator[TrainState]):
                 f"the batches ended after {self.step} of {self.n_steps} steps: give more, or an endless iterator"
             ) from None
 
-    def _losses(self, forward: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _losses(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Losses (B,) of a batch, and levels; they are looked at once in a while, and before they are used."""
+        if self._compiled:
+            self._compile(x)
+        losses, level = self._run(self._forward, x)
+        self._unchecked.append((self.step + 1, losses.detach(), level))
+        if len(self._unchecked) >= self._check_every:
+            self.check()
+        return losses, level
+
+    def _run(self, forward: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None]:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self._bf16):
             losses, level = self._objective(forward, x)
         if losses.shape != x.shape[:1]:
             raise ValueError(f"the loss must be one number a row, shape ({len(x)},), not {tuple(losses.shape)}")
-        self._unchecked.append((self.step + 1, losses.detach(), level))
         return losses, level
 
     def check(self) -> None:
@@ -220,7 +221,7 @@ class Training(Iterator[TrainState]):
         began, before = time.monotonic(), self.generator.get_state() if self.generator else None
         compiled = torch.compile(self.model, mode=None if mode is True else mode)
         try:
-            self._losses(compiled, x)[0].mean().backward()
+            self._run(compiled, x)[0].mean().backward()
             self._forward = _parallel(compiled)
             self.compile_seconds = time.monotonic() - began
         except torch.OutOfMemoryError:
@@ -229,7 +230,6 @@ class Training(Iterator[TrainState]):
             why = (str(error) or type(error).__name__).splitlines()[0]
             warnings.warn(f"compiling failed, training goes on without it: {why}", stacklevel=3)
         finally:
-            self._unchecked.clear()
             self.optimiser.zero_grad()
             if self.generator is not None:
                 self.generator.set_state(before)
@@ -291,7 +291,7 @@ def _as_it_is(loss: Loss) -> Objective:
 def _ladder(sigmas: Tensor, generator: torch.Generator | None) -> Objective:
     def objective(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         level = random_levels(x, len(sigmas), generator)
-        return trusted_dsm(model, x, sigmas[level].to(x), generator), level
+        return dsm(model, x, sigmas[level].to(x), generator=generator), level
 
     return objective
 
@@ -299,7 +299,7 @@ def _ladder(sigmas: Tensor, generator: torch.Generator | None) -> Objective:
 def _between(sigmas: Tensor, generator: torch.Generator | None) -> Objective:
     def objective(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         sigma, level = sigmas_between(x, sigmas, generator)
-        return trusted_dsm(model, x, sigma.to(x), generator), level
+        return dsm(model, x, sigma.to(x), generator=generator), level
 
     return objective
 

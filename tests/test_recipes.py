@@ -22,6 +22,7 @@ from ncsn_edu.recipes import (
     manifold,
     relative_spread,
     share_of_bound,
+    training,
 )
 
 SMOKE = replace(MANIFOLD["smoke"], n_steps=4)
@@ -139,6 +140,20 @@ def test_clean_images_pass_the_bound_that_noised_images_keep(digits, seed):
     dim, sigma = digits[0].numel(), MANIFOLD_DIGITS.sigma
     assert share_of_bound(clean, sigma, dim) > 1.3 and 0.1 < share_of_bound(noised, sigma, dim) < 0.4
     assert relative_spread(clean) > 1.5 * relative_spread(noised)
+
+
+def test_a_batch_is_shared_evenly_and_each_process_draws_its_own(digits, monkeypatch):
+    from ncsn_edu import train
+
+    def first_batch(rank):
+        monkeypatch.setattr(train, "processes", lambda: (rank, 2))
+        monkeypatch.setattr(train, "_parallel", lambda model: model)
+        return next(training(RECIPES["digits_unet"]["smoke"], digits).batches)
+
+    first, second = first_batch(0), first_batch(1)
+    assert len(first) == len(second) == 8 and not torch.equal(first, second)
+    with pytest.raises(ValueError, match="a batch of 15 cannot be shared by 2 processes"):
+        training(replace(RECIPES["digits_unet"]["smoke"], batch_size=15), digits)
 
 
 # ---- a classifier that judges ------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from .. import checks
 from ..checks import check_images
 from .norm import CondInstanceNormPlus
 from .refinenet import LadderNet, MeanPool, RefineNet
@@ -28,9 +29,9 @@ class NCSN(LadderNet):
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Score of p_sigma at x, in the shape of x; sigma a float or (B,), each one of `sigmas`."""
         check_images(x, self.channels)
-        if torch.compiler.is_compiling() or (self.training and x.is_cuda):  # an error would wait for the device
+        if torch.compiler.is_compiling() or (self.training and not checks.may_look(x)):
             level, known = nearest_level(sigma, self.sigmas)
-            x = torch.where(known.view(-1, 1, 1, 1), x, torch.nan)
+            x = torch.where(known.view(-1, 1, 1, 1), x, torch.nan)  # to raise an error is to wait
         else:
             level = self.level(sigma)
         return self.net(2 * x - 1, level.expand(len(x)))
