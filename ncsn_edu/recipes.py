@@ -209,7 +209,7 @@ def training(
         model = network(recipe, images.shape[1], images.shape[-1]).to(device)
     if torch.device(device).type == "cuda":
         model = model.to(memory_format=torch.channels_last)
-    generator = torch.Generator(device).manual_seed(seed + 2**32 * rank)
+    generator = torch.Generator(device).manual_seed((seed + 1_000_003 * rank) % 2**32)  # it reads 32 bits
     size = recipe.batch_size // n_processes
     stream = batches(images, size, flip=recipe.flip, generator=generator, device=device)
     names = ("continuous", "n_steps", "lr", "warmup", "cooldown", "ema", "bf16")
