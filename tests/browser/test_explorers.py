@@ -239,7 +239,7 @@ def open_notebook(page: Page, lab: Lab, screenshots: Path) -> Callable[[str], No
     return lambda name: Notebook(page, lab, name, screenshots)
 
 
-@pytest.mark.parametrize("name", [list(EXPLORERS)[0], list(EXPLORERS)[-1]])  # one way for all of them
+@pytest.mark.parametrize("name", ["03_langevin", "10_inpainting"])  # one way for all of them
 def test_a_notebook_that_was_not_run_shows_the_stored_picture(open_notebook, name):
     notebook = open_notebook(name)
     stored = [out.data["image/png"] for out in notebook.stored.cells[notebook.place].outputs if "image/png" in out.data]
