@@ -14,8 +14,8 @@ heading = @printf '\n== %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab test lint unit nbval browser-test notebooks pull figures figures-check bench constraints clean \
-        setup-lab setup-dev setup-browser
+.PHONY: help lab test lint unit nbval browser-test notebooks pull release public figures figures-check bench \
+        constraints clean setup-lab setup-dev setup-browser
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,7 +38,7 @@ unit: setup-dev ## unit tests
 
 nbval: setup-dev ## run every notebook and compare each output, figures included
 	$(call heading,notebooks: every cell run and every output compared)
-	@$(RUN) $(STORED) python -m pytest -q --nbval --nbval-current-env -p no:cacheprovider notebooks -n 2 --dist loadfile $(ARGS)
+	@$(RUN) $(STORED) python -m pytest -q --nbval --nbval-current-env -p no:cacheprovider notebooks --ignore notebooks/assignments -n 2 --dist loadfile $(ARGS)
 
 browser-test: setup-dev setup-browser ## tests that drive JupyterLab in a real browser
 	$(call heading,browser tests)
@@ -49,6 +49,12 @@ notebooks: setup-dev ## make the notebooks from notebooks/source (ARGS=06 for on
 
 pull: setup-dev ## carry an edit made in JupyterLab back to notebooks/source
 	@$(RUN) python tools/notebooks.py pull $(ARGS)
+
+release: setup-dev ## make the assignments for students from notebooks/source/assignments (ARGS=a1 for one)
+	@$(RUN) python tools/assignments.py release $(ARGS)
+
+public: setup-dev ## copy the project without solutions and hidden tests (ARGS=FOLDER)
+	@$(RUN) python tools/assignments.py public $(ARGS)
 
 figures: setup-dev ## make the figures again
 	@$(RUN) python -m ncsn_edu figures $(ARGS)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__
-from .commands import data, doctor, evaluate, figures, images, lab, train
+from .commands import data, doctor, evaluate, figures, grade, images, lab, train
 from .commands.common import Failed, WrongUsage
 
 EXAMPLES = """examples:
@@ -23,11 +23,12 @@ EXAMPLES = """examples:
   python -m ncsn_edu inpaint photo.jpg --mask mask.png --weights runs/celeba-laptop
   python -m ncsn_edu sample --n 1000 --npy digits.npy && python -m ncsn_edu evaluate digits.npy
                                             how far samples are from the data, with intervals
+  python -m ncsn_edu grade handed-in        grade a folder of assignments, with a table and feedback
   python -m ncsn_edu data list              which data sets are here, and how large the others are
   python -m ncsn_edu data get mnist         download one, or go on where a download stopped
   python -m ncsn_edu doctor                 what is missing on this machine, and how to mend it
 """
-COMMANDS = (lab, figures, train, images, evaluate, data, doctor)
+COMMANDS = (lab, figures, train, images, evaluate, grade, data, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

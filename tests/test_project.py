@@ -46,6 +46,7 @@ LAYERS = [
     "show",
     "widgets",
     "doctor",
+    "grading",
     "commands",
     "__main__",
 ]

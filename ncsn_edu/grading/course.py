@@ -1,0 +1,175 @@
+"""A course of assignments in nbgrader's layout: make the release of one, grade one submission, add up.
+
+All the work on notebooks and grades is nbgrader's; here it is given folders of its own, so that one submission
+cannot disturb another, nor the course. This file does NOT find submissions (submissions.py does), or run cells.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
+from nbgrader.coursedir import CourseDirectory
+from traitlets.config import Config, PyFileConfigLoader
+
+DATABASE = "gradebook.db"
+LOG = logging.getLogger("ncsn_edu.grading")
+
+
+class CourseError(Exception):
+    """Something a teacher has to mend; the message says what and how."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """The folder that holds nbgrader_config.py and source/NAME/NAME.ipynb."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        if not (self.root / "source").is_dir():
+            raise CourseError(
+                f"{self.root} has no folder source/ with the assignments: give the course's folder, as --course"
+            )
+
+    def names(self) -> list[str]:
+        """The assignments, in order."""
+        return sorted(path.stem for path in self.root.glob("source/*/*.ipynb") if path.stem == path.parent.name)
+
+    def notebook(self, name: str) -> NotebookNode:
+        """An assignment's source, with solutions and hidden tests."""
+        return nbformat.read(self.root / "source" / name / f"{name}.ipynb", as_version=4)
+
+    def config(self, root: Path | None = None) -> Config:
+        """The course's settings of nbgrader, for the folder root in its place."""
+        config = Config()
+        if (self.root / "nbgrader_config.py").exists():
+            config = PyFileConfigLoader("nbgrader_config.py", path=str(self.root)).load_config()
+        place = (root or self.root).resolve()
+        config.CourseDirectory.root = str(place)
+        config.CourseDirectory.db_url = f"sqlite:///{place / DATABASE}"
+        return config
+
+    def prepare(self, names: list[str], place: Path) -> dict[str, Path]:
+        """Make the releases of some assignments below place, and a gradebook that knows them; returns the releases."""
+        place.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            if place.resolve() != self.root.resolve():
+                shutil.copytree(self.root / "source" / name, place / "source" / name, dirs_exist_ok=True)
+            with _programs_on_path():
+                _start(GenerateAssignment, self.config(place), name)
+        return {name: place / "release" / name / f"{name}.ipynb" for name in names}
+
+
+@dataclass
+class Grade:
+    """What nbgrader has of one submission: points of each cell, None where a person has to read."""
+
+    points: dict[str, float | None]
+    most: dict[str, float]
+
+    @property
+    def automatic(self) -> float:
+        """The points that tests gave."""
+        return sum(points for points in self.points.values() if points is not None)
+
+    @property
+    def automatic_most(self) -> float:
+        """The points that tests can give."""
+        return sum(most for name, most in self.most.items() if not name.startswith("written"))
+
+
+def grade_one(course: Course, place: Path, name: str, student: str, notebook: NotebookNode) -> tuple[Grade, list[str]]:
+    """Grade one notebook in a prepared folder: autograded/ and feedback/ are made there; returns points and remarks.
+
+    place is such as `Course.prepare` fills. Raises CourseError with what nbgrader has to say where it fails.
+    """
+    submitted = place / "submitted" / student / name
+    submitted.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, submitted / f"{name}.ipynb")
+    config = course.config(place)
+    with _programs_on_path():
+        _start(Autograde, config, name, student)
+        _start(GenerateFeedback, config, name, student)
+    graded = nbformat.read(place / "autograded" / student / name / f"{name}.ipynb", as_version=4)
+    return read_grade(place, name, student), list(graded.metadata.get("ncsn_edu", {}).get("remarks", []))
+
+
+def read_grade(place: Path, name: str, student: str) -> Grade:
+    """A submission's points in the gradebook of a folder."""
+    with Gradebook(f"sqlite:///{(place / DATABASE).resolve()}") as book:
+        (notebook,) = book.find_submission(name, student).notebooks
+        points = {grade.name: None if grade.needs_manual_grade else grade.auto_score for grade in notebook.grades}
+        return Grade(points, {grade.name: grade.max_score for grade in notebook.grades})
+
+
+def enter(place: Path, name: str, student: str, points: dict[str, float | None]) -> None:
+    """Put points into the gradebook of a folder; what a person has given to a written answer stays."""
+    with Gradebook(f"sqlite:///{(place / DATABASE).resolve()}") as book:
+        book.update_or_create_student(student)
+        book.update_or_create_submission(name, student)
+        for cell, value in points.items():
+            grade = book.find_grade(cell, name, name, student)
+            grade.auto_score = value
+            grade.needs_manual_grade = value is None or grade.manual_score is not None
+        book.db.commit()
+
+
+def is_known(place: Path, name: str) -> bool:
+    """Does the folder's gradebook know the assignment?"""
+    if not (place / DATABASE).exists():
+        return False
+    with Gradebook(f"sqlite:///{(place / DATABASE).resolve()}") as book:
+        try:
+            book.find_assignment(name)
+        except MissingEntry:
+            return False
+        return True
+
+
+def _start(converter: type[Any], config: Config, name: str, student: str = "*") -> None:
+    """Run one of nbgrader's converters. Raises CourseError with its last words where it fails."""
+    config = Config(config)
+    config.CourseDirectory.assignment_id, config.CourseDirectory.student_id = name, student
+    said = _Said()
+    LOG.addHandler(said)
+    LOG.propagate = False
+    try:
+        made = converter(coursedir=CourseDirectory(config=config, log=LOG), config=config, log=LOG)
+        made.force = True
+        made.start()
+    except (Exception, SystemExit) as error:
+        raise CourseError(f"nbgrader: {said.last or error}") from error
+    finally:
+        LOG.removeHandler(said)
+
+
+class _Said(logging.Handler):
+    """Remembers the last error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.last = record.getMessage().strip()
+
+
+@contextlib.contextmanager
+def _programs_on_path() -> Iterator[None]:
+    """nbgrader starts alembic, which lies beside this Python."""
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before

@@ -1,0 +1,312 @@
+"""What the test cells of the assignments are written with: a task, its checks, its points, words for what is wrong.
+
+A test cell calls the learner's function as any code would, looks at what comes back, and says in words what differs.
+It judges results alone: how they were computed, in which type, with which random numbers and with what printed on the
+way does not count. This file does NOT run notebooks, keep grades or need nbgrader: learners have it, too.
+"""
+
+import contextlib
+import io
+import math
+import os
+import random
+import traceback
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+FALSE_ALARM = 1e-6  # the probability that a right answer fails one check of chance
+SEED = "NCSN_EDU_GRADING_SEED"  # the environment variable that gives the tests other random numbers
+
+
+class Wrong(Exception):
+    """What is wrong with an answer, in the learner's words."""
+
+    def _render_traceback_(self) -> list[str]:  # IPython shows this in place of a traceback
+        return [str(self)]
+
+
+class Task:
+    """A task of an assignment, as its test cell sees it.
+
+        task = Task("1", globals())
+        score = task.answer("gaussian_score")
+
+        @task.check("many points at once", points=2)
+        def _():
+            close(score(x, mean, 2.0, shape=x.shape), expected)
+
+        task.done()
+
+    A check that fails says so and costs its points; the next one is made all the same. `done` gives the points as
+    the value of the cell, which is where nbgrader looks for partial credit. names: the notebook's global names.
+    """
+
+    def __init__(self, title: str, names: dict[str, Any]) -> None:
+        self.title, self._names = title, names
+        self._points = 0.0
+        self._counts = self._lost = self._failed = self._stopped = False
+        seed = zlib.crc32(f"{os.environ.get(SEED, 0)} {title}".encode())
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+
+    def answer(self, name: str) -> Callable[..., Any]:
+        """The learner's function of this name, to be called safely.
+
+        It gets copies of tensors, prints into nothing, and what it returns comes back as tensors of 64 bits on the
+        CPU: one, or a tuple of them. Raises Wrong, when called, where there is no such function.
+        """
+
+        def call(*arguments: Any, shape: Sequence[int] | None = None, **options: Any) -> Any:
+            function = self._names.get(name)
+            if not callable(function):
+                raise Wrong(f"there is no function {name}: run the cell that defines it, and keep its name")
+            with _quietly():
+                result = function(*map(_copied, arguments), **{key: _copied(value) for key, value in options.items()})
+            result = _tensors(result, name)
+            if shape is not None:
+                _has_shape(result, shape, name)
+            return result
+
+        return call
+
+    def value(self, name: str) -> Any:
+        """What the learner has called so. Raises Wrong where there is nothing yet."""
+        if self._names.get(name) is None or self._names[name] is ...:
+            raise Wrong(f"{name} has no value yet: put yours in place of the dots, and run the cell")
+        return self._names[name]
+
+    def uses(self, **right: Any) -> None:
+        """From here on these names are right, whatever the learner's earlier tasks made of them."""
+        self._names.update(right)
+
+    def check(self, text: str, *, points: float = 0, beyond: bool = False) -> Callable[[Callable[[], None]], None]:
+        """Makes the decorated function's check at once. What it raises is said, and costs these points.
+
+        A check without points is there to help. One `beyond` the others counts only if all that counted before it were
+        passed. After one that ran out of time no other is made.
+        """
+        worth = f" ({points:g} point{'s' if points != 1 else ''})" if points else ""
+
+        def make(body: Callable[[], None]) -> None:
+            self._counts |= points > 0
+            if self._stopped:
+                print(f"✗ {text}{worth}: not made, for an earlier check ran out of time")
+                return
+            if beyond and self._failed:
+                print(f"✗ {text}{worth}: not made, for it counts beyond the one above")
+                return
+            try:
+                body()
+            except (Exception, KeyboardInterrupt) as error:
+                self._lost = True
+                self._failed |= points > 0
+                self._stopped = isinstance(error, KeyboardInterrupt)
+                print(f"✗ {text}{worth}: {_in_words(error)}")
+            else:
+                self._points += points
+                print(f"✓ {text}{worth}")
+
+        return make
+
+    def done(self) -> float | None:
+        """The points, once hidden checks have been made; before that, whether all that can be seen is well."""
+        if self._counts:
+            return self._points
+        if self._lost:
+            raise Wrong(f"Task {self.title}: not yet. The lines above say what to look at.")
+        print(f"Task {self.title}: all checks that you can see pass. Hidden ones with other inputs decide.")
+        return None
+
+
+# ---- comparing -------------------------------------------------------------------------------------------------
+
+
+def close(value: Any, expected: Any, *, rtol: float = 1e-4, atol: float = 1e-5, what: str = "the result") -> None:
+    """Raises Wrong unless both agree within atol + rtol |expected|; says how they differ if that is simple."""
+    value, expected = _numbers(value, what), _numbers(expected, what)
+    _has_shape(value, expected.shape, what)
+    if not torch.isfinite(value).all():
+        kind = "nan" if value.isnan().any() else "infinite"
+        raise Wrong(f"{what} is {kind} for {_some(~torch.isfinite(value))}")
+    off = (value - expected).abs()
+    if bool((off <= atol + rtol * expected.abs()).all()):
+        return
+    simple = _simple_difference(value, expected, rtol, atol)
+    at = _index(int(off.argmax()), off.shape)
+    there = (
+        f"{what}{at} is {value.flatten()[off.argmax()]:.4g}, and {expected.flatten()[off.argmax()]:.4g} was expected"
+    )
+    raise Wrong(f"{there}; {simple}" if simple else there)
+
+
+def _simple_difference(value: Tensor, expected: Tensor, rtol: float, atol: float) -> str:
+    """How all numbers differ in one way, in words; nothing where there is no one way."""
+
+    def alike(a: Tensor, b: Tensor) -> bool:
+        return bool(((a - b).abs() <= 10 * (atol + rtol * b.abs())).all())
+
+    if alike(value, torch.zeros_like(value)):
+        return "everything is zero"
+    if alike(value, -expected):
+        return "the sign is the other way round everywhere"
+    factor = float((value * expected).sum() / expected.square().sum().clamp_min(1e-300))
+    if expected.numel() > 1 and math.isfinite(factor) and alike(value, factor * expected):
+        return f"everything is {factor:.3g} times what it should be"
+    if expected.numel() > 1 and alike(value - expected, (value - expected).mean().expand_as(value)):
+        return f"everything is off by the same {float((value - expected).mean()):.3g}"
+    return ""
+
+
+def ensure(condition: Any, message: str) -> None:
+    """Raises Wrong with the message unless the condition holds."""
+    if not bool(condition):
+        raise Wrong(message)
+
+
+def same_input(function: Callable[..., Any], *arguments: Any) -> None:
+    """Raises Wrong if calling the function twice with equal arguments gives different results."""
+    close(function(*arguments), function(*arguments), what="a second call with the same input")
+
+
+# ---- chance: each check lets a right answer fail with probability FALSE_ALARM at most ---------------------------
+
+
+def plausible(p_value: float, message: str) -> None:
+    """Raises Wrong with the message if so small a p-value is seen in one of 1 / FALSE_ALARM right answers only."""
+    if not float(p_value) >= FALSE_ALARM:
+        raise Wrong(message)
+
+
+def p_mean(x: Tensor, mean: float, sd: float) -> float:
+    """The two-sided p-value of the mean of independent numbers (n,) with this mean and standard deviation."""
+    return math.erfc(abs(float(x.mean()) - mean) / (sd / math.sqrt(x.numel())) / math.sqrt(2))
+
+
+def p_variance(x: Tensor, variance: float, mean: float = 0.0) -> float:
+    """The two-sided p-value of the spread of independent Gaussian numbers (n,) about a known mean. Exact."""
+    from scipy.stats import chi2
+
+    below = chi2.cdf(float((x - mean).square().sum()) / variance, x.numel())
+    return 2 * min(below, chi2.sf(float((x - mean).square().sum()) / variance, x.numel()))
+
+
+def p_share(count: int, n: int, share: float) -> float:
+    """The two-sided p-value of count successes in n independent trials of this probability. Exact."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(int(count), int(n), share).pvalue)
+
+
+def p_normal(x: Tensor, mean: float = 0.0, sd: float = 1.0) -> float:
+    """The p-value of Kolmogorov and Smirnov for independent numbers (n,) from a Gaussian."""
+    from scipy.stats import kstest
+
+    return float(kstest((x.flatten().numpy() - mean) / sd, "norm").pvalue)
+
+
+# ---- what the learner's functions are given and return ---------------------------------------------------------
+
+
+class Given:
+    """A function of ours for the learner to call: NumPy in gives NumPy back, a tensor one of its own type.
+
+    `calls` counts the calls, and `rows` the rows of the first argument in all of them.
+    """
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        self._function, self.calls, self.rows = function, 0, 0
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """The function of the arguments, in the type of the first."""
+        first = arguments[0] if arguments else next(iter(options.values()))
+        ours = [_double(value) for value in arguments]
+        self.calls += 1
+        self.rows += len(first) if np.ndim(first) else 1
+        result = self._function(*ours, **{name: _double(value) for name, value in options.items()})
+        if isinstance(first, np.ndarray):
+            return result.detach().numpy().astype(first.dtype)
+        return result.to(first.device, first.dtype) if isinstance(first, Tensor) else result
+
+
+def _double(value: Any) -> Any:
+    return torch.as_tensor(value).double() if isinstance(value, Tensor | np.ndarray) else value
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Nothing is printed and nobody is warned."""
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(_Nowhere()),
+        contextlib.redirect_stderr(_Nowhere()),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+
+
+class _Nowhere(io.TextIOBase):
+    """A file that forgets what is written to it."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _tensors(result: Any, name: str) -> Any:
+    if result is None:
+        raise Wrong(f"{name} returned nothing: is there a return at its end?")
+    if isinstance(result, tuple | list) and any(isinstance(part, Tensor | np.ndarray) for part in result):
+        return tuple(_numbers(part, name) for part in result)
+    return _numbers(result, name)
+
+
+def _numbers(value: Any, what: str) -> Tensor:
+    try:
+        tensor = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
+        return tensor.detach().to("cpu", torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise Wrong(f"{what} is a {type(value).__name__}, not numbers") from error
+
+
+def _has_shape(value: Any, shape: Sequence[int], what: str) -> None:
+    if not isinstance(value, Tensor):
+        raise Wrong(f"{what} returned {len(value)} things, and one was expected")
+    if tuple(value.shape) != tuple(shape):
+        raise Wrong(f"{what} has shape {tuple(value.shape)}, and {tuple(shape)} was expected")
+
+
+def _index(flat: int, shape: Sequence[int]) -> str:
+    return f" at {[int(i) for i in np.unravel_index(flat, tuple(shape))]}" if len(shape) else ""
+
+
+def _some(mask: Tensor) -> str:
+    return "all of it" if mask.all() else f"{int(mask.sum())} of {mask.numel()} numbers"
+
+
+def _in_words(error: BaseException) -> str:
+    """What went wrong, for the one who wrote the function: the line of theirs where it stopped, if it stopped."""
+    if isinstance(error, Wrong):
+        return str(error)
+    if isinstance(error, AssertionError) and str(error):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "it ran out of time"
+    if isinstance(error, MemoryError):
+        return "it ran out of memory"
+    if isinstance(error, NotImplementedError):
+        return "not written yet"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "ipykernel" in frame.filename]
+    where = f", in your line {frames[-1].line!r}" if frames and frames[-1].line else ""
+    return f"your code stopped with {type(error).__name__}: {error}{where}"

@@ -1,0 +1,652 @@
+# %% [markdown]
+# # Assignment 1 · Scores and Langevin dynamics on mixtures
+#
+# *About 90 minutes. 27 points: 23 by automatic tests, 4 for a written answer.
+# Nothing here needs a GPU or the internet; each cell runs in seconds.*
+#
+# You write the score of a Gaussian mixture, with and without noise, and a sampler
+# that needs nothing but this score. Notebooks 1 and 3 are the lecture to it.
+#
+# **How it works.** Put your code where it says `YOUR CODE HERE`, and delete the line
+# `raise NotImplementedError()`. Keep the names of the functions and the order of
+# their arguments; the rest is yours: loops or none, PyTorch or NumPy, extra functions
+# and cells as you like. Below each task is a cell of tests: run it as often as you
+# want. What it says is meant to help. When the assignment is graded, more tests run,
+# with other inputs. Each task is graded by itself: if you are stuck, go on, and
+# use the function of the package that the task names in its last line.
+
+# %% role="setup"
+import math
+
+import numpy as np
+import torch
+from matplotlib import pyplot as plt
+
+import ncsn_edu as ne
+from ncsn_edu.grading.tasks import (
+    Given,
+    Task,
+    close,
+    ensure,
+    p_mean,
+    p_normal,
+    p_variance,
+    plausible,
+)
+
+# %% [markdown]
+# Throughout, points are the rows of a tensor `x` of shape (B, D), and covariances are
+# multiples of the identity, given by a **variance**. A mixture of K Gaussians has
+# `means` (K, D), `variances` (K,) and `weights` (K,) that sum to one:
+#
+# $$ p(x) = \sum_k w_k\, \mathcal N(x;\, \mu_k,\, v_k I), \qquad
+#    \mathcal N(x;\, \mu,\, v I) = (2 \pi v)^{-D/2} \, e^{-\|x - \mu\|^2 / 2v} . $$
+#
+# ## Task 1 · The score of one Gaussian (2 points)
+#
+# The score is $\nabla_x \log p(x)$. Work it out on paper for
+# $p = \mathcal N(\mu, v I)$, then write it for many points at once.
+#
+# - `x`: (B, D), `mean`: (D,), `variance`: a number
+# - returns (B, D): the score at each row
+#
+# *Stuck? `ne.GaussianMixture(mean[None], variance).score(x)` goes on.*
+
+
+# %% role="answer 1"
+def gaussian_score(x, mean, variance):
+    ### BEGIN SOLUTION
+    return (mean - x) / variance
+    ### END SOLUTION
+
+
+# %% role="tests 1 2"
+task = Task("1", globals())
+answer = task.answer("gaussian_score")
+
+
+@task.check("one point on a line: mean 1, variance 4, at x = 3")
+def _():
+    close(answer(torch.tensor([[3.0]]), torch.tensor([1.0]), 4.0, shape=(1, 1)), [[-0.5]])
+
+
+@task.check("the score vanishes at the mean")
+def _():
+    mean = torch.tensor([1.0, -2.0])
+    close(answer(mean[None], mean, 0.5, shape=(1, 2)), torch.zeros(1, 2))
+
+
+### BEGIN HIDDEN TESTS
+@task.check("many points in five dimensions, several variances", points=2)
+def _():
+    for variance in (0.04, 1.0, 9.0):
+        x, mean = torch.randn(7, 5), torch.randn(5)
+        close(answer(x, mean, variance, shape=x.shape), ne.GaussianMixture(mean[None], variance).score(x))
+
+
+### END HIDDEN TESTS
+task.done()
+
+# %% [markdown]
+# ## Task 2 · The log-density of a mixture (3 points)
+#
+# Mind two things. The exponentials underflow: at a point ten standard deviations from
+# all means, $p(x)$ is zero in float32, and $\log p(x)$ is not $-\infty$.
+# `torch.logsumexp` takes the logarithm of a sum of exponentials without forming them.
+# And the constant $(2 \pi v_k)^{-D/2}$ differs from component to component, so that
+# it may not be left out.
+#
+# - `x`: (B, D), `means`: (K, D), `variances`: (K,), `weights`: (K,)
+# - returns (B,): $\log p(x)$ at each row
+#
+# *Stuck? `ne.GaussianMixture(means, variances, weights).log_prob(x)` goes on.*
+
+
+# %% role="answer 2"
+def mixture_log_density(x, means, variances, weights):
+    ### BEGIN SOLUTION
+    squares = (x[:, None] - means).square().sum(-1)  # (B, K)
+    log_normal = -squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances)
+    return torch.logsumexp(torch.log(weights) + log_normal, dim=1)
+    ### END SOLUTION
+
+
+# %% role="tests 2 3"
+task = Task("2", globals())
+answer = task.answer("mixture_log_density")
+one, two = torch.ones(1), torch.tensor([0.25, 0.75])
+
+
+@task.check("one standard Gaussian in one dimension, at 0: log(1 / sqrt(2 pi)) = -0.9189")
+def _():
+    close(answer(torch.zeros(1, 1), torch.zeros(1, 1), one, one, shape=(1,)), [-0.9189], atol=1e-4)
+
+
+@task.check("two equal components are as good as one")
+def _():
+    x = torch.tensor([[0.3, -1.0]])
+    close(
+        answer(x, torch.zeros(2, 2), torch.ones(2), two, shape=(1,)),
+        answer(x, torch.zeros(1, 2), one, one, shape=(1,)),
+    )
+
+
+### BEGIN HIDDEN TESTS
+@task.check("several components of different variance and weight, in 1 to 4 dimensions", points=2)
+def _():
+    for dim in (1, 2, 4):
+        means, variances = 2 * torch.randn(3, dim), torch.tensor([0.25, 1.0, 3.0])
+        weights, x = torch.tensor([0.6, 0.3, 0.1]), 2 * torch.randn(6, dim)
+        expected = ne.GaussianMixture(means, variances, weights).log_prob(x)
+        close(answer(x, means, variances, weights, shape=(6,)), expected)
+
+
+@task.check("far from all components: large and negative, not minus infinity", points=1, beyond=True)
+def _():
+    x, means, variances = torch.tensor([[60.0, 0.0], [0.0, -90.0]]), torch.eye(2), torch.tensor([1.0, 2.0])
+    expected = ne.GaussianMixture(means, variances, two).log_prob(x)
+    close(answer(x, means, variances, two, shape=(2,)), expected, rtol=1e-3)
+
+
+### END HIDDEN TESTS
+task.done()
+
+# %% [markdown]
+# ## Task 3 · The score of a mixture (3 points)
+#
+# Differentiate $\log p$ of Task 2. You will meet the *responsibilities*
+# $r_k(x) = w_k \mathcal N(x; \mu_k, v_k I) / p(x)$, which sum to one; compute them so
+# that they stay finite far away, too (`torch.softmax` does for them what `logsumexp`
+# did for the density). Or let PyTorch differentiate your log-density for you: any way
+# that is right is right.
+#
+# - arguments as in Task 2; returns (B, D): $\nabla \log p(x)$ at each row
+#
+# *Stuck? `ne.GaussianMixture(means, variances, weights).score(x)` goes on.*
+
+
+# %% role="answer 3"
+def mixture_score(x, means, variances, weights):
+    ### BEGIN SOLUTION
+    squares = (x[:, None] - means).square().sum(-1)  # (B, K)
+    log_joint = torch.log(weights) - squares / (2 * variances) - x.shape[1] / 2 * torch.log(variances)
+    responsibilities = torch.softmax(log_joint, dim=1)  # (B, K)
+    pull = (means - x[:, None]) / variances[:, None]  # (B, K, D)
+    return (responsibilities[..., None] * pull).sum(1)
+    ### END SOLUTION
+
+
+# %% role="tests 3 3"
+task = Task("3", globals())
+answer = task.answer("mixture_score")
+
+
+@task.check("half-way between two equal components the pulls cancel")
+def _():
+    means = torch.tensor([[-2.0, 1.0], [2.0, 1.0]])
+    x = torch.tensor([[0.0, 1.0]])
+    close(answer(x, means, torch.ones(2), torch.full((2,), 0.5), shape=(1, 2)), torch.zeros(1, 2))
+
+
+@task.check("with one component it is the score of a Gaussian")
+def _():
+    x = torch.tensor([[3.0, 0.0]])
+    close(answer(x, torch.ones(1, 2), torch.tensor([2.0]), torch.ones(1), shape=(1, 2)), [[-1.0, 0.5]])
+
+
+### BEGIN HIDDEN TESTS
+task.uses(
+    mixture_log_density=Given(
+        lambda x, means, variances, weights: ne.GaussianMixture(means, variances, weights).log_prob(x)
+    )
+)
+
+
+@task.check("it is the slope of the log-density: components that differ in all respects", points=2)
+def _():
+    for dim in (1, 3):
+        means, variances = 1.5 * torch.randn(3, dim), torch.tensor([0.3, 1.0, 4.0])
+        weights, x = torch.tensor([0.2, 0.7, 0.1]), 2 * torch.randn(8, dim)
+        truth = ne.GaussianMixture(means.double(), variances.double(), weights.double())
+        h = 1e-5 * torch.eye(dim, dtype=torch.float64)
+        slopes = [(truth.log_prob(x.double() + e) - truth.log_prob(x.double() - e)) / 2e-5 for e in h]
+        close(answer(x, means, variances, weights, shape=x.shape), torch.stack(slopes, 1), rtol=1e-3, atol=1e-4)
+
+
+@task.check("far from all components: finite, and towards them", points=1, beyond=True)
+def _():
+    x, means, variances = torch.tensor([[70.0, 0.0], [0.0, -80.0]]), torch.eye(2), torch.tensor([1.0, 2.0])
+    weights = torch.tensor([0.5, 0.5])
+    expected = ne.GaussianMixture(means, variances, weights).score(x)
+    close(answer(x, means, variances, weights, shape=x.shape), expected, rtol=1e-3)
+
+
+### END HIDDEN TESTS
+task.done()
+
+# %% [markdown]
+# A look at it, with the function of the package. Arrows are the score, shades the
+# density.
+
+# %% role="setup"
+from ncsn_edu.plots import density, score_field, use_style
+
+use_style()
+example = ne.GaussianMixture([[-2.0, -2.0], [2.0, 2.0]], [0.5, 1.5], [0.3, 0.7])
+fig, ax = plt.subplots(figsize=(4, 4))
+density(ax, example.log_prob, extent=5)
+score_field(ax, example.score, extent=5)
+plt.show()
+
+# %% [markdown]
+# ## Task 4 · The score of the noisy mixture (3 points)
+#
+# Add Gaussian noise of standard deviation $\sigma$ to every sample of the mixture.
+# What is the distribution of $\tilde x = x + \sigma z$? (It is a mixture again: which
+# of its parameters have changed, and how?) Return **its** score.
+#
+# - `x`: (B, D); `sigma`: a number, or one number per row, (B,); the rest as before
+# - returns (B, D): $\nabla \log p_\sigma(x)$ at each row
+#
+# You may use your function of Task 3. One number for all rows earns 2 of the points,
+# one per row the third.
+#
+# *Stuck? `ne.GaussianMixture(means, variances, weights).score(x, sigma)` goes on.*
+
+
+# %% role="answer 4"
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    ### BEGIN SOLUTION
+    sigma = torch.as_tensor(sigma, dtype=x.dtype).expand(len(x))
+    rows = [mixture_score(row[None], means, variances + s**2, weights) for row, s in zip(x, sigma, strict=True)]
+    return torch.cat(rows)
+    ### END SOLUTION
+
+
+# %% role="tests 4 3"
+task = Task("4", globals())
+answer = task.answer("noisy_mixture_score")
+
+
+@task.check("without noise nothing changes")
+def _():
+    x, means = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.0], [3.0, 0.0]])
+    variances, weights = torch.tensor([1.0, 2.0]), torch.tensor([0.5, 0.5])
+    close(
+        answer(x, 0.0, means, variances, weights, shape=(1, 2)),
+        ne.GaussianMixture(means, variances, weights).score(x),
+    )
+
+
+@task.check("much noise makes the score small")
+def _():
+    x = torch.tensor([[1.0, 0.0]])
+    score = answer(x, 100.0, torch.zeros(1, 2), torch.ones(1), torch.ones(1), shape=(1, 2))
+    ensure(score.abs().max() < 1e-2, "at sigma = 100 the score at a distance of 1 should be almost nothing")
+
+
+### BEGIN HIDDEN TESTS
+task.uses(
+    mixture_score=Given(lambda x, means, variances, weights: ne.GaussianMixture(means, variances, weights).score(x))
+)
+means, variances = torch.tensor([[-1.0, 0.5], [2.0, 1.0], [0.0, -2.0]]), torch.tensor([0.3, 1.0, 2.0])
+mixture = ne.GaussianMixture(means, variances, torch.tensor([0.2, 0.5, 0.3]))
+
+
+@task.check("one sigma for all rows", points=2)
+def _():
+    x = 2 * torch.randn(6, 2)
+    for sigma in (0.1, 0.5, 3.0):
+        close(answer(x, sigma, means, variances, mixture.weights.float(), shape=x.shape), mixture.score(x, sigma))
+
+
+@task.check("a sigma of its own for each row", points=1, beyond=True)
+def _():
+    x, sigma = 2 * torch.randn(6, 2), torch.tensor([0.05, 0.1, 0.5, 1.0, 2.0, 8.0])
+    close(answer(x, sigma, means, variances, mixture.weights.float(), shape=x.shape), mixture.score(x, sigma))
+    two, s = 2 * torch.randn(2, 2), torch.tensor([0.2, 4.0])  # as many rows as dimensions
+    close(answer(two, s, means, variances, mixture.weights.float(), shape=(2, 2)), mixture.score(two, s))
+
+
+### END HIDDEN TESTS
+task.done()
+
+# %% [markdown]
+# ## Task 5 · One Langevin step (3 points)
+#
+# $$ x \;\leftarrow\; x + \frac{\alpha}{2}\, \nabla \log p(x) + \sqrt{\alpha}\, z,
+#    \qquad z \sim \mathcal N(0, I) $$
+#
+# with fresh noise for every coordinate of every row. The score is an argument: any
+# function that maps (B, D) to (B, D).
+#
+# - `x`: (B, D), `score`: a function, `alpha`: a number
+# - returns (B, D): the points after the step
+#
+# *Stuck? `ne.last(ne.langevin(lambda x, sigma: score(x), x, alpha=alpha, n_steps=1))`
+# goes on.*
+
+
+# %% role="answer 5"
+def langevin_step(x, score, alpha):
+    ### BEGIN SOLUTION
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * torch.randn_like(x)
+    ### END SOLUTION
+
+
+# %% role="tests 5 3"
+task = Task("5", globals())
+answer = task.answer("langevin_step")
+
+
+@task.check("without noise to speak of (alpha tiny), the points stay where they are")
+def _():
+    x = torch.tensor([[1.0, 2.0], [-3.0, 0.0]])
+    close(answer(x, Given(lambda x: -x), 1e-12, shape=x.shape), x)
+
+
+@task.check("on average a step moves by alpha / 2 times the score")
+def _():
+    moved = answer(torch.zeros(20_000, 1), Given(lambda x: x + 3.0), 0.5, shape=(20_000, 1))
+    plausible(p_mean(moved, 0.75, math.sqrt(0.5)), f"the mean moved by {moved.mean():.3f}, and 0.750 was expected")
+
+
+### BEGIN HIDDEN TESTS
+n = 4000
+start = torch.tensor([0.5, -1.0, 2.0]).expand(n, 3).contiguous()
+
+
+@task.check("drift and noise for several alpha", points=2)
+def _():
+    for alpha in (0.01, 0.3, 2.5):
+        moved = answer(start, Given(lambda x: 4.0 - x), alpha, shape=start.shape) - start
+        drift = alpha / 2 * (4.0 - start[0].double())
+        for i in range(3):
+            said = f"alpha {alpha}: the step's mean is {moved[:, i].mean():.4g}, and {drift[i]:.4g} was expected"
+            plausible(p_mean(moved[:, i], float(drift[i]), math.sqrt(alpha)), said)
+            spread = moved[:, i].var()
+            said = f"alpha {alpha}: the variance of the step is {spread:.4g}, and {alpha:.4g} was expected"
+            plausible(p_variance(moved[:, i], alpha, float(drift[i])), said)
+
+
+@task.check("the noise is Gaussian, and another one in each row, coordinate and call", points=1, beyond=True)
+def _():
+    calls = [(answer(start, Given(torch.zeros_like), 1.0, shape=start.shape) - start) for _ in range(2)]
+    plausible(p_normal(calls[0]), "the steps' noise is not standard normal")
+    pairs = {"coordinates": calls[0][:, :2], "calls": torch.stack([calls[0][:, 0], calls[1][:, 0]], 1)}
+    pairs["rows"] = torch.stack([calls[0][:-1, 0], calls[0][1:, 0]], 1)[::2]
+    for name, pair in pairs.items():
+        product = (pair[:, 0] * pair[:, 1]).sum() / pair[:, 1].square().sum().sqrt()  # N(0, 1) if independent
+        plausible(math.erfc(abs(float(product)) / math.sqrt(2)), f"the noise of different {name} is not independent")
+
+
+### END HIDDEN TESTS
+task.done()
+
+# %% [markdown]
+# ## Task 6 · Langevin dynamics (3 points)
+#
+# Many steps: return the points **after the last one**.
+#
+# - `x`: (B, D) where the chains start, `score`: a function, `alpha`: a number,
+#   `n_steps`: a whole number
+# - returns (B, D)
+#
+# You may use your function of Task 5.
+#
+# *Stuck? `ne.last(ne.langevin(lambda x, sigma: score(x), x, alpha=alpha,
+# n_steps=n_steps))` goes on.*
+
+
+# %% role="answer 6"
+def langevin(x, score, alpha, n_steps):
+    ### BEGIN SOLUTION
+    for _ in range(n_steps):
+        x = langevin_step(x, score, alpha)
+    return x
+    ### END SOLUTION
+
+
+# %% role="tests 6 3"
+task = Task("6", globals())
+answer = task.answer("langevin")
+
+
+@task.check("it calls the score once a step")
+def _():
+    score = Given(lambda x: -x)
+    answer(torch.zeros(4, 2), score, 0.1, 25, shape=(4, 2))
+    ensure(score.rows == 100, f"25 steps of 4 chains evaluated the score at {score.rows} points, and not at 100")
+
+
+@task.check("after many steps the chains are spread as the target")
+def _():
+    x = answer(torch.full((2000, 1), 5.0), Given(lambda x: -x), 0.1, 150, shape=(2000, 1))
+    ensure(abs(x.mean()) < 0.2, f"the mean is {x.mean():.2f}, and the target's is 0")
+    ensure(0.8 < x.std() < 1.25, f"the standard deviation is {x.std():.2f}, and the target's is 1")
+
+
+### BEGIN HIDDEN TESTS
+def right_step(x, score, alpha):
+    noise = torch.randn(*x.shape)
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * (noise.numpy() if isinstance(x, np.ndarray) else noise.to(x))
+
+
+task.uses(langevin_step=right_step)
+
+
+@task.check("mean and variance on the way to a Gaussian, step by step", points=2)
+def _():
+    alpha, v, mean, variance = 0.4, 2.0, 60.0, 0.0
+    for _ in range(12):  # exact for a linear score
+        mean, variance = (1 - alpha / 2 / v) * mean, (1 - alpha / 2 / v) ** 2 * variance + alpha
+    x = answer(torch.full((8000, 2), 60.0), Given(lambda x: -x / v), alpha, 12, shape=(8000, 2))
+    for i in range(2):
+        said = f"after 12 steps the mean is {x[:, i].mean():.3f}, and {mean:.3f} was expected"
+        plausible(p_mean(x[:, i], mean, math.sqrt(variance)), said)
+        said = f"after 12 steps the variance is {x[:, i].var():.3f}, and {variance:.3f} was expected"
+        plausible(p_variance(x[:, i], variance, mean), said)
+    a, b = ((x - mean) / math.sqrt(variance)).T
+    plausible(math.erfc(abs(float(a @ b / b.norm())) / math.sqrt(2)), "the two coordinates move together")
+
+
+@task.check("without a score the variance grows by alpha each step: no more steps and no fewer", points=1, beyond=True)
+def _():
+    for n_steps in (1, 2, 7):
+        x = answer(torch.zeros(20_000, 1), Given(torch.zeros_like), 0.25, n_steps, shape=(20_000, 1))
+        said = f"after {n_steps} steps of alpha 0.25 the variance is {x.var():.3f}, and {n_steps / 4} was expected"
+        plausible(p_variance(x, n_steps / 4), said)
+
+
+### END HIDDEN TESTS
+task.done()
+
+# %% [markdown]
+# ## Task 7 · Where the chain settles (2 points)
+#
+# A step of finite length does not settle at the target. For the target
+# $\mathcal N(0, v)$ the score is $-x/v$, and a step multiplies $x$ by a number and
+# adds noise of variance $\alpha$. Write down the variance after the step as a function
+# of the variance before it, and find the one that stays as it is.
+#
+# - `alpha`, `variance`: numbers; `variance` is the target's $v$
+# - returns the variance at which the chain settles, and `math.inf` where it settles
+#   nowhere
+#
+# *Stuck? `ne.stationary_variance(alpha, variance)` knows the finite ones.*
+
+
+# %% role="answer 7"
+def settled_variance(alpha, variance):
+    ### BEGIN SOLUTION
+    return variance / (1 - alpha / (4 * variance)) if alpha < 4 * variance else math.inf
+    ### END SOLUTION
+
+
+# %% role="tests 7 2"
+task = Task("7", globals())
+answer = task.answer("settled_variance")
+
+
+@task.check("small steps settle at the target")
+def _():
+    close(answer(1e-6, 2.0, shape=()), 2.0)
+
+
+@task.check("larger steps settle wider")
+def _():
+    ensure(answer(1.0, 1.0, shape=()) > 1.1, "with alpha 1 and variance 1 the chain is wider than its target")
+
+
+### BEGIN HIDDEN TESTS
+def where_it_goes(alpha, v):
+    variance = torch.tensor(v, dtype=torch.float64)
+    for _ in range(20_000):
+        variance = (1 - alpha / (2 * v)) ** 2 * variance + alpha
+    return variance
+
+
+@task.check("it is the variance that twenty thousand steps lead to", points=1)
+def _():
+    for alpha, v in ((0.1, 1.0), (1.0, 1.0), (0.5, 0.25), (3.9, 1.0), (10.0, 5.0)):
+        close(answer(alpha, v, shape=()), where_it_goes(alpha, v), rtol=1e-3)
+
+
+@task.check("infinite where the chain runs away", points=1, beyond=True)
+def _():
+    for alpha, v in ((4.5, 1.0), (8.0, 1.0), (1.0, 0.2)):
+        value = answer(alpha, v, shape=())
+        ensure(value == math.inf, f"alpha {alpha}, variance {v}: the chain runs away, and {value:.3g} is not infinite")
+
+
+### END HIDDEN TESTS
+task.done()
+
+# %% [markdown]
+# ## Task 8 · Predict before you run (1 point)
+#
+# The target is $\frac15 \mathcal N((-5,-5), I) + \frac45 \mathcal N((5,5), I)$. A
+# thousand chains start uniformly in $[-8, 8]^2$ and take a thousand steps of
+# $\alpha = 0.1$ with the exact score. Which share of them ends at the large mode?
+#
+# - `"a"`: about 0.8, the weight of the mode, for the score is exact
+# - `"b"`: about 0.5, for about that many start nearer to it
+# - `"c"`: about 1.0, for the small mode empties in time
+#
+# Decide **before** you run the cell below the tests. Any of the three earns the point:
+# what counts is that you have committed yourself.
+
+# %% role="answer 8"
+prediction = ...
+### BEGIN SOLUTION
+prediction = "b"
+### END SOLUTION
+
+# %% role="tests 8 1"
+task = Task("8", globals())
+
+
+@task.check("one of the three letters")
+def _():
+    ensure(str(task.value("prediction")).strip().lower() in {"a", "b", "c"}, 'put "a", "b" or "c"')
+
+
+### BEGIN HIDDEN TESTS
+@task.check("you have made a prediction", points=1)
+def _():
+    ensure(str(task.value("prediction")).strip().lower() in {"a", "b", "c"}, "there is no prediction")
+
+
+### END HIDDEN TESTS
+task.done()
+
+# %% role="setup"
+target = ne.GaussianMixture([[-5.0, -5.0], [5.0, 5.0]], 1.0, [0.2, 0.8])
+chains = 16 * torch.rand(1000, 2, generator=torch.Generator().manual_seed(0)) - 8
+chains = ne.last(ne.langevin(target, chains, alpha=0.1, n_steps=1000))
+print(f"share at the large mode: {ne.mode_weights(chains, target).weight[1]:.2f}")
+
+# %% [markdown]
+# ## Task 9 · A sampler on a budget (3 points)
+#
+# The target is $\mathcal N(0, 1)$, and all chains start at $x = 8$. Choose `alpha` and
+# `n_steps` such that at the end
+#
+# - the mean of the chains is below 0.05 (in absolute value),
+# - their variance is between 0.97 and 1.03,
+# - and at most 300 steps are taken.
+#
+# There are many right answers. A small $\alpha$ is too slow, a large one settles too
+# wide (Task 7). Two steps of pen and paper save a lot of trying: by which factor does a
+# step shrink the mean?
+
+# %% role="answer 9"
+alpha = ...
+n_steps = ...
+### BEGIN SOLUTION
+alpha = 0.1
+n_steps = 120
+### END SOLUTION
+
+# %% role="tests 9 3"
+task = Task("9", globals())
+
+
+@task.check("a positive number and a whole number of at most 300")
+def _():
+    ensure(0 < float(task.value("alpha")) < math.inf, "alpha is a positive number")
+    ensure(int(task.value("n_steps")) == float(task.value("n_steps")), "n_steps is a whole number")
+    ensure(1 <= task.value("n_steps") <= 300, f"n_steps is {task.value('n_steps')}: from 1 to 300 are allowed")
+
+
+### BEGIN HIDDEN TESTS
+def moments(alpha, n_steps):
+    mean, variance = 8.0, 0.0
+    for _ in range(n_steps):
+        mean, variance = (1 - alpha / 2) * mean, (1 - alpha / 2) ** 2 * variance + alpha
+    return mean, variance
+
+
+@task.check("mean and variance after the steps, within the budget", points=3)
+def _():
+    alpha, n_steps = float(task.value("alpha")), int(task.value("n_steps"))
+    ensure(1 <= n_steps <= 300 and n_steps == float(task.value("n_steps")), f"{n_steps} steps are not in the budget")
+    mean, variance = moments(alpha, n_steps)
+    ensure(abs(mean) < 0.05, f"the mean is still {mean:.3g}")
+    ensure(0.97 <= variance <= 1.03, f"the variance is {variance:.3g}")
+
+
+### END HIDDEN TESTS
+task.done()
+
+# %% [markdown] role="question 10"
+# ## Task 10 · In your own words (4 points)
+#
+# In Task 8 the score is exact, the number of steps is large, and the answer is wrong
+# all the same. In five to ten sentences: Which piece of information about the target
+# does the score near each mode not contain, and why not? Why do the chains not find
+# it out on their own, by travelling? What would you change?
+#
+# ### BEGIN MARK SCHEME
+# One point each, for saying in any words that
+#
+# 1. near a mode the other component contributes almost nothing, so that
+#    $\log p \approx \log w_k + \log \mathcal N_k$ there, and the constant $\log w_k$
+#    has no gradient: the weights are not in the score (it is not enough that
+#    "the normaliser vanishes": that of the whole density does so always);
+# 2. the weights do show between the modes, where there is almost no probability, so
+#    that a chain would have to pass through there;
+# 3. passing takes a time that grows exponentially with the depth of the valley, so a
+#    thousand steps are nothing, and the shares at the end are those of the starting
+#    points' basins;
+# 4. a remedy that works and why: noise that fills the valley, annealed (or
+#    tempering, or good starting points, or jumps with a Metropolis correction). "More
+#    steps" or "a smaller alpha" earns nothing here.
+# ### END MARK SCHEME
+
+# %% [markdown] role="written 10 4"
+# YOUR ANSWER HERE
+
+# %% [markdown]
+# That is all. Run the whole notebook once more from the top (*Kernel > Restart and Run
+# All*) before you hand it in: what counts is what runs from a fresh start.

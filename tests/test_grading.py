@@ -1,0 +1,602 @@
+"""Grading: what test cells are written with, what a submission may take, how it is mended; nbgrader's part at the end.
+
+Most of it runs on a tiny assignment without PyTorch, so that a kernel starts in a second.
+"""
+
+import copy
+import csv
+import html
+import math
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import psutil
+import pytest
+import torch
+from nbformat.v4 import new_code_cell, new_notebook
+from scipy import stats
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests/assignments")]
+import assignments as tool  # noqa: E402
+import handed_in  # noqa: E402
+from nbgrader.utils import determine_grade  # noqa: E402
+
+from ncsn_edu.__main__ import main  # noqa: E402
+from ncsn_edu.grading import confine, tasks  # noqa: E402
+from ncsn_edu.grading.course import Course, CourseError  # noqa: E402
+from ncsn_edu.grading.execute import Confined, Limits, run_cells  # noqa: E402
+from ncsn_edu.grading.submissions import Submission, Unreadable, defines, find, mend, read, recognise  # noqa: E402
+from ncsn_edu.grading.tasks import FALSE_ALARM, Given, Task, Wrong, close, plausible  # noqa: E402
+
+TINY = """
+# %% [markdown]
+# # Tiny
+
+# %% role="setup"
+import math
+
+# %% role="answer 1"
+def double(x):
+    ### BEGIN SOLUTION
+    return 2 * x
+    ### END SOLUTION
+
+# %% role="tests 1 2"
+assert double(1) == 2
+### BEGIN HIDDEN TESTS
+assert double(3) == 6
+### END HIDDEN TESTS
+
+# %% role="answer 2"
+def root(x):
+    ### BEGIN SOLUTION
+    return math.sqrt(x)
+    ### END SOLUTION
+
+# %% role="tests 2 3"
+points = 0
+### BEGIN HIDDEN TESTS
+points = sum(abs(root(x) - y) < 1e-9 for x, y in ((4, 2), (9, 3), (2, 2**0.5)))
+### END HIDDEN TESTS
+points
+
+# %% [markdown] role="question 3"
+# Why?
+#
+# ### BEGIN MARK SCHEME
+# Because.
+# ### END MARK SCHEME
+
+# %% [markdown] role="written 3 4"
+# YOUR ANSWER HERE
+"""
+QUICK = Limits(cell_seconds=5.0, total_seconds=100.0, memory=1 << 30, disk=16 << 20)
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory) -> Course:
+    """A course with the tiny assignment."""
+    root = tmp_path_factory.mktemp("course")
+    (root / "source/tiny").mkdir(parents=True)
+    (root / "source/tiny/tiny.ipynb").write_text(nbformat.writes(tool.parse("tiny", TINY)))
+    config = (ROOT / "notebooks/assignments/nbgrader_config.py").read_text()
+    (root / "nbgrader_config.py").write_text(config + "\nc.Execute.cell_seconds = 5.0\nc.Execute.memory = 1 << 30\n")
+    return Course(root)
+
+
+@pytest.fixture(scope="module")
+def release(course, tmp_path_factory) -> nbformat.NotebookNode:
+    made = course.prepare(["tiny"], tmp_path_factory.mktemp("made"))
+    return nbformat.read(made["tiny"], as_version=4)
+
+
+# ---- what test cells are written with ---------------------------------------------------------------------------
+
+
+def a_task(**names: object) -> Task:
+    return Task("1", dict(names))
+
+
+def test_points_are_those_of_the_checks_that_pass(capsys):
+    task = a_task()
+    task.check("helps", points=0)(lambda: close(1.0, 2.0))
+    task.check("right", points=2)(lambda: close(1.0, 1.0))
+    task.check("wrong", points=1)(lambda: close(1.0, 2.0))
+    task.check("more", points=1, beyond=True)(lambda: None)
+    assert task.done() == 2
+    said = capsys.readouterr().out.splitlines()
+    assert [line[0] for line in said] == ["✗", "✓", "✗", "✗"]
+    assert "(2 points)" in said[1] and "counts beyond" in said[3]
+
+
+def test_visible_checks_alone_give_no_points_and_fail_the_cell_if_one_fails(capsys):
+    task = a_task()
+    task.check("fine")(lambda: None)
+    assert task.done() is None
+    task.check("not fine")(lambda: close([1.0], [3.0]))
+    with pytest.raises(Wrong, match="not yet"):
+        task.done()
+
+
+def test_after_a_check_that_ran_out_of_time_no_other_is_made(capsys):
+    task, made = a_task(), []
+
+    def endless() -> None:
+        raise KeyboardInterrupt
+
+    task.check("first", points=1)(lambda: None)
+    task.check("endless", points=1)(endless)
+    task.check("after", points=1)(lambda: made.append(1))
+    assert task.done() == 1 and not made
+    assert "ran out of time" in capsys.readouterr().out
+
+
+def test_an_answer_gets_copies_prints_into_nothing_and_comes_back_as_numbers(capsys):
+    def answer(x: torch.Tensor, unused: object = None) -> np.ndarray:
+        print("hello")
+        x *= 2
+        return x.numpy().astype(np.float16)
+
+    x = torch.ones(3)
+    value = a_task(answer=answer).answer("answer")(x, shape=(3,))
+    assert torch.equal(x, torch.ones(3)) and torch.equal(value, torch.full((3,), 2.0, dtype=torch.float64))
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "no function answer"),
+        (lambda x: None, "returned nothing"),
+        (lambda x: "three", "not numbers"),
+        (lambda x: x[:2], r"shape \(2,\), and \(3,\)"),
+        (lambda x: (x, x), "2 things"),
+    ],
+)
+def test_what_is_wrong_with_an_answer_is_said(answer, words):
+    names = {} if answer is None else {"answer": answer}
+    with pytest.raises(Wrong, match=words):
+        a_task(**names).answer("answer")(torch.ones(3), shape=(3,))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "words"),
+    [
+        ([1.0, 2.0], [-1.0, -2.0], "sign is the other way round"),
+        ([1.0, 3.0], [2.0, 6.0], "0.5 times"),
+        ([1.5, 2.5, 0.0], [1.0, 2.0, -0.5], "off by the same 0.5"),
+        ([0.0, 0.0], [1.0, 2.0], "everything is zero"),
+        ([math.nan, 1.0], [1.0, 1.0], "nan for 1 of 2"),
+        ([math.inf, math.inf], [1.0, 1.0], "infinite for all"),
+        ([1.0, 2.0, 9.0], [1.0, 2.0, 3.0], r"at \[2\] is 9, and 3"),
+        ([[1.0]], [1.0], "shape"),
+    ],
+)
+def test_close_says_how_numbers_differ(value, expected, words):
+    with pytest.raises(Wrong, match=words):
+        close(torch.tensor(value), torch.tensor(expected))
+
+
+def test_errors_in_an_answer_are_told_in_its_own_terms(capsys):
+    task = a_task()
+    for error in (NotImplementedError(), MemoryError(), ValueError("bad shape")):
+        task.check("it", points=1)(lambda error=error: (_ for _ in ()).throw(error))
+    said = capsys.readouterr().out
+    assert task.done() == 0
+    assert "not written yet" in said and "out of memory" in said and "ValueError: bad shape" in said
+
+
+def test_p_values_are_uniform_for_right_answers():
+    """So a check at FALSE_ALARM fails one right answer in 1 / FALSE_ALARM: the rate that it states."""
+    torch.manual_seed(0)
+    found: dict[str, list[float]] = {"mean": [], "variance": [], "normal": []}
+    for _ in range(600):
+        x = 2.0 + 3.0 * torch.randn(50, dtype=torch.float64)
+        found["mean"].append(tasks.p_mean(x, 2.0, 3.0))
+        found["variance"].append(tasks.p_variance(x, 9.0, 2.0))
+        found["normal"].append(tasks.p_normal(x, 2.0, 3.0))
+    for name, values in found.items():
+        assert stats.kstest(values, "uniform").pvalue > 1e-4, name
+    counts = stats.binom.rvs(40, 0.3, size=2000, random_state=0)
+    shares = np.array([tasks.p_share(int(k), 40, 0.3) for k in counts])
+    assert all((shares < level).mean() <= level + 4 * math.sqrt(level / 2000) for level in (0.01, 0.05, 0.2))
+    assert FALSE_ALARM < 1e-4
+
+
+def test_an_impossible_p_value_fails():
+    for p in (0.0, 1e-9, math.nan):
+        with pytest.raises(Wrong, match="no"):
+            plausible(p, "no")
+    plausible(1e-3, "fine")
+
+
+def test_a_given_function_answers_in_the_type_it_is_asked_in():
+    score = Given(lambda x, sigma=1.0: -x / sigma)
+    assert isinstance(score(np.ones((2, 3), np.float32)), np.ndarray)
+    assert score(np.ones((2, 3), np.float32)).dtype == np.float32
+    assert score(torch.ones(4, 1, dtype=torch.float64)).dtype == torch.float64
+    assert (score.calls, score.rows) == (3, 8)
+    x = torch.ones(2, requires_grad=True)
+    score(x, sigma=0.5).sum().backward()
+    assert torch.equal(x.grad, torch.full((2,), -2.0))
+
+
+def test_random_numbers_differ_between_tasks_and_seeds_and_are_the_same_again(monkeypatch):
+    def draw(title: str) -> tuple[float, float]:
+        Task(title, {})
+        return float(torch.rand(())), float(np.random.rand())
+
+    first = draw("1")
+    assert draw("1") == first and draw("2") != first
+    monkeypatch.setenv("NCSN_EDU_GRADING_SEED", "5")
+    assert draw("1") != first
+
+
+# ---- what a submission may take ---------------------------------------------------------------------------------
+
+
+def run(*codes: str, limits: Limits = QUICK, **options: object) -> tuple[list[nbformat.NotebookNode], list[str]]:
+    cells = [new_code_cell(code) for code in codes]
+    with Confined(limits, **options) as kernel:
+        place = kernel.folder
+        remarks = run_cells(cells, kernel, limits)
+    assert not place.exists()
+    return cells, remarks
+
+
+def said(cell: nbformat.NotebookNode) -> str:
+    return " ".join(
+        output.get("text") or output.get("evalue") or output.get("data", {}).get("text/plain", "")
+        for output in cell.outputs
+    )
+
+
+def test_a_cell_that_ends_the_process_costs_itself_alone():
+    cells, remarks = run("a = 1", "import os\nb = 2\nos._exit(7)", "a", "b")
+    assert "ended the Python process (exit 7)" in said(cells[1]) and len(remarks) == 1
+    assert said(cells[2]) == "1"
+    assert "not defined" in said(cells[3])
+
+
+def test_a_cell_that_does_not_end_is_interrupted_or_killed():
+    cells, _ = run("a = 1", "while True: pass", "a", handed_in.STUBBORN, "a + 1")
+    assert "took more than 5 seconds" in said(cells[1]) and said(cells[2]) == "1"
+    assert "took more than 5 seconds" in said(cells[3]) and said(cells[4]) == "2"
+
+
+def test_the_time_of_the_whole_is_limited():
+    begin = time.monotonic()
+    cells, _ = run("1", *["while True: pass"] * 3, "2", limits=Limits(cell_seconds=2.0, total_seconds=3.0))
+    assert "the notebook took more than 3 seconds" in said(cells[-1])
+    assert time.monotonic() - begin < 60
+
+
+def test_memory_is_limited_and_free_again_afterwards():
+    cells, _ = run("a = 1", "x = []\nwhile True: x.append(bytearray(1 << 24))", "len(bytearray(300 << 20)) + a")
+    assert "MemoryError" in [o.get("ename") for o in cells[1].outputs] or "of memory" in said(cells[1])
+    assert said(cells[2]) == str((300 << 20) + 1)
+
+
+def test_the_disk_is_limited_and_empty_again_afterwards():
+    filling = "import time\nfor i in range(99):\n    open(f'b{i}', 'wb').write(bytes(1 << 20))\ntime.sleep(1.5)"
+    one_file = "with open('big', 'wb') as f:\n    while True: f.write(bytes(1 << 20))"
+    cells, _ = run("a = 1", filling, "import os\n(a, os.path.exists('b1'))", one_file, "os.path.exists('big')")
+    assert "wrote more than 16 MiB" in said(cells[1]) and said(cells[2]) == "(1, False)"
+    assert "too large" in said(cells[3]) and said(cells[4]) == "False"
+
+
+def test_output_is_limited():
+    cells, _ = run("for _ in range(30): print('x' * 1_000_000)", "3")
+    assert len(said(cells[0])) < 1_000_000 and "left out" in said(cells[0]) and said(cells[1]) == "3"
+
+
+def test_no_process_is_left_behind():
+    mark = "98761.25"
+    start = f"subprocess.Popen(['sleep', '{mark}'], start_new_session=True)"
+    sleep = f"os.execvp('sleep', ['sleep', '{mark}'])"
+    daemon = f"import os\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0: {sleep}\n    os._exit(0)"
+    cells, _ = run(f"import subprocess\np = {start}\np.poll() is None", daemon)
+    assert said(cells[0]) == "True"
+    assert not [p.pid for p in psutil.process_iter() if mark in _command(p)]
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def test_many_processes_are_too_many():
+    child = "    if os.fork() == 0: time.sleep(30); os._exit(0)"
+    bomb = f"import os, time\nfor _ in range(40):\n{child}\ntime.sleep(5)"
+    limits = Limits(cell_seconds=20.0, processes=12, memory=8 << 30)
+    cells, _ = run("a = 1", bomb, "a", limits=limits)
+    assert "more than 12 processes" in said(cells[1]) and said(cells[2]) == "1"
+
+
+@pytest.mark.skipif(confine.landlock_version() < 6, reason="needs Linux 6.12 or newer, with Landlock")
+def test_out_of_reach_are_files_network_and_other_processes(tmp_path):
+    (tmp_path / "hidden.txt").write_text("42")
+    cells, _ = run(
+        f"open({str(tmp_path / 'hidden.txt')!r}).read()",
+        f"open({str(tmp_path / 'new.txt')!r}, 'w')",
+        f"import os\nos.listdir({str(ROOT / 'notebooks')!r})",
+        "import socket\nsocket.create_connection(('127.0.0.1', 9), 1)",
+        "os.kill(os.getppid(), 9)",
+        "open('mine.txt', 'w').write('x')",
+        "import ncsn_edu, numpy\n1",
+    )
+    refused = ["Permission denied"] * 4 + ["Operation not permitted"]
+    assert all(word in said(cell) for word, cell in zip(refused, cells, strict=False))
+    assert not (tmp_path / "new.txt").exists() and said(cells[5]) == "1" and said(cells[6]) == "1"
+
+
+def test_it_works_in_a_folder_with_the_assignments_files_and_no_notebook(tmp_path):
+    (tmp_path / "data.csv").write_text("1,2")
+    (tmp_path / "solution.ipynb").write_text("{}")
+    cells, _ = run("import os\n[f for f in os.listdir() if f.endswith(('.csv', '.ipynb'))]", files=tmp_path)
+    assert said(cells[0]) == "['data.csv']"
+    assert (tmp_path / "data.csv").read_text() == "1,2"
+
+
+def graded_cell(code: str, points: float = 2.0) -> nbformat.NotebookNode:
+    data = {"grade": True, "solution": False, "locked": True, "grade_id": "tests-1", "points": points}
+    return new_code_cell(code, metadata={"nbgrader": {**data, "schema_version": 3, "task": False}})
+
+
+@pytest.mark.parametrize(
+    ("code", "points"),
+    [
+        ("1.5", 1.5),
+        ("assert True", 2.0),  # nbgrader's rule: nothing went wrong
+        ("assert False", 0.0),
+        ("import warnings\nwarnings.warn('careful')\n2.0", 2.0),  # for nbgrader alone a warning is a failure
+        ("import sys\nsys.displayhook(2.0)\nassert False", 0.0),  # a value shown before the error
+        ("import sys\nsys.displayhook(2.0)\n0.5", 0.5),
+        ("99", 0.0),  # more than there is
+        ("-1", 0.0),
+        ("'full marks'", 0.0),
+        ("None", 0.0),  # a value was to be shown, and is not
+    ],
+)
+def test_points_of_a_test_cell(code, points):
+    cell = graded_cell(code)
+    with Confined(QUICK) as kernel:
+        run_cells([cell], kernel, QUICK)
+    assert determine_grade(cell)[0] == points
+
+
+def test_tools_that_were_changed_are_noticed():
+    honest, fooled = (run("import ncsn_edu.grading.tasks as t", code, limits=Limits())[1] for code in ("1", CHEAT))
+    assert honest == []
+    assert len(fooled) == 1 and "TOOLS OF THE TESTS WERE CHANGED" in fooled[0]
+
+
+CHEAT = "t.close = lambda *a, **k: None"
+
+
+# ---- finding, reading, mending ----------------------------------------------------------------------------------
+
+
+def test_submissions_are_found_in_all_three_layouts(tmp_path):
+    for name in (
+        "anna/tiny/tiny.ipynb",
+        "bob/homework.ipynb",
+        "carl_tiny.ipynb",
+        "dora.ipynb",
+        "eve/tiny/report.docx",
+        "bob/homework.feedback.html",
+        "grades.csv",
+        ".hidden",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "frank").mkdir()
+    found = {(s.student, s.path.name, s.assignment) for s in find(tmp_path, ["tiny"])}
+    assert found == {
+        ("anna", "tiny.ipynb", "tiny"),
+        ("bob", "homework.ipynb", None),
+        ("carl", "carl_tiny.ipynb", None),
+        ("dora", "dora.ipynb", None),
+        ("eve", "report.docx", "tiny"),
+        ("frank", "frank", None),
+    }
+
+
+def test_defined_names_are_found_also_in_code_that_cannot_be_parsed():
+    assert defines("%matplotlib inline\ndef f(x):\n    y = 1\nclass A: pass\nb, (c, d) = 1, (2, 3)\ne: int = 4") == set(
+        "fAbcde"
+    )
+    assert defines("def f(x):\n  return (\ng = 3") == {"f", "g"}
+    assert defines("") == set()
+
+
+def cases(release, course):
+    return list(handed_in.variants(release, course.notebook("tiny"), "double"))
+
+
+MOST = {"1": 2.0, "2": 3.0}
+
+
+def marks(data: bytes, suffix: str, release, course, tmp_path: Path) -> tuple[dict[str, float], list[str]]:
+    """Read, mend, put the hidden tests back, run: as nbgrader does it, without its database."""
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(data)
+    theirs = read(path)
+    recognise(theirs, Submission("x", path), {"tiny": release})
+    mended = mend(theirs, release)
+    full = {handed_in.grade_id(cell): cell.source for cell in course.notebook("tiny").cells}
+    for cell in mended.notebook.cells:
+        if handed_in.grade_id(cell).startswith("tests-"):
+            cell.source = full[handed_in.grade_id(cell)]
+    with Confined(QUICK) as kernel:
+        remarks = mended.remarks + run_cells(mended.notebook.cells, kernel, QUICK)
+    return {
+        handed_in.grade_id(cell).removeprefix("tests-"): determine_grade(cell)[0]
+        for cell in mended.notebook.cells
+        if handed_in.grade_id(cell).startswith("tests-")
+    }, remarks
+
+
+NAMES = [case.name for case in handed_in.variants(tool.parse("tiny", TINY), tool.parse("tiny", TINY), "double")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_kind_of_submission_gets_its_points_or_a_reason(name, release, course, tmp_path):
+    (case,) = [case for case in cases(release, course) if case.name == name]
+    if case.reason:
+        with pytest.raises(Unreadable, match=case.reason):
+            marks(case.data, case.suffix, release, course, tmp_path)
+        return
+    points, remarks = marks(case.data, case.suffix, release, course, tmp_path)
+    lost = MOST if case.lost == ("all",) else case.lost
+    assert points == {task: 0.0 if task in lost else most for task, most in MOST.items()}, remarks
+    assert case.remark in " ".join(remarks)
+
+
+def test_the_mended_notebook_keeps_helpers_between_the_cells(release, course):
+    notebook = handed_in.solved(release, course.notebook("tiny"))
+    at = notebook.cells.index(handed_in.cell_of(notebook, "answer-1"))
+    notebook.cells.insert(at, new_code_cell("two = 2"))
+    handed_in.cell_of(notebook, "answer-1").source = "def double(x):\n    return two * x"
+    mended = mend(notebook, release)
+    sources = [cell.source for cell in mended.notebook.cells]
+    assert sources.index("two = 2") < sources.index("def double(x):\n    return two * x")
+    assert mended.remarks == []
+
+
+def test_an_answer_that_calls_the_package_is_remarked_on(release, course):
+    notebook = handed_in.solved(release, course.notebook("tiny"))
+    handed_in.cell_of(notebook, "answer-1").source = "import ncsn_edu as ne\ndef double(x):\n    return ne.last(x)"
+    assert mend(notebook, release).remarks == ["answer-1 calls the package: last"]
+
+
+# ---- with nbgrader ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def handed(tmp_path, release, course) -> Path:
+    """What four students have handed in."""
+    folder = tmp_path / "handed in"
+    solved = handed_in.solved(release, course.notebook("tiny"))
+    written = copy.deepcopy(solved)
+    handed_in.cell_of(written, "written-3").source = "Because it is so."
+    crash = copy.deepcopy(solved)
+    handed_in.cell_of(crash, "answer-2").source = "import os\nos._exit(1)"
+    for name, data in (
+        ("anna/tiny/my answers.ipynb", handed_in.as_bytes(written)),
+        ("bob.ipynb", handed_in.as_bytes(release)),
+        ("Cédric Ärm.ipynb", handed_in.as_bytes(crash)),
+        ("dora.docx", b"PK.."),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def rows(folder: Path) -> dict[str, dict[str, str]]:
+    with open(folder / "grades.csv", encoding="utf-8", newline="") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
+def test_a_folder_is_graded_with_table_feedback_and_gradebook(handed, course, tmp_path, capsys, monkeypatch):
+    own = Course(Path(shutil.copytree(course.root, tmp_path / "course")))
+    command = ["grade", str(handed), "--course", str(own.root), "--record", "--jobs", "2"]
+    assert main(command) == 1  # one of them could not be graded
+    shown = capsys.readouterr().out
+    assert "4 submissions, of which 1 could not be graded" in shown
+
+    table = rows(handed)
+    assert {who: (row["points"], row["of"]) for who, row in table.items()} == {
+        "anna": ("5", "9"),
+        "bob": ("0", "9"),
+        "Cédric Ärm": ("2", "9"),
+        "dora": ("", ""),
+    }
+    assert table["anna"]["to read"] == "written-3" and table["bob"]["to read"] == ""
+    assert "answer-2 ended the Python process" in table["Cédric Ärm"]["remarks"]
+    assert "zip" in table["dora"]["reason"]
+
+    page = (handed / "anna/tiny/my answers.feedback.html").read_text(encoding="utf-8")
+    feedback = html.unescape(re.sub(r"<[^>]*>", "", page))
+    assert "Because it is so." in feedback and "double(1) == 2" in feedback
+    assert "double(3) == 6" not in feedback and "MARK SCHEME" not in feedback
+
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{own.root / 'gradebook.db'}") as book:
+        found = {s.student.id: (s.score, s.needs_manual_grade) for s in book.assignment_submissions("tiny")}
+    assert found == {"anna": (5.0, True), "bob": (0.0, False), "Cédric_Ärm": (2.0, False)}
+    assert (own.root / "autograded/anna/tiny/tiny.ipynb").exists()
+
+    # once more: only what has changed is graded, and what a person gave stays
+    with Gradebook(f"sqlite:///{own.root / 'gradebook.db'}") as book:
+        grade = book.find_grade("written-3", "tiny", "tiny", "anna")
+        grade.manual_score, grade.needs_manual_grade = 3.0, False
+        book.db.commit()
+    from ncsn_edu.grading import grade as module
+
+    graded, real = [], module._in_a_process
+    monkeypatch.setattr(module, "_in_a_process", lambda *a: graded.append(a[4]) or real(*a))
+    (handed / "bob.ipynb").write_bytes((handed / "anna/tiny/my answers.ipynb").read_bytes())
+    (handed / "dora.docx").unlink()
+    assert main(command) == 0
+    assert graded == ["bob.ipynb"] and rows(handed)["bob"]["points"] == "5" and len(rows(handed)) == 3
+    with Gradebook(f"sqlite:///{own.root / 'gradebook.db'}") as book:
+        assert book.find_submission("tiny", "anna").score == 8.0
+
+
+def test_nothing_of_a_grading_is_left_in_the_temporary_folder(handed, course, tmp_path, monkeypatch):
+    for name in ("anna", "bob.ipynb", "Cédric Ärm.ipynb"):
+        shutil.rmtree(handed / name) if (handed / name).is_dir() else (handed / name).unlink()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "t"))
+    (tmp_path / "t").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", None)
+    assert main(["grade", str(handed), "--course", str(course.root)]) == 1
+    assert list((tmp_path / "t").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nowhere"], 2, "not a folder"),
+        (["."], 1, "holds no submission"),
+        ([".", "--course", "nowhere"], 1, "no folder source/"),
+        ([".", "--jobs", "0"], 2, "--jobs"),
+    ],
+)
+def test_wrong_usage_says_what_to_do(arguments, code, words, tmp_path, monkeypatch, capsys, course):
+    monkeypatch.chdir(tmp_path)
+    if "--course" not in arguments:
+        arguments = [*arguments, "--course", str(course.root)]
+    assert main(["grade", *arguments]) == code
+    assert words in capsys.readouterr().err
+
+
+def test_a_failing_nbgrader_is_an_error_with_its_words(course, tmp_path):
+    notebook = new_notebook(cells=[new_code_cell("1", metadata={"nbgrader": {"grade_id": "x"}})])
+    from ncsn_edu.grading.course import grade_one
+
+    course.prepare(["tiny"], tmp_path)
+    with pytest.raises(CourseError, match="nbgrader: "):
+        grade_one(course, tmp_path, "tiny", "one", notebook)
+
+
+def test_without_nbgrader_the_command_says_what_to_install(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["grade", str(tmp_path)]) == 1
+    assert "pip install" in capsys.readouterr().err
+
+
+def test_learners_do_not_need_nbgrader():
+    """The tools of the test cells import without it, and so does the package."""
+    code = "import sys; sys.modules['nbgrader'] = None; import ncsn_edu, ncsn_edu.grading.tasks; print('ok')"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "ok\n"
