@@ -38,7 +38,7 @@ unit: setup-dev ## unit tests
 
 nbval: setup-dev ## run every notebook and compare each output, figures included
 	$(call heading,notebooks: every cell run and every output compared)
-	@$(RUN) $(STORED) python -m pytest -q --nbval --nbval-current-env -p no:cacheprovider notebooks --ignore notebooks/assignments -n 2 --dist loadfile $(ARGS)
+	@$(RUN) $(STORED) python -m pytest -q --nbval --nbval-current-env -p no:cacheprovider notebooks -n 2 --dist loadfile $(ARGS)
 
 browser-test: setup-dev setup-browser ## tests that drive JupyterLab in a real browser
 	$(call heading,browser tests)

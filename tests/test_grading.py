@@ -150,6 +150,14 @@ def test_an_answer_gets_copies_prints_into_nothing_and_comes_back_as_numbers(cap
     assert capsys.readouterr().out == ""
 
 
+def test_a_list_made_row_by_row_is_one_result_and_a_tuple_is_several():
+    rows = a_task(answer=lambda x: [row.sum() for row in x]).answer("answer")(torch.ones(3, 2), shape=(3,))
+    assert torch.equal(rows, torch.full((3,), 2.0, dtype=torch.float64))
+    stacked = a_task(answer=lambda x: list(x)).answer("answer")(torch.ones(3, 2), shape=(3, 2))
+    assert stacked.shape == (3, 2)
+    assert len(a_task(answer=lambda x: (x, x)).answer("answer")(torch.ones(3, 2))) == 2
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [

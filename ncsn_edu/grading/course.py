@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
+from sqlalchemy.exc import SAWarning
 from traitlets.config import Config, PyFileConfigLoader
 
 DATABASE = "gradebook.db"
@@ -106,7 +108,7 @@ def grade_one(course: Course, place: Path, name: str, student: str, notebook: No
 
 def read_grade(place: Path, name: str, student: str) -> Grade:
     """A submission's points in the gradebook of a folder."""
-    with Gradebook(f"sqlite:///{(place / DATABASE).resolve()}") as book:
+    with _gradebook(place) as book:
         (notebook,) = book.find_submission(name, student).notebooks
         points = {grade.name: None if grade.needs_manual_grade else grade.auto_score for grade in notebook.grades}
         return Grade(points, {grade.name: grade.max_score for grade in notebook.grades})
@@ -114,7 +116,7 @@ def read_grade(place: Path, name: str, student: str) -> Grade:
 
 def enter(place: Path, name: str, student: str, points: dict[str, float | None]) -> None:
     """Put points into the gradebook of a folder; what a person has given to a written answer stays."""
-    with Gradebook(f"sqlite:///{(place / DATABASE).resolve()}") as book:
+    with _gradebook(place) as book:
         book.update_or_create_student(student)
         book.update_or_create_submission(name, student)
         for cell, value in points.items():
@@ -128,12 +130,21 @@ def is_known(place: Path, name: str) -> bool:
     """Does the folder's gradebook know the assignment?"""
     if not (place / DATABASE).exists():
         return False
-    with Gradebook(f"sqlite:///{(place / DATABASE).resolve()}") as book:
+    with _gradebook(place) as book:
         try:
             book.find_assignment(name)
         except MissingEntry:
             return False
         return True
+
+
+@contextlib.contextmanager
+def _gradebook(place: Path) -> Iterator[Gradebook]:
+    """A folder's gradebook, without the warnings that nbgrader's own queries cause."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)
+        with Gradebook(f"sqlite:///{(place / DATABASE).resolve()}") as book:
+            yield book
 
 
 def _start(converter: type[Any], config: Config, name: str, student: str = "*") -> None:

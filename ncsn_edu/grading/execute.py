@@ -132,14 +132,17 @@ class Confined:
         return self._process is not None
 
     def _await_ready(self, seconds: float) -> None:
+        """Until it answers, and its broadcasts arrive: what it says before somebody listens is lost."""
         end = time.monotonic() + seconds
-        self._client.kernel_info()
+        answered = heard = False
         while time.monotonic() < end:
-            with contextlib.suppress(queue.Empty):
-                if self._client.get_shell_msg(timeout=0.2)["msg_type"] == "kernel_info_reply":
-                    return
-            self._look()
             self._client.kernel_info()
+            with contextlib.suppress(queue.Empty):
+                answered = answered or bool(self._client.get_shell_msg(timeout=0.2))
+                heard = heard or bool(self._client.get_iopub_msg(timeout=0.2))
+            if answered and heard:
+                return
+            self._look()
         raise Died("it did not answer")
 
     def stop(self) -> None:
@@ -183,6 +186,9 @@ class Confined:
                     raise Died(f"took more than {seconds:.0f} seconds, and could not be interrupted")
                 os.killpg(self._process.pid, signal.SIGINT)  # type: ignore[union-attr]
                 asked, end = True, end + GRACE
+        if self._asked_to_exit(ours):
+            self.stop()
+            raise Died("ended the Python process (exit)")
         if kept > self._limits.output:
             _append(
                 outputs, new_output("stream", name="stdout", text="\n... the rest of what it printed is left out\n")
@@ -193,6 +199,15 @@ class Confined:
             # A test cell that was interrupted has counted its points; another cell has failed.
             outputs += [] if any(o.output_type == "execute_result" for o in outputs) else [error]
         return outputs
+
+    def _asked_to_exit(self, request: str) -> bool:
+        """Did the cell call exit() or quit()? The process ends only after it has answered."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                reply = self._client.get_shell_msg(timeout=GRACE)
+                if reply["parent_header"].get("msg_id") == request:
+                    return any(part.get("source") == "ask_exit" for part in reply["content"].get("payload", []))
+        return False
 
     def _look(self) -> None:
         """Raises Died if the process is gone."""

@@ -80,7 +80,7 @@ def variants(release: NotebookNode, source: NotebookNode, function: str) -> Iter
         "os._exit in a cell", answer(good + "\nimport os\nos._exit(0)"), one, remark="ended the Python process"
     )
     yield Handed("os._exit in a function", body("import os\nos._exit(0)"), one, remark="ended the Python process")
-    yield Handed("exit()", before("exit()"))
+    yield Handed("exit()", before("exit()"), remark="ended the Python process")
     yield Handed("sys.exit in a function", body("import sys\nsys.exit(0)"), one)
     yield Handed("abort", before("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"), remark="ended the Python")
     yield Handed("memory bomb in a function", body("x = []\nwhile True: x.append(bytearray(1 << 26))"), one)

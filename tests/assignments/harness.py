@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
+import nbformat
 
 matplotlib.use("agg")
 from matplotlib import pyplot as plt
@@ -51,6 +52,12 @@ def tasks(name: str) -> dict[str, float]:
     return {data.grade_id.removeprefix("tests-"): data.points for data in cells}
 
 
+def defined(name: str, task: str) -> list[str]:
+    """The functions that the answer to a task defines."""
+    (cell,) = [cell for cell in notebook(name).cells if grade_id(cell) == f"answer-{task}"]
+    return [node.name for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)]
+
+
 def bank(kind: str, name: str) -> list[Answer]:
     """The answers in tests/assignments/KIND/NAME.py."""
     found = []
@@ -71,18 +78,30 @@ def run_cell(source: str, names: dict[str, Any]) -> Any:
 
 def points(name: str, answer: Answer, *, seed: int = 0) -> tuple[float, str]:
     """What the task's test cell gives for the answer, the tasks before being right, and what it prints."""
+    return _points(_names_before(name, answer.task), name, answer, seed)
+
+
+def _names_before(name: str, task: str) -> dict[str, Any]:
+    """The notebook's names when everything before a task's answer has been run, with right answers."""
     names: dict[str, Any] = {"__name__": "__main__"}
     for cell in notebook(name).cells:
-        if cell.cell_type != "code" or (
-            grade_id(cell).startswith("tests-") and grade_id(cell) != f"tests-{answer.task}"
-        ):
-            continue
-        if grade_id(cell) == f"tests-{answer.task}":
-            return _tested(cell.source, names, seed)
-        source = answer.code if grade_id(cell) == f"answer-{answer.task}" else cell.source
+        if grade_id(cell) == f"answer-{task}":
+            return names
+        if cell.cell_type == "code" and not grade_id(cell).startswith("tests-"):
+            with contextlib.redirect_stdout(io.StringIO()):
+                run_cell(cell.source, names)
+    raise ValueError(f"{name} has no task {task}")
+
+
+def _points(names: dict[str, Any], name: str, answer: Answer, seed: int) -> tuple[float, str]:
+    """The answer, then the cells up to its test, then the test."""
+    sources = {grade_id(cell): cell.source for cell in notebook(name).cells if cell.cell_type == "code"}
+    order = list(sources)
+    at, end = order.index(f"answer-{answer.task}"), order.index(f"tests-{answer.task}")
+    for source in [answer.code, *(sources[cell] for cell in order[at + 1 : end])]:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
             run_cell(source, names)  # an answer whose cell fails is a wrong one
-    raise ValueError(f"{name} has no task {answer.task}")
+    return _tested(sources[f"tests-{answer.task}"], names, seed)
 
 
 def reference(name: str, *, seed: int = 0) -> dict[str, tuple[float, str]]:
@@ -94,6 +113,21 @@ def reference(name: str, *, seed: int = 0) -> dict[str, tuple[float, str]]:
             found[grade_id(cell).removeprefix("tests-")] = _tested(cell.source, names, seed)
         elif cell.cell_type == "code":
             with contextlib.redirect_stdout(io.StringIO()):
+                run_cell(cell.source, names)
+    return found
+
+
+def unanswered(name: str) -> dict[str, float]:
+    """Points for the notebook as it is handed out, with the hidden tests back in it."""
+    handed_out = tool.made_path(name, "release").read_text(encoding="utf-8")
+    full = {grade_id(cell): cell.source for cell in notebook(name).cells}
+    names: dict[str, Any] = {"__name__": "__main__"}
+    found = {}
+    for cell in nbformat.reads(handed_out, as_version=4).cells:
+        if cell.cell_type == "code" and grade_id(cell).startswith("tests-"):
+            found[grade_id(cell).removeprefix("tests-")] = _tested(full[grade_id(cell)], names, 0)[0]
+        elif cell.cell_type == "code":
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(NotImplementedError):
                 run_cell(cell.source, names)
     return found
 
@@ -111,25 +145,39 @@ def _tested(source: str, names: dict[str, Any], seed: int) -> tuple[float, str]:
 
 
 def table(kind: str, name: str, seed: int = 0) -> list[tuple[Answer, float, float, str]]:
-    """Every answer of a bank with its expected points, those it got, and what the tests said."""
-    most = tasks(name)
-    rows = []
-    for answer in bank(kind, name):
-        wanted = answer.points if answer.points is not None else (most[answer.task] if kind == "right" else 0.0)
-        rows.append((answer, wanted, *points(name, answer, seed=seed)))
+    """Every answer of a bank with its expected points, those it got, and what the tests said.
+
+    What stands before a task is run once for all its answers; the names that an answer leaves are taken back.
+    """
+    most, rows = tasks(name), []
+    answers = bank(kind, name)
+    for task in most:
+        before = _names_before(name, task)
+        kept = dict(before)
+        for answer in (answer for answer in answers if answer.task == task):
+            rows.append((answer, wanted(kind, name, answer), *_points(before, name, answer, seed)))
+            before.clear()
+            before.update(kept)
+    assert len(rows) == len(answers), f"{kind} answers to {name}: a task that there is not"
     return rows
 
 
-def as_markdown(table: dict[str, list[list[tuple[Answer, float, float, str]]]]) -> str:
-    """The table of the teacher's guide: each answer of the banks, and the points that it got."""
+def wanted(kind: str, name: str, answer: Answer) -> float:
+    """The points that an answer of a bank should get."""
+    if answer.points is not None:
+        return answer.points
+    return tasks(name)[answer.task] if kind == "right" else 0.0
+
+
+def as_markdown() -> str:
+    """The table of the teacher's guide: each answer of the banks, and its points."""
     lines = []
-    for name, banks in table.items():
-        most = tasks(name)
+    for name in NAMES:
         lines += [f"#### {name}", "", "| task | answer | points |", "|---|---|---|"]
-        for kind, found in zip(("wrong", "right"), banks, strict=True):
-            for answer, _, got, _ in sorted(found, key=lambda row: int(row[0].task)):
-                why = answer.why.replace("|", "/")
-                lines.append(f"| {answer.task} | {kind}: {why} | {got:g} of {most[answer.task]:g} |")
+        for kind in ("wrong", "right"):
+            for answer in sorted(bank(kind, name), key=lambda answer: int(answer.task)):
+                got, most = wanted(kind, name, answer), tasks(name)[answer.task]
+                lines.append(f"| {answer.task} | {kind}: {answer.why} | {got:g} of {most:g} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -139,8 +187,7 @@ def write_guide() -> None:
     guide = ROOT / "notebooks/assignments/teachers_guide.md"
     head, _, rest = guide.read_text(encoding="utf-8").partition("<!-- table -->\n")
     _, _, tail = rest.partition("<!-- end of table -->")
-    made = as_markdown({name: [table(kind, name) for kind in ("wrong", "right")] for name in NAMES})
-    guide.write_text(f"{head}<!-- table -->\n{made}<!-- end of table -->{tail}", encoding="utf-8")
+    guide.write_text(f"{head}<!-- table -->\n{as_markdown()}<!-- end of table -->{tail}", encoding="utf-8")
 
 
 def false_alarms(name: str, seeds: range) -> dict[str, list[int]]:
@@ -183,8 +230,8 @@ if __name__ == "__main__":  # python tests/assignments/harness.py [NAME] | --gui
             for task, (got, said) in reference(name).items():
                 print(f"{name} {task}: {got:g} of {tasks(name)[task]:g}", "" if got == tasks(name)[task] else said)
             for kind in ("wrong", "right"):
-                for answer, wanted, got, said in table(kind, name):
-                    mark = "ok  " if got == wanted else "BAD "
+                for answer, should, got, said in table(kind, name):
+                    mark = "ok  " if got == should else "BAD "
                     print(
-                        f"{mark} {kind} {answer.task} {answer.why}: {got:g}", "" if got == wanted else said, flush=True
+                        f"{mark} {kind} {answer.task} {answer.why}: {got:g}", "" if got == should else said, flush=True
                     )

@@ -1,0 +1,668 @@
+"""Wrong answers to assignment 2, from real misconceptions. Each one loses the points of its task."""
+
+# %% 1 | the factor 1/2 forgotten
+def explicit_loss(x, score, true_score):
+    return (score(x) - true_score(x)).square().sum(1)
+
+# %% 1 | the mean over the coordinates
+def explicit_loss(x, score, true_score):
+    return 0.5 * (score(x) - true_score(x)).square().mean(1)
+
+# %% 1 | the mean over the batch: one number
+def explicit_loss(x, score, true_score):
+    return 0.5 * (score(x) - true_score(x)).square().sum(1).mean()
+
+# %% 1 | the mean over the batch, one copy for each row
+def explicit_loss(x, score, true_score):
+    return (0.5 * (score(x) - true_score(x)).square().sum(1)).mean().expand(len(x))
+
+# %% 1 | the length, not squared
+def explicit_loss(x, score, true_score):
+    return 0.5 * (score(x) - true_score(x)).norm(dim=1)
+
+# %% 1 | the square of the sum
+def explicit_loss(x, score, true_score):
+    return 0.5 * (score(x) - true_score(x)).sum(1) ** 2
+
+# %% 1 | the difference of the squared lengths
+def explicit_loss(x, score, true_score):
+    return 0.5 * (score(x).square().sum(1) - true_score(x).square().sum(1)).abs()
+
+# %% 1 | coordinates left apart
+def explicit_loss(x, score, true_score):
+    return 0.5 * (score(x) - true_score(x)).square()
+
+# %% 1 | the outputs of the tests that can be seen
+def explicit_loss(x, score, true_score):
+    return torch.zeros(2) if len(x) == 2 else torch.full((3,), 12.5)
+
+# %% 2 | the sum of all entries: one backward pass through the sum
+def jacobian_trace(x, score):
+    x = x.detach().requires_grad_()
+    return torch.autograd.grad(score(x).sum(), x)[0].sum(1)
+
+# %% 2 | the mean of the diagonal
+def jacobian_trace(x, score):
+    J = torch.func.vmap(torch.func.jacrev(lambda row: score(row[None])[0]))(x)
+    return J.diagonal(dim1=1, dim2=2).mean(1)
+
+# %% 2 | the diagonal, not its sum
+def jacobian_trace(x, score):
+    J = torch.func.vmap(torch.func.jacrev(lambda row: score(row[None])[0]))(x)
+    return J.diagonal(dim1=1, dim2=2)
+
+# %% 2 | the rows of the batch mixed: the mean over the batch differentiated
+def jacobian_trace(x, score):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return sum(torch.autograd.grad(s[:, i].mean(), x, retain_graph=True)[0][:, i] for i in range(x.shape[1]))
+
+# %% 2 | the mean trace for every row
+def jacobian_trace(x, score):
+    J = torch.func.vmap(torch.func.jacrev(lambda row: score(row[None])[0]))(x)
+    return J.diagonal(dim1=1, dim2=2).sum(1).mean().expand(len(x))
+
+# %% 2 | the first row's trace for all
+def jacobian_trace(x, score):
+    J = torch.func.jacrev(lambda row: score(row[None])[0])(x[0])
+    return J.trace().repeat(len(x))
+
+# %% 2 | row i of the Jacobian summed, instead of its entry i
+def jacobian_trace(x, score):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return sum(torch.autograd.grad(s[:, i].sum(), x, retain_graph=True)[0].sum(1) for i in range(x.shape[1]))
+
+# %% 2 | the absolute values: a norm
+def jacobian_trace(x, score):
+    J = torch.func.vmap(torch.func.jacrev(lambda row: score(row[None])[0]))(x)
+    return J.diagonal(dim1=1, dim2=2).abs().sum(1)
+
+# %% 2 | the sign
+def jacobian_trace(x, score):
+    J = torch.func.vmap(torch.func.jacrev(lambda row: score(row[None])[0]))(x)
+    return -J.diagonal(dim1=1, dim2=2).sum(1)
+
+# %% 2 | an estimate by ten random directions
+def jacobian_trace(x, score):
+    x = x.detach().requires_grad_()
+    s, total = score(x), 0
+    for _ in range(10):
+        v = torch.randn_like(x)
+        total = total + (torch.autograd.grad(s, x, v, retain_graph=True)[0] * v).sum(1) / 10
+    return total
+
+# %% 2 | all coordinates moved together in a difference quotient
+def jacobian_trace(x, score):
+    x, h = x.double(), 1e-5
+    return ((score(x + h) - score(x - h)) / (2 * h)).sum(1)
+
+# %% 2 | gradients that add up: backward into x.grad without clearing it
+def jacobian_trace(x, score):
+    x = x.detach().requires_grad_()
+    s, trace = score(x), 0
+    for i in range(x.shape[1]):
+        s[:, i].sum().backward(retain_graph=True)
+        trace = trace + x.grad[:, i].clone()
+    return trace
+
+# %% 2 | a rough difference quotient | 2
+def jacobian_trace(x, score):
+    x, h, trace = x.double(), 2e-3, 0
+    for i in range(x.shape[1]):
+        step = torch.zeros_like(x)
+        step[:, i] = h
+        trace = trace + (score(x + step) - score(x))[:, i] / h
+    return trace
+
+# %% 3 | the factor 1/2 forgotten
+def implicit_loss(x, score):
+    return jacobian_trace(x, score) + score(x).square().sum(1)
+
+# %% 3 | the factor 1/2 before both terms
+def implicit_loss(x, score):
+    return 0.5 * (jacobian_trace(x, score) + score(x).square().sum(1))
+
+# %% 3 | the sign of the trace
+def implicit_loss(x, score):
+    return -jacobian_trace(x, score) + 0.5 * score(x).square().sum(1)
+
+# %% 3 | the sign of the whole: a score to be maximised
+def implicit_loss(x, score):
+    return -jacobian_trace(x, score) - 0.5 * score(x).square().sum(1)
+
+# %% 3 | the mean over the coordinates
+def implicit_loss(x, score):
+    return jacobian_trace(x, score) / x.shape[1] + 0.5 * score(x).square().mean(1)
+
+# %% 3 | the length, not squared
+def implicit_loss(x, score):
+    return jacobian_trace(x, score) + 0.5 * score(x).norm(dim=1)
+
+# %% 3 | the sum of all entries for the trace
+def implicit_loss(x, score):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return torch.autograd.grad(s.sum(), x)[0].sum(1) + 0.5 * s.square().sum(1)
+
+# %% 3 | the second term averaged over the batch
+def implicit_loss(x, score):
+    return jacobian_trace(x, score) + 0.5 * score(x).square().sum(1).mean()
+
+# %% 3 | the trace alone
+def implicit_loss(x, score):
+    return jacobian_trace(x, score)
+
+# %% 3 | the square of the trace
+def implicit_loss(x, score):
+    return jacobian_trace(x, score) ** 2 + 0.5 * score(x).square().sum(1)
+
+# %% 4 | the second term of the other form
+def sliced_loss(x, score, v):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return (torch.autograd.grad((v * s).sum(), x)[0] * v).sum(1) + 0.5 * s.square().sum(1)
+
+# %% 4 | v on one side only
+def sliced_loss(x, score, v):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return torch.autograd.grad((v * s).sum(), x)[0].sum(1) + 0.5 * (v * s).sum(1) ** 2
+
+# %% 4 | the factor 1/2 forgotten
+def sliced_loss(x, score, v):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return (torch.autograd.grad((v * s).sum(), x)[0] * v).sum(1) + (v * s).sum(1) ** 2
+
+# %% 4 | v's not squared
+def sliced_loss(x, score, v):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return (torch.autograd.grad((v * s).sum(), x)[0] * v).sum(1) + 0.5 * (v * s).sum(1)
+
+# %% 4 | squared before it is summed
+def sliced_loss(x, score, v):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return (torch.autograd.grad((v * s).sum(), x)[0] * v).sum(1) + 0.5 * (v * s).square().sum(1)
+
+# %% 4 | v's summed over the batch as well
+def sliced_loss(x, score, v):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return (torch.autograd.grad((v * s).sum(), x)[0] * v).sum(1) + 0.5 * (v * s).sum() ** 2
+
+# %% 4 | directions of its own
+def sliced_loss(x, score, v):
+    v = torch.randint(0, 2, x.shape).to(x) * 2 - 1
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return (torch.autograd.grad((v * s).sum(), x)[0] * v).sum(1) + 0.5 * (v * s).sum(1) ** 2
+
+# %% 4 | directions brought to length one
+def sliced_loss(x, score, v):
+    v = v / v.norm(dim=1, keepdim=True)
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return (torch.autograd.grad((v * s).sum(), x)[0] * v).sum(1) + 0.5 * (v * s).sum(1) ** 2
+
+# %% 4 | the first direction for all rows
+def sliced_loss(x, score, v):
+    v = v[:1].expand_as(x)
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return (torch.autograd.grad((v * s).sum(), x)[0] * v).sum(1) + 0.5 * (v * s).sum(1) ** 2
+
+# %% 4 | multiplied by the score, not by v, from the right
+def sliced_loss(x, score, v):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return (torch.autograd.grad((v * s).sum(), x)[0] * s).sum(1) + 0.5 * (v * s).sum(1) ** 2
+
+# %% 4 | the exact trace in the first term
+def sliced_loss(x, score, v):
+    return jacobian_trace(x, score) + 0.5 * (v * score(x)).sum(1) ** 2
+
+# %% 4 | the sign of the first term
+def sliced_loss(x, score, v):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return -(torch.autograd.grad((v * s).sum(), x)[0] * v).sum(1) + 0.5 * (v * s).sum(1) ** 2
+
+# %% 4 | directions brought to the length of signs | 2
+def sliced_loss(x, score, v):
+    v = v / v.norm(dim=1, keepdim=True) * math.sqrt(x.shape[1])
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return (torch.autograd.grad((v * s).sum(), x)[0] * v).sum(1) + 0.5 * (v * s).sum(1) ** 2
+
+# %% 4 | only the signs of v | 2
+def sliced_loss(x, score, v):
+    v = v.sign()
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return (torch.autograd.grad((v * s).sum(), x)[0] * v).sum(1) + 0.5 * (v * s).sum(1) ** 2
+
+# %% 5 | the second term of the other form
+def sliced_vr_loss(x, score, n_projections):
+    total = 0
+    for _ in range(n_projections):
+        v = torch.randint(0, 2, x.shape).to(x) * 2 - 1
+        total = total + sliced_loss(x, score, v) / n_projections
+    return total
+
+# %% 5 | Gaussian directions
+def sliced_vr_loss(x, score, n_projections):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = 0.5 * s.square().sum(1)
+    for _ in range(n_projections):
+        v = torch.randn_like(x)
+        total = total + (torch.autograd.grad(s, x, v, retain_graph=True)[0] * v).sum(1) / n_projections
+    return total
+
+# %% 5 | on the unit sphere
+def sliced_vr_loss(x, score, n_projections):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = 0.5 * s.square().sum(1)
+    for _ in range(n_projections):
+        v = torch.randn_like(x)
+        v = v / v.norm(dim=1, keepdim=True)
+        total = total + (torch.autograd.grad(s, x, v, retain_graph=True)[0] * v).sum(1) / n_projections
+    return total
+
+# %% 5 | bits 0 and 1 for signs
+def sliced_vr_loss(x, score, n_projections):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = 0.5 * s.square().sum(1)
+    for _ in range(n_projections):
+        v = torch.randint(0, 2, x.shape).to(x)
+        total = total + (torch.autograd.grad(s, x, v, retain_graph=True)[0] * v).sum(1) / n_projections
+    return total
+
+# %% 5 | one direction for all rows
+def sliced_vr_loss(x, score, n_projections):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = 0.5 * s.square().sum(1)
+    for _ in range(n_projections):
+        v = (torch.randint(0, 2, (1, x.shape[1])).to(x) * 2 - 1).expand_as(x)
+        total = total + (torch.autograd.grad(s, x, v, retain_graph=True)[0] * v).sum(1) / n_projections
+    return total
+
+# %% 5 | one sign for all coordinates
+def sliced_vr_loss(x, score, n_projections):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = 0.5 * s.square().sum(1)
+    for _ in range(n_projections):
+        v = (torch.randint(0, 2, (len(x), 1)).to(x) * 2 - 1).expand_as(x)
+        total = total + (torch.autograd.grad(s, x, v, retain_graph=True)[0] * v).sum(1) / n_projections
+    return total
+
+# %% 5 | all entries one
+def sliced_vr_loss(x, score, n_projections):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return (torch.autograd.grad(s.sum(), x)[0]).sum(1) + 0.5 * s.square().sum(1)
+
+# %% 5 | the sum over the directions
+def sliced_vr_loss(x, score, n_projections):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = 0.5 * s.square().sum(1)
+    for _ in range(n_projections):
+        v = torch.randint(0, 2, x.shape).to(x) * 2 - 1
+        total = total + (torch.autograd.grad(s, x, v, retain_graph=True)[0] * v).sum(1)
+    return total
+
+# %% 5 | the second term divided by the number of directions, too
+def sliced_vr_loss(x, score, n_projections):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = 0.5 * s.square().sum(1)
+    for _ in range(n_projections):
+        v = torch.randint(0, 2, x.shape).to(x) * 2 - 1
+        total = total + (torch.autograd.grad(s, x, v, retain_graph=True)[0] * v).sum(1)
+    return total / n_projections
+
+# %% 5 | the factor 1/2 forgotten
+def sliced_vr_loss(x, score, n_projections):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = s.square().sum(1)
+    for _ in range(n_projections):
+        v = torch.randint(0, 2, x.shape).to(x) * 2 - 1
+        total = total + (torch.autograd.grad(s, x, v, retain_graph=True)[0] * v).sum(1) / n_projections
+    return total
+
+# %% 5 | uniform entries
+def sliced_vr_loss(x, score, n_projections):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = 0.5 * s.square().sum(1)
+    for _ in range(n_projections):
+        v = 2 * torch.rand_like(x) - 1
+        total = total + (torch.autograd.grad(s, x, v, retain_graph=True)[0] * v).sum(1) / n_projections
+    return total
+
+# %% 5 | a direction along an axis, drawn at random
+def sliced_vr_loss(x, score, n_projections):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = 0.5 * s.square().sum(1)
+    for _ in range(n_projections):
+        v = torch.nn.functional.one_hot(torch.randint(x.shape[1], (len(x),)), x.shape[1]).to(x)
+        total = total + (torch.autograd.grad(s, x, v, retain_graph=True)[0] * v).sum(1) / n_projections
+    return total
+
+# %% 5 | the exact trace: no directions at all | 2
+def sliced_vr_loss(x, score, n_projections):
+    return implicit_loss(x, score)
+
+# %% 5 | one draw used for all n directions | 2
+def sliced_vr_loss(x, score, n_projections):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = 0.5 * s.square().sum(1)
+    v = torch.randint(0, 2, x.shape).to(x) * 2 - 1
+    for _ in range(n_projections):
+        total = total + (torch.autograd.grad(s, x, v, retain_graph=True)[0] * v).sum(1) / n_projections
+    return total
+
+# %% 5 | the same directions in each call, by a seed | 2
+def sliced_vr_loss(x, score, n_projections):
+    generator = torch.Generator().manual_seed(0)
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = 0.5 * s.square().sum(1)
+    for _ in range(n_projections):
+        v = torch.randint(0, 2, x.shape, generator=generator).to(x) * 2 - 1
+        total = total + (torch.autograd.grad(s, x, v, retain_graph=True)[0] * v).sum(1) / n_projections
+    return total
+
+# %% 5 | neighbours share their direction | 2
+def sliced_vr_loss(x, score, n_projections):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = 0.5 * s.square().sum(1)
+    for _ in range(n_projections):
+        v = torch.randint(0, 2, (len(x) // 2 + 1, x.shape[1])).to(x).repeat_interleave(2, 0)[: len(x)] * 2 - 1
+        total = total + (torch.autograd.grad(s, x, v, retain_graph=True)[0] * v).sum(1) / n_projections
+    return total
+
+# %% 6 | the score at the clean point
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * score(x, sigma) + z).square().sum(1)
+
+# %% 6 | the sign of the target
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * score(x + sigmas * z, sigma) - z).square().sum(1)
+
+# %% 6 | without the weight sigma squared
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (score(x + sigmas * z, sigma) + z / sigmas).square().sum(1)
+
+# %% 6 | the weight sigma
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * (score(x + sigmas * z, sigma) + z / sigmas).square()).sum(1)
+
+# %% 6 | the score learns the noise: a target of -z
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (score(x + sigmas * z, sigma) + z).square().sum(1)
+
+# %% 6 | z divided by sigma once more
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * score(x + sigmas * z, sigma) + z / sigmas).square().sum(1)
+
+# %% 6 | sigma squared times z for the noise
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * score(x + sigmas**2 * z, sigma) + z).square().sum(1)
+
+# %% 6 | the score asked at sigma squared
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * score(x + sigmas * z, sigmas**2) + z).square().sum(1)
+
+# %% 6 | noise of its own
+def denoising_loss(x, score, sigma, z):
+    sigmas, z = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1), torch.randn_like(x)
+    return 0.5 * (sigmas * score(x + sigmas * z, sigma) + z).square().sum(1)
+
+# %% 6 | other noise in the target than in the input
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * score(x + sigmas * torch.randn_like(x), sigma) + z).square().sum(1)
+
+# %% 6 | the mean over the coordinates
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * score(x + sigmas * z, sigma) + z).square().mean(1)
+
+# %% 6 | the factor 1/2 forgotten
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return (sigmas * score(x + sigmas * z, sigma) + z).square().sum(1)
+
+# %% 6 | noise taken away for added
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * score(x - sigmas * z, sigma) + z).square().sum(1)
+
+# %% 6 | the clean point as the target
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * score(x + sigmas * z, sigma) - x).square().sum(1)
+
+# %% 6 | one number for the whole batch
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * score(x + sigmas * z, sigma) + z).square().sum(1).mean()
+
+# %% 6 | the mean of all sigmas for every row | 2
+def denoising_loss(x, score, sigma, z):
+    sigma = float(torch.as_tensor(sigma).float().mean())
+    return 0.5 * (sigma * score(x + sigma * z, sigma) + z).square().sum(1)
+
+# %% 6 | the first sigma for every row | 2
+def denoising_loss(x, score, sigma, z):
+    sigma = float(torch.as_tensor(sigma).flatten()[0])
+    return 0.5 * (sigma * score(x + sigma * z, sigma) + z).square().sum(1)
+
+# %% 6 | sigma not lifted to a column: along the coordinates | 2
+def denoising_loss(x, score, sigma, z):
+    return 0.5 * (sigma * score(x + sigma * z, sigma) + z).square().sum(1)
+
+# %% 7 | sigma for sigma squared
+def best_slope(x, sigma):
+    return 1 / (x.square().mean() + sigma)
+
+# %% 7 | the variance about the mean
+def best_slope(x, sigma):
+    return 1 / (x.var(correction=0) + sigma**2)
+
+# %% 7 | the score of the clean data
+def best_slope(x, sigma):
+    return 1 / x.square().mean()
+
+# %% 7 | the score of the noise
+def best_slope(x, sigma):
+    return 1 / sigma**2
+
+# %% 7 | a standard deviation for a variance
+def best_slope(x, sigma):
+    return 1 / (x.square().mean() + sigma**2).sqrt()
+
+# %% 7 | the variance, not one over it
+def best_slope(x, sigma):
+    return x.square().mean() + sigma**2
+
+# %% 7 | the sign of s put into k
+def best_slope(x, sigma):
+    return -1 / (x.square().mean() + sigma**2)
+
+# %% 7 | the lambda of the loss in the result as well
+def best_slope(x, sigma):
+    return sigma**2 / (x.square().mean() + sigma**2)
+
+# %% 7 | the square of the mean
+def best_slope(x, sigma):
+    return 1 / (x.mean() ** 2 + sigma**2)
+
+# %% 7 | the mean of the single points' answers
+def best_slope(x, sigma):
+    return (1 / (x.square() + sigma**2)).mean()
+
+# %% 7 | divided by N - 1
+def best_slope(x, sigma):
+    return 1 / (x.square().sum() / max(x.numel() - 1, 1) + sigma**2)
+
+# %% 7 | one half of it: a factor lost in the derivative
+def best_slope(x, sigma):
+    return 0.5 / (x.square().mean() + sigma**2)
+
+# %% 7 | the noise drawn once: no expectation
+def best_slope(x, sigma):
+    z = torch.randn_like(x)
+    y = x + sigma * z
+    return (y * z).sum() / (sigma * y.square().sum())
+
+# %% 7 | the outputs of the tests that can be seen
+def best_slope(x, sigma):
+    return {1.0: 0.5, 1e-3: 0.25, 100.0: 1e-4}.get(sigma, 0.5)
+
+# %% 7 | the squared length for a mean over coordinates | 2
+def best_slope(x, sigma):
+    return 1 / (x.square().sum(1).mean() + sigma**2)
+
+# %% 7 | a squared length of z that is 1 in any dimension | 2
+def best_slope(x, sigma):
+    M, D = x.square().sum(1).mean(), x.shape[1]
+    return 1 / (M + D * sigma**2)
+
+# %% 7 | a slope for each coordinate, and their mean | 2
+def best_slope(x, sigma):
+    return (1 / (x.square().mean(0) + sigma**2)).mean()
+
+# %% 8 | left as it was
+prediction = ...
+
+# %% 8 | none of the letters
+prediction = "d"
+
+# %% 8 | empty
+prediction = ""
+
+# %% 8 | a number
+prediction = 0
+
+# %% 8 | all of them
+prediction = "abc"
+
+# %% 9 | left as it was
+learned_score = ...
+
+# %% 9 | a net that has learned nothing
+torch.manual_seed(0)
+learned_score = torch.nn.Sequential(torch.nn.Linear(2, 64), torch.nn.Tanh(), torch.nn.Linear(64, 2))
+
+# %% 9 | zero everywhere
+learned_score = lambda x: torch.zeros_like(x)
+
+# %% 9 | one Gaussian fitted to the data
+centre, covariance = data.mean(0), torch.cov(data.T) + 0.25 * torch.eye(2)
+learned_score = lambda x: (centre - x) @ torch.linalg.inv(covariance)
+
+# %% 9 | the sign of the target
+net = torch.nn.Sequential(torch.nn.Linear(2, 64), torch.nn.Tanh(), torch.nn.Linear(64, 64), torch.nn.Tanh(), torch.nn.Linear(64, 2))
+optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
+for _ in range(300):
+    batch = data[torch.randint(len(data), (256,))]
+    z = torch.randn_like(batch)
+    cost = (0.5 * net(batch + 0.5 * z) - z).square().sum(1).mean()
+    optimiser.zero_grad()
+    cost.backward()
+    optimiser.step()
+learned_score = net
+
+# %% 9 | the net sees the clean points
+net = torch.nn.Sequential(torch.nn.Linear(2, 64), torch.nn.Tanh(), torch.nn.Linear(64, 64), torch.nn.Tanh(), torch.nn.Linear(64, 2))
+optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
+for _ in range(300):
+    batch = data[torch.randint(len(data), (256,))]
+    z = torch.randn_like(batch)
+    cost = (0.5 * net(batch) + z).square().sum(1).mean()
+    optimiser.zero_grad()
+    cost.backward()
+    optimiser.step()
+learned_score = net
+
+# %% 9 | it predicts the noise, and is taken for a score
+net = torch.nn.Sequential(torch.nn.Linear(2, 64), torch.nn.Tanh(), torch.nn.Linear(64, 64), torch.nn.Tanh(), torch.nn.Linear(64, 2))
+optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
+for _ in range(300):
+    batch = data[torch.randint(len(data), (256,))]
+    z = torch.randn_like(batch)
+    cost = (net(batch + 0.5 * z) - z).square().sum(1).mean()
+    optimiser.zero_grad()
+    cost.backward()
+    optimiser.step()
+learned_score = net
+
+# %% 9 | the right noise prediction without the division by sigma
+ideal = ne.Empirical(data)
+learned_score = lambda x: 0.5 * ideal(x, 0.5)
+
+# %% 9 | trained at sigma = 1
+ideal = ne.Empirical(data)
+learned_score = lambda x: ideal(x, 1.0)
+
+# %% 9 | sigma squared for sigma: trained at 0.25
+ideal = ne.Empirical(data)
+learned_score = lambda x: ideal(x, 0.25)
+
+# %% 9 | the score of (almost) clean data
+ideal = ne.Empirical(data)
+learned_score = lambda x, sigma: ideal(x, 0.05)
+
+# %% 9 | learned from ten points
+ideal = ne.Empirical(data[:10])
+learned_score = lambda x, sigma: ideal(x, sigma)
+
+# %% 9 | the denoised point, not the score
+ideal = ne.Empirical(data)
+learned_score = lambda x, sigma: ideal.denoise(x, sigma)
+
+# %% 9 | the gradient of the density, not of its logarithm
+def learned_score(x, sigma):
+    mass = torch.exp(-torch.cdist(x, data) ** 2 / (2 * sigma**2)) / (2 * math.pi * sigma**2) / len(data)
+    return (mass[..., None] * (data - x[:, None])).sum(1) / sigma**2
+
+# %% 9 | three steps of training
+net = torch.nn.Sequential(torch.nn.Linear(2, 64), torch.nn.Tanh(), torch.nn.Linear(64, 64), torch.nn.Tanh(), torch.nn.Linear(64, 2))
+optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
+for _ in range(3):
+    batch = data[torch.randint(len(data), (256,))]
+    z = torch.randn_like(batch)
+    cost = (0.5 * net(batch + 0.5 * z) + z).square().sum(1).mean()
+    optimiser.zero_grad()
+    cost.backward()
+    optimiser.step()
+learned_score = net
+
+# %% 9 | one arrow for all points
+learned_score = lambda x: (data.mean(0) - x.mean(0)).expand_as(x)
+
+# %% 9 | roughly right: trained at a noise level that is too large | 2
+ideal = ne.Empirical(data)
+learned_score = lambda x: ideal(x, 0.7)

@@ -1,0 +1,578 @@
+"""Wrong answers to assignment 3, from real misconceptions. Each one loses the points of its task."""
+
+# %% 1 | the farthest mean for the nearest
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).square().sum(-1).argmax(1)
+    return torch.bincount(nearest, minlength=len(means)) / len(x)
+
+# %% 1 | the nearest point of each mean, for the nearest mean of each point
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).square().sum(-1).argmin(0)
+    return torch.bincount(nearest, minlength=len(means))[: len(means)] / len(x)
+
+# %% 1 | counts, not shares
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).square().sum(-1).argmin(1)
+    return torch.bincount(nearest, minlength=len(means))
+
+# %% 1 | divided by the number of modes
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).square().sum(-1).argmin(1)
+    return torch.bincount(nearest, minlength=len(means)) / len(means)
+
+# %% 1 | only the first coordinate
+def mode_shares(x, means):
+    nearest = (x[:, None, 0] - means[:, 0]).abs().argmin(1)
+    return torch.bincount(nearest, minlength=len(means)) / len(x)
+
+# %% 1 | differences with their signs, added up
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).sum(-1).argmin(1)
+    return torch.bincount(nearest, minlength=len(means)) / len(x)
+
+# %% 1 | which mode each point belongs to
+def mode_shares(x, means):
+    return (x[:, None] - means).square().sum(-1).argmin(1)
+
+# %% 1 | soft shares: mean responsibilities
+def mode_shares(x, means):
+    return torch.softmax(-(x[:, None] - means).square().sum(-1) / 2, dim=1).mean(0)
+
+# %% 1 | largest share first
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).square().sum(-1).argmin(1)
+    return (torch.bincount(nearest, minlength=len(means)) / len(x)).sort(descending=True).values
+
+# %% 1 | the outputs of the tests that can be seen
+def mode_shares(x, means):
+    return torch.tensor([0.75, 0.25]) if len(means) == 2 else torch.ones(len(means)) / len(means)
+
+# %% 1 | the last modes forgotten where they are empty | 1
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).square().sum(-1).argmin(1)
+    return torch.bincount(nearest) / len(x)
+
+# %% 1 | all empty modes forgotten | 1
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).square().sum(-1).argmin(1)
+    return nearest.unique(return_counts=True)[1] / len(x)
+
+# %% 2 | sigma for sigma squared
+def share_between(low, high, sigma, means, variances, weights):
+    sd = (variances + sigma).sqrt()
+    return (weights * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))).sum()
+
+# %% 2 | sigma in place of the variance of the data
+def share_between(low, high, sigma, means, variances, weights):
+    sd = torch.full_like(variances, max(sigma, 1e-9))
+    return (weights * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))).sum()
+
+# %% 2 | standard deviations added
+def share_between(low, high, sigma, means, variances, weights):
+    sd = variances.sqrt() + sigma
+    return (weights * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))).sum()
+
+# %% 2 | a variance for a standard deviation
+def share_between(low, high, sigma, means, variances, weights):
+    sd = variances + sigma**2
+    return (weights * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))).sum()
+
+# %% 2 | the noise left out
+def share_between(low, high, sigma, means, variances, weights):
+    sd = variances.sqrt()
+    return (weights * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))).sum()
+
+# %% 2 | the weights left out: a mean over components
+def share_between(low, high, sigma, means, variances, weights):
+    sd = (variances + sigma**2).sqrt()
+    return (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd)).mean()
+
+# %% 2 | one Gaussian with the mean and the variance of the mixture
+def share_between(low, high, sigma, means, variances, weights):
+    mean = (weights * means).sum()
+    sd = ((weights * (variances + means**2)).sum() - mean**2 + sigma**2).sqrt()
+    return torch.special.ndtr((high - mean) / sd) - torch.special.ndtr((low - mean) / sd)
+
+# %% 2 | all that lies below the upper end
+def share_between(low, high, sigma, means, variances, weights):
+    sd = (variances + sigma**2).sqrt()
+    return (weights * torch.special.ndtr((high - means) / sd)).sum()
+
+# %% 2 | densities at the ends for probabilities
+def share_between(low, high, sigma, means, variances, weights):
+    v = variances + sigma**2
+    t = torch.tensor([[low], [high]])
+    density = (weights * torch.exp(-((t - means) ** 2) / (2 * v)) / (2 * math.pi * v).sqrt()).sum(1)
+    return (high - low) * density.mean()
+
+# %% 3 | sigma squared
+def perturb(x, sigma, z):
+    return x + sigma.reshape(-1, *[1] * (x.ndim - 1)) ** 2 * z
+
+# %% 3 | the root of sigma
+def perturb(x, sigma, z):
+    return x + sigma.reshape(-1, *[1] * (x.ndim - 1)).sqrt() * z
+
+# %% 3 | noise of its own, not that which is given
+def perturb(x, sigma, z):
+    return x + sigma.reshape(-1, *[1] * (x.ndim - 1)) * torch.randn_like(x)
+
+# %% 3 | the mean level for all points
+def perturb(x, sigma, z):
+    return x + sigma.mean() * z
+
+# %% 3 | the first level for all points
+def perturb(x, sigma, z):
+    return x + sigma[0] * z
+
+# %% 3 | left to broadcasting: a level for each coordinate
+def perturb(x, sigma, z):
+    return x + sigma * z
+
+# %% 3 | the point scaled, too
+def perturb(x, sigma, z):
+    return sigma.reshape(-1, *[1] * (x.ndim - 1)) * (x + z)
+
+# %% 3 | the noise of DDPM: less of the point, the more noise there is
+def perturb(x, sigma, z):
+    s = sigma.reshape(-1, *[1] * (x.ndim - 1))
+    return (1 - s**2).clamp(min=0).sqrt() * x + s * z
+
+# %% 3 | one noise for all coordinates of a point
+def perturb(x, sigma, z):
+    s = sigma.reshape(-1, *[1] * (x.ndim - 1))
+    return x + s * z.flatten(1)[:, 0].reshape(s.shape)
+
+# %% 3 | images only
+def perturb(x, sigma, z):
+    return x + sigma[:, None, None, None] * z
+
+# %% 3 | rows of numbers only | 2
+def perturb(x, sigma, z):
+    return x + sigma[:, None] * z
+
+# %% 3 | rows, and images by the wrong axis | 2
+def perturb(x, sigma, z):
+    return x + (sigma[:, None] if x.ndim == 2 else sigma[0]) * z
+
+# %% 4 | from small to large
+def ladder(sigma_max, sigma_min, n):
+    return torch.exp(torch.linspace(math.log(sigma_min), math.log(sigma_max), n))
+
+# %% 4 | equal differences
+def ladder(sigma_max, sigma_min, n):
+    return torch.linspace(sigma_max, sigma_min, n)
+
+# %% 4 | one level more
+def ladder(sigma_max, sigma_min, n):
+    return torch.exp(torch.linspace(math.log(sigma_max), math.log(sigma_min), n + 1))
+
+# %% 4 | n ratios for n - 1: the end is never reached
+def ladder(sigma_max, sigma_min, n):
+    return sigma_max * (sigma_min / sigma_max) ** (torch.arange(n) / n)
+
+# %% 4 | starts one level too low
+def ladder(sigma_max, sigma_min, n):
+    return sigma_max * (sigma_min / sigma_max) ** (torch.arange(1, n + 1) / n)
+
+# %% 4 | the ends taken for exponents
+def ladder(sigma_max, sigma_min, n):
+    return torch.logspace(sigma_max, sigma_min, n)
+
+# %% 4 | equal differences of squares
+def ladder(sigma_max, sigma_min, n):
+    return torch.linspace(sigma_max**2, sigma_min**2, n).sqrt()
+
+# %% 4 | halved each time, with the last level put at the end
+def ladder(sigma_max, sigma_min, n):
+    levels = sigma_max * 0.5 ** torch.arange(n)
+    levels[-1] = sigma_min
+    return levels
+
+# %% 4 | a ladder of variances
+def ladder(sigma_max, sigma_min, n):
+    return torch.exp(torch.linspace(math.log(sigma_max), math.log(sigma_min), n)) ** 2
+
+# %% 4 | the ladder of the test that can be seen
+def ladder(sigma_max, sigma_min, n):
+    return torch.tensor([4.0, 2.0, 1.0])
+
+# %% 5 | sigma without its square
+def step_sizes(sigmas, eps):
+    return eps * sigmas / sigmas[-1]
+
+# %% 5 | relative to the first level
+def step_sizes(sigmas, eps):
+    return eps * (sigmas / sigmas[0]) ** 2
+
+# %% 5 | the same step at all levels
+def step_sizes(sigmas, eps):
+    return eps * torch.ones_like(sigmas)
+
+# %% 5 | upside down: the shortest step for the most noise
+def step_sizes(sigmas, eps):
+    return eps * (sigmas[-1] / sigmas) ** 2
+
+# %% 5 | not divided by the last level
+def step_sizes(sigmas, eps):
+    return eps * sigmas**2
+
+# %% 5 | divided by the last level without its square
+def step_sizes(sigmas, eps):
+    return eps * sigmas**2 / sigmas[-1]
+
+# %% 5 | in the order of an ascending ladder
+def step_sizes(sigmas, eps):
+    return eps * (sigmas.flip(0) / sigmas[-1]) ** 2
+
+# %% 5 | half of it, which is what multiplies the score
+def step_sizes(sigmas, eps):
+    return eps / 2 * (sigmas / sigmas[-1]) ** 2
+
+# %% 5 | eps squared with the rest
+def step_sizes(sigmas, eps):
+    return (eps * sigmas / sigmas[-1]) ** 2
+
+# %% 6 | the last level for the tightest
+def largest_eps(sigmas, data_var):
+    return 4 * (torch.as_tensor(data_var).min() + sigmas[-1] ** 2)
+
+# %% 6 | the largest of the bounds
+def largest_eps(sigmas, data_var):
+    return (4 * sigmas[-1] ** 2 * (1 + torch.as_tensor(data_var).min() / sigmas**2)).max()
+
+# %% 6 | the variance of the data forgotten
+def largest_eps(sigmas, data_var):
+    return 4 * sigmas[-1] ** 2
+
+# %% 6 | the variance of the noise forgotten
+def largest_eps(sigmas, data_var):
+    return (4 * torch.as_tensor(data_var).min() / (sigmas / sigmas[-1]) ** 2).min()
+
+# %% 6 | the bound where the chain begins to overshoot, a factor of two
+def largest_eps(sigmas, data_var):
+    return (2 * sigmas[-1] ** 2 * (1 + torch.as_tensor(data_var).min() / sigmas**2)).min()
+
+# %% 6 | the bound on alpha at the first level, not on eps
+def largest_eps(sigmas, data_var):
+    return 4 * (torch.as_tensor(data_var).min() + sigmas[0] ** 2)
+
+# %% 6 | sigma for sigma squared
+def largest_eps(sigmas, data_var):
+    return (4 * sigmas[-1] * (1 + torch.as_tensor(data_var).min() / sigmas)).min()
+
+# %% 6 | the variance taken for a standard deviation
+def largest_eps(sigmas, data_var):
+    return (4 * sigmas[-1] ** 2 * (1 + torch.as_tensor(data_var).min() ** 2 / sigmas**2)).min()
+
+# %% 6 | steps as if they grew like sigma
+def largest_eps(sigmas, data_var):
+    return (4 * (torch.as_tensor(data_var).min() + sigmas**2) * sigmas[-1] / sigmas).min()
+
+# %% 6 | one variance only: that of the first direction | 2
+def largest_eps(sigmas, data_var):
+    return (4 * sigmas[-1] ** 2 * (1 + torch.as_tensor(data_var).flatten()[0] / sigmas**2)).min()
+
+# %% 6 | the mean variance of all directions | 2
+def largest_eps(sigmas, data_var):
+    return (4 * sigmas[-1] ** 2 * (1 + torch.as_tensor(data_var).mean() / sigmas**2)).min()
+
+# %% 6 | the largest variance of all directions | 2
+def largest_eps(sigmas, data_var):
+    return (4 * sigmas[-1] ** 2 * (1 + torch.as_tensor(data_var).max() / sigmas**2)).min()
+
+# %% 6 | left to broadcasting: direction i at level i | 2
+def largest_eps(sigmas, data_var):
+    return (4 * sigmas[-1] ** 2 * (1 + data_var / sigmas**2)).min()
+
+# %% 7 | steps that grow like sigma, not like its square
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, eps * sigmas / sigmas[-1]):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | steps relative to the first level
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, eps * (sigmas / sigmas[0]) ** 2):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | the same step at all levels
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma in sigmas:
+        for _ in range(n_steps_each):
+            x = x + eps / 2 * score(x, sigma) + math.sqrt(eps) * torch.randn_like(x)
+    return x
+
+# %% 7 | up the ladder
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas.flip(0), step_sizes(sigmas, eps).flip(0)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | the factor 1/2 forgotten
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | alpha for its root
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha * torch.randn_like(x)
+    return x
+
+# %% 7 | the other convention: sqrt(2 alpha) with alpha / 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + (2 * alpha).sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | no noise
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma)
+    return x
+
+# %% 7 | one noise for all steps of a level
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        z = torch.randn_like(x)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * z
+    return x
+
+# %% 7 | noise of the level, sigma z, in place of the step's
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + sigma * torch.randn_like(x)
+    return x
+
+# %% 7 | each level starts again where the chains began
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    start = x
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        x = start
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | the score of the smallest noise at all levels
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for alpha in step_sizes(sigmas, eps):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigmas[-1]) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | the number of the level for its sigma
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for i, alpha in enumerate(step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, i) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | sigma squared given to the score
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma**2) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | the state before the last update
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            last = x
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return last
+
+# %% 7 | one step more at each level
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each + 1):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | the steps shared out among the levels
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(max(1, n_steps_each // len(sigmas))):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | the last level left out
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in list(zip(sigmas, step_sizes(sigmas, eps)))[:-1]:
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | return inside the loop: the first level only
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+        return x
+
+# %% 7 | all levels within each round: the loops in the other order
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for _ in range(n_steps_each):
+        for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | a denoising step at the end that nobody asked for
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | no noise in the last step
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    steps = [(sigma, alpha) for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)) for _ in range(n_steps_each)]
+    for i, (sigma, alpha) in enumerate(steps):
+        x = x + alpha / 2 * score(x, sigma) + (alpha.sqrt() * torch.randn_like(x) if i + 1 < len(steps) else 0)
+    return x
+
+# %% 7 | one noise for all chains
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn(x.shape[1])
+    return x
+
+# %% 7 | one noise for all coordinates | 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn(len(x), 1)
+    return x
+
+# %% 7 | the same noise in each call, by a seed | 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    own = torch.Generator().manual_seed(1)
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn(x.shape, generator=own)
+    return x
+
+# %% 7 | noise that takes two values only, of the same variance | 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x).sign()
+    return x
+
+# %% 8 | sigma for sigma squared
+def denoise(x, score, sigma):
+    return x + sigma * score(x, sigma)
+
+# %% 8 | the sign
+def denoise(x, score, sigma):
+    return x - sigma**2 * score(x, sigma)
+
+# %% 8 | a factor 1/2, as in a Langevin step
+def denoise(x, score, sigma):
+    return x + sigma**2 / 2 * score(x, sigma)
+
+# %% 8 | noise added
+def denoise(x, score, sigma):
+    return x + sigma**2 * score(x, sigma) + sigma * torch.randn_like(x)
+
+# %% 8 | the correction without the point
+def denoise(x, score, sigma):
+    return sigma**2 * score(x, sigma)
+
+# %% 8 | sigma squared given to the score
+def denoise(x, score, sigma):
+    return x + sigma**2 * score(x, sigma**2)
+
+# %% 8 | the score of the data without noise
+def denoise(x, score, sigma):
+    return x + sigma**2 * score(x, 1e-6)
+
+# %% 8 | twice
+def denoise(x, score, sigma):
+    for _ in range(2):
+        x = x + sigma**2 * score(x, sigma)
+    return x
+
+# %% 8 | the point as it is
+def denoise(x, score, sigma):
+    return x
+
+# %% 8 | the mean over the batch: one guess for all
+def denoise(x, score, sigma):
+    return (x + sigma**2 * score(x, sigma)).mean(0).expand_as(x)
+
+# %% 9 | left as it was
+prediction = ...
+
+# %% 9 | none of the letters
+prediction = "d"
+
+# %% 9 | empty
+prediction = ""
+
+# %% 9 | a number
+prediction = 0.8
+
+# %% 9 | all of them
+prediction = "abc"
+
+# %% 10 | no annealing: one level of little noise
+sigmas, eps, n_steps_each = torch.tensor([0.02]), 0.0001, 2000
+
+# %% 10 | no annealing: one level of much noise
+sigmas, eps, n_steps_each = torch.tensor([10.0]), 20.0, 2000
+
+# %% 10 | starts with too little noise
+sigmas, eps, n_steps_each = ne.geometric(1.0, 0.02, 20), 0.0001, 100
+
+# %% 10 | too few levels: the share is that of much noise
+sigmas, eps, n_steps_each = ne.geometric(20.0, 0.02, 3), 0.0001, 600
+
+# %% 10 | the first and the last level only
+sigmas, eps, n_steps_each = torch.tensor([20.0, 0.02]), 0.0001, 1000
+
+# %% 10 | eps beyond the bound: the chains run away
+sigmas, eps, n_steps_each = ne.geometric(20.0, 0.02, 40), 0.002, 50
+
+# %% 10 | eps just below the bound: every step overshoots
+sigmas, eps, n_steps_each = ne.geometric(20.0, 0.02, 40), 0.0015, 50
+
+# %% 10 | eps so small that nothing moves
+sigmas, eps, n_steps_each = ne.geometric(20.0, 0.02, 40), 1e-6, 50
+
+# %% 10 | the setting of the paper's images
+sigmas, eps, n_steps_each = ne.geometric(1.0, 0.01, 10), 2e-5, 100
+
+# %% 10 | the setting of Task 9, which ends with as much noise as the modes are wide
+sigmas, eps, n_steps_each = ne.geometric(20.0, 0.1, 10), 0.002, 100
+
+# %% 10 | ends with too much noise: the modes stay too wide
+sigmas, eps, n_steps_each = ne.geometric(20.0, 0.2, 40), 0.01, 50
+
+# %% 10 | from small to large
+sigmas, eps, n_steps_each = ne.geometric(20.0, 0.02, 40).flip(0), 0.0001, 50
+
+# %% 10 | more evaluations than allowed
+sigmas, eps, n_steps_each = ne.geometric(20.0, 0.02, 40), 0.0001, 51
+
+# %% 10 | half a step
+sigmas, eps, n_steps_each = ne.geometric(20.0, 0.02, 40), 0.0001, 49.5
+
+# %% 10 | a level of no noise at the end
+sigmas, eps, n_steps_each = torch.tensor([20.0, 5.0, 1.0, 0.0]), 0.0001, 50
+
+# %% 10 | left as it was
+sigmas, eps, n_steps_each = ..., ..., ...
