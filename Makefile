@@ -42,7 +42,7 @@ nbval: setup-dev ## run every notebook and compare each output, figures included
 
 browser-test: setup-dev setup-browser ## tests that drive JupyterLab in a real browser
 	$(call heading,browser tests)
-	@$(RUN) python -m pytest -q -m browser tests/browser $(ARGS)
+	@$(RUN) python -m pytest -q -m browser -n 2 tests/browser $(ARGS)
 
 notebooks: setup-dev ## make the notebooks from notebooks/source (ARGS=06 for one)
 	@$(RUN) python tools/notebooks.py build $(ARGS)
