@@ -7,8 +7,10 @@ import copy
 import csv
 import html
 import math
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -560,6 +562,55 @@ def test_a_folder_is_graded_with_table_feedback_and_gradebook(handed, course, tm
     assert graded == ["bob.ipynb"] and rows(handed)["bob"]["points"] == "5" and len(rows(handed)) == 3
     with Gradebook(f"sqlite:///{own.root / 'gradebook.db'}") as book:
         assert book.find_submission("tiny", "anna").score == 8.0
+
+
+def test_of_two_files_by_one_student_the_newer_counts(tmp_path):
+    from ncsn_edu.grading.grade import Result, mark_older
+
+    results = [
+        Result("anna", name, "tiny", points={"tests-1": points}, most={"tests-1": 2.0})
+        for name, points in (("old.ipynb", 2.0), ("new.ipynb", 1.0))
+    ] + [Result("bob", "old.ipynb", "tiny", points={"tests-1": 0.0}), Result("anna", "notes.txt", reason="a text")]
+    for age, name in enumerate(("notes.txt", "new.ipynb", "old.ipynb")):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    assert mark_older(tmp_path, results) == results[:1]
+    assert results[0].remarks == ["new.ipynb is newer, and counts"]
+
+
+def test_files_that_are_no_notebook_by_their_size_are_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("ncsn_edu.grading.submissions.MOST_BYTES", 10)
+    (tmp_path / "x.ipynb").write_text("{}" + " " * 20)
+    with pytest.raises(Unreadable, match="outputs cleared"):
+        read(tmp_path / "x.ipynb")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_ends_at_once_and_keeps_what_was_graded(handed, course, tmp_path):
+    mark = "98763.5"
+    endless = nbformat.reads((handed / "anna/tiny/my answers.ipynb").read_text(encoding="utf-8"), as_version=4)
+    start = f"import subprocess\nsubprocess.Popen(['sleep', '{mark}'])\nwhile True: pass"
+    handed_in.cell_of(endless, "answer-1").source = start
+    for path in handed.iterdir():
+        if path.name not in ("anna", "dora.docx"):
+            path.unlink()
+    (handed / "zoe.ipynb").write_bytes(handed_in.as_bytes(endless))
+    own = Path(shutil.copytree(course.root, tmp_path / "course"))
+    with open(own / "nbgrader_config.py", "a") as config:
+        config.write("\nc.Execute.cell_seconds = 300.0\n")
+    command = [sys.executable, "-m", "ncsn_edu", "grade", str(handed), "--course", str(own), "--jobs", "1"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    end = time.monotonic() + 120
+    while time.monotonic() < end and not [p for p in psutil.process_iter() if mark in _command(p)]:
+        time.sleep(0.3)
+    os.kill(run.pid, signal.SIGINT)
+    run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert rows(handed)["anna"]["points"] == "5"
+    end = time.monotonic() + 20
+    while time.monotonic() < end and [p for p in psutil.process_iter() if mark in _command(p)]:
+        time.sleep(0.2)
+    assert not [p.pid for p in psutil.process_iter() if mark in _command(p)]
 
 
 def test_nothing_of_a_grading_is_left_in_the_temporary_folder(handed, course, tmp_path, monkeypatch):

@@ -37,7 +37,7 @@ def grade(arguments: argparse.Namespace) -> int:
     if importlib.util.find_spec("nbgrader") is None:
         raise Failed("grading needs nbgrader: pip install 'ncsn_edu[teach]'")
     from ..grading.course import Course, CourseError
-    from ..grading.grade import TABLE, grade_folder, read_results, record, write_results
+    from ..grading.grade import TABLE, grade_folder, mark_older, read_results, record, write_results
     from ..grading.submissions import find
 
     folder: Path = arguments.folder
@@ -56,9 +56,13 @@ def grade(arguments: argparse.Namespace) -> int:
                 done.append(result)
                 print(_line(result), flush=True)
                 write_results(folder, done, known)
-                if arguments.record and result.points:
+        for result in (older := mark_older(folder, done)):
+            print(f"{result.student}: {result.file}: {result.remarks[-1]}")
+        write_results(folder, done)
+        if arguments.record:
+            for result in done:
+                if result.points and result not in older:
                     record(course, folder, result)
-            write_results(folder, done)
     except CourseError as error:
         raise Failed(str(error)) from error
     failed = [result for result in done if result.reason]

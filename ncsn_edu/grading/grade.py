@@ -77,24 +77,32 @@ def grade_folder(
             yield before
         else:
             todo.append((submission, file))
+    running: set[subprocess.Popen[str]] = set()
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = {
-            pool.submit(_in_a_process, course, work, releases, submission, file, jobs): submission
+        waiting = [
+            pool.submit(_in_a_process, course, work, releases, submission, file, jobs, running)
             for submission, file in todo
-        }
+        ]
         try:
             for done in as_completed(waiting):
                 yield done.result()
-        except BaseException:
+        finally:  # also when nobody wants the rest
             for future in waiting:
                 future.cancel()
-            raise
+            for process in list(running):
+                process.terminate()
 
 
 def _in_a_process(
-    course: Course, work: Path, releases: Mapping[str, Path], submission: Submission, file: str, jobs: int
+    course: Course,
+    work: Path,
+    releases: Mapping[str, Path],
+    submission: Submission,
+    file: str,
+    jobs: int,
+    running: set[subprocess.Popen[str]],
 ) -> Result:
-    """Grade one submission in another process, and in a folder that is deleted."""
+    """Grade one submission in another process, which is in `running` meanwhile, and in a folder that is deleted."""
     result = Result(submission.student, file, submission.assignment or "")
     with tempfile.TemporaryDirectory(dir=work, ignore_cleanup_errors=True) as place:
         task = {
@@ -102,6 +110,7 @@ def _in_a_process(
             "prepared": str((work / "prepared").resolve()),
             "submission": [submission.student, str(submission.path.resolve()), submission.assignment],
             "releases": {name: str(path.resolve()) for name, path in releases.items()},
+            "own_folder": len(Path(file).parts) > 1,
             "place": place,
         }
         (Path(place) / "task.json").write_text(json.dumps(task))
@@ -117,6 +126,7 @@ def _in_a_process(
             start_new_session=True,  # a Ctrl-C for us is not one for a learner's code
             env=os.environ | {"PYTHONPATH": _import_path(), "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
         )
+        running.add(process)
         try:
             _, errors = process.communicate(timeout=seconds)
             done = json.loads((Path(place) / "result.json").read_text())
@@ -131,6 +141,7 @@ def _in_a_process(
                 if (Path(place) / made).exists():
                     write_whole(to(submission.path), (Path(place) / made).read_bytes())
         finally:
+            running.discard(process)
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(10)
@@ -180,7 +191,8 @@ def _grade_this(task: Mapping[str, Any]) -> dict[str, Any]:
             (own / part).parent.mkdir(parents=True, exist_ok=True)
             copy = shutil.copytree if (Path(task["prepared"]) / part).is_dir() else shutil.copy
             copy(Path(task["prepared"]) / part, own / part)
-        _copy_other_files(submission.path, own / "submitted" / "one" / name)
+        if task["own_folder"]:
+            _copy_other_files(submission.path, own / "submitted" / "one" / name)
         grade, remarks = grade_one(course, own, name, "one", mended.notebook)
     except (Unreadable, CourseError) as error:
         return result | {"reason": str(error)}
@@ -190,14 +202,25 @@ def _grade_this(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _copy_other_files(path: Path, to: Path) -> None:
-    """Small files that were handed in beside the notebook, in a folder of its own."""
+    """Small files that were handed in beside the notebook."""
     to.mkdir(parents=True, exist_ok=True)
-    if not path.parent.name or len(list(path.parent.glob("*.ipynb"))) > 1:
-        return
     for file in path.parent.iterdir():
         small = file.is_file() and not file.is_symlink() and file.stat().st_size < 1 << 20
         if small and file.suffix != ".ipynb" and not file.name.endswith(FEEDBACK):
             shutil.copy(file, to / file.name)
+
+
+def mark_older(folder: Path, results: list[Result]) -> list[Result]:
+    """Of several files by one student for one assignment the newest counts; the others are told so, and returned."""
+    older = []
+    for result in results:
+        rivals = [r for r in results if (r.student, r.assignment) == (result.student, result.assignment) and r.points]
+        newest = max(rivals, key=lambda r: (folder / r.file).stat().st_mtime, default=result)
+        if newest is not result and result.points:
+            said = f"{newest.file} is newer, and counts"
+            result.remarks = [*(remark for remark in result.remarks if remark != said), said]
+            older.append(result)
+    return older
 
 
 # ---- the table, and the course's own gradebook ------------------------------------------------------------------

@@ -21,6 +21,7 @@ MISSING = {
     "written": "is missing: there is no cell for it, and no text below its question",
     "tests": "was removed: it is back",
 }
+MOST_BYTES = 100_000_000
 IGNORED = (FEEDBACK, ".csv", ".pyc", ".db")
 
 
@@ -92,6 +93,8 @@ def read(path: Path) -> NotebookNode:
     """The notebook in a file. Raises Unreadable where there is none, and says what there is."""
     if path.is_dir():
         raise Unreadable("there is nothing in the folder")
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise Unreadable(f"the file has {size / 1e6:.0f} MB: ask for it with all outputs cleared")
     data = path.read_bytes()
     if not data.strip():
         raise Unreadable("the file is empty")
