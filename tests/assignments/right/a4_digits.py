@@ -310,7 +310,7 @@ def draw(score, sigmas, n):
     x = ne.last(ne.ancestral(score, x, sigmas))
     return ne.denoise(score, x, float(sigmas[-1]))
 
-# %% 9 | another sampler: consistent annealed sampling, and two steps of Langevin between
+# %% 9 | another sampler: consistent annealed sampling, watched step by step, cut off to [0, 1]
 def draw(score, sigmas, n):
     x = torch.rand(n, 1, 8, 8) + float(sigmas[0]) * torch.randn(n, 1, 8, 8)
     for state in ne.consistent_annealed(score, x, sigmas, eta=0.9):
