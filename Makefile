@@ -34,7 +34,7 @@ lint: setup-dev ## style of the package, tests, tools and notebooks
 
 unit: setup-dev ## unit tests
 	$(call heading,unit tests)
-	@$(RUN) $(CHECKED) python -m pytest -q -n 2 -m "not browser" tests $(ARGS)
+	@$(RUN) $(CHECKED) python -m pytest -q -n 2 --durations=12 -m "not browser" tests $(ARGS)
 
 nbval: setup-dev ## run every notebook and compare each output, figures included
 	$(call heading,notebooks: every cell run and every output compared)
