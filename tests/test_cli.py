@@ -373,18 +373,6 @@ def test_train_without_the_data_names_the_ways_to_get_them(capsys, here):
     assert list(here.iterdir()) == []
 
 
-def test_train_says_where_it_was_interrupted(capsys, here, monkeypatch):
-    def three(*_, **__):
-        yield from (SimpleNamespace(step=step, loss=-1.0) for step in (1, 2, 3))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(recipes, "manifold", three)
-    assert smoke() == 130
-    err = capsys.readouterr().err
-    assert "stopped after 3 of 7 steps with noise 0;" in err and "log.jsonl" in err
-    assert len((here / "runs/manifold-smoke/log.jsonl").read_text().splitlines()) == 3
-
-
 @pytest.mark.parametrize(("overflowing", "code"), [(0.0, 0), (0.01, 1)])
 def test_train_goes_on_after_a_loss_that_overflows(capsys, here, monkeypatch, overflowing, code):
     def states(recipe, images, *, sigma, seed, device):
@@ -412,6 +400,24 @@ def test_ctrl_c_in_training(here):
     assert process.returncode == 130 and "Traceback" not in err
     lines = log.read_text().splitlines()
     assert f"stopped after {len(lines)} of 1000000 steps" in err and json.loads(lines[-1])["step"] == len(lines)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_step_is_written_whole_before_training_stops(here, monkeypatch, capsys, kind):
+    dumps, written = json.dumps, []
+
+    def interrupted(line):
+        written.append(line)
+        if len(written) == 3:
+            signal.raise_signal(kind)  # the loss is counted, its line is not written yet
+        return dumps(line)
+
+    monkeypatch.setattr(json, "dumps", interrupted)
+    assert main(["train", "manifold", "--scale", "smoke"]) == 130
+    lines = (here / "runs/manifold-smoke/log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3]
+    assert "stopped after 3 of" in capsys.readouterr().err
+    assert not (here / "runs/manifold-smoke/summary.json").exists()
 
 
 # --- lab

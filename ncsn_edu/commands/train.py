@@ -121,6 +121,17 @@ def _loaded(name: str) -> Any:
 
 
 @contextmanager
+def _stops_noted_in(interrupted: list[int]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end nothing by themselves: a step that has begun is finished and written."""
+    before = {kind: signal.signal(kind, lambda number, _: interrupted.append(number)) for kind in STOPS}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+@contextmanager
 def _process_group(arguments: argparse.Namespace) -> Iterator[None]:
     """Under torchrun: one process of several, each with a GPU of its own where there are GPUs."""
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
@@ -172,7 +183,8 @@ def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder:
     if recipe.bf16 and device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise Failed("this GPU does not compute in bfloat16: leave out --bf16")
     rank, n_processes = processes()
-    began, interrupted = time.monotonic(), []
+    began = time.monotonic()
+    interrupted: list[int] = []
     options = {
         "seed": arguments.seed,
         "device": device,
@@ -183,27 +195,24 @@ def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder:
             bool(interrupted) or (arguments.minutes is not None and time.monotonic() - began > 60 * arguments.minutes)
         ),
     }
-    before = {kind: signal.signal(kind, lambda number, _: interrupted.append(number)) for kind in STOPS}
-    if arguments.force:  # at last: nothing can be wrong with the command any more
-        _first(lambda: _clear(folder, "*.ckpt", "log.jsonl", "events.out.tfevents.*"))
     try:
-        states = run(recipe, images, folder, **options)
-        where = f"{n_processes} processes, {device}" if n_processes > 1 else device
-        if rank == 0:
-            print(
-                f"{arguments.recipe}, {arguments.scale}: {recipe.n_steps} steps on {recipe.data}, on {where}",
-                flush=True,
-            )
-        ended = deque(with_bar(states, recipe.n_steps) if rank == 0 else states, maxlen=1)
+        with _stops_noted_in(interrupted):
+            if arguments.force:  # at last: nothing can be wrong with the command any more
+                _first(lambda: _clear(folder, "*.ckpt", "log.jsonl", "events.out.tfevents.*"))
+            states = run(recipe, images, folder, **options)
+            where = f"{n_processes} processes, {device}" if n_processes > 1 else device
+            if rank == 0:
+                print(
+                    f"{arguments.recipe}, {arguments.scale}: {recipe.n_steps} steps on {recipe.data}, on {where}",
+                    flush=True,
+                )
+            ended = deque(with_bar(states, recipe.n_steps) if rank == 0 else states, maxlen=1)
     except torch.OutOfMemoryError as error:
         raise Failed(
             f"the device has too little memory for batches of {recipe.batch_size}: give a smaller --batch, or --bf16"
         ) from error
     except FloatingPointError as error:
         raise Failed(f"{error}. The last good checkpoint is in {folder}") from error
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
     if rank > 0:
         return 0
     last = ended[0] if ended else None
@@ -250,7 +259,8 @@ def _train_manifold(
 ) -> int:
     """Train on clean images and on noised ones; DIR gets log.jsonl on the way, summary.json and losses.png at the end.
 
-    A loss that overflows ends its run, not the command: on clean data that is a result.
+    A loss that overflows ends its run, not the command: on clean data that is a result. Ctrl-C and SIGTERM end
+    the command after a step.
     """
     import torch
 
@@ -258,7 +268,8 @@ def _train_manifold(
     _clear(folder, "log.jsonl", "losses.png", "summary.json")
     losses: dict[float, list[float]] = {}
     results = []
-    with open(folder / "log.jsonl", "w", encoding="utf-8") as log:
+    interrupted: list[int] = []
+    with _stops_noted_in(interrupted), open(folder / "log.jsonl", "w", encoding="utf-8") as log:
         for sigma in (0.0, recipe.sigma):
             print(f"{name}, {scale}: {recipe.n_steps} steps on {recipe.data}, noise {sigma:g}, on {device}", flush=True)
             start, stopped = time.monotonic(), ""
@@ -269,10 +280,12 @@ def _train_manifold(
                     kept.append(state.loss)
                     line = {"sigma": sigma, "seed": arguments.seed, "step": state.step, "loss": kept[-1]}
                     print(json.dumps(line), file=log, flush=True)
+                    if interrupted:
+                        break
             except FloatingPointError as error:
                 stopped = str(error)
                 print(f"ncsn_edu: noise {sigma:g}: {stopped}", file=sys.stderr)
-            except KeyboardInterrupt:
+            if interrupted:
                 where = f"{len(kept)} of {recipe.n_steps} steps with noise {sigma:g}"
                 print(f"\nncsn_edu: stopped after {where}; what was reached is in {log.name}", file=sys.stderr)
                 return 130
