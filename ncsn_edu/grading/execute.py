@@ -10,7 +10,6 @@ import importlib.util
 import json
 import os
 import queue
-import re
 import shutil
 import signal
 import subprocess
@@ -30,7 +29,6 @@ from nbgrader.utils import is_grade
 from traitlets import Dict, Float, Integer
 
 GRACE = 5.0  # seconds between asking a cell to stop and ending its process
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # Does the judge still judge? Two checks, one of which fails, and an assertion.
 CANARY = """
 def _canary():
@@ -194,8 +192,7 @@ class Confined:
                 outputs, new_output("stream", name="stdout", text="\n... the rest of what it printed is left out\n")
             )
         if asked:
-            late = f"took more than {seconds:.0f} seconds"
-            error = _error("OutOfTime", late)
+            error = _error("OutOfTime", f"took more than {seconds:.0f} seconds")
             # A test cell that was interrupted has counted its points; another cell has failed.
             outputs += [] if any(o.output_type == "execute_result" for o in outputs) else [error]
         return outputs
@@ -256,7 +253,6 @@ def run_cells(cells: list[NotebookNode], kernel: Confined, limits: Limits) -> li
     remarks: list[str] = []
     end = time.monotonic() + limits.total_seconds
     good: list[str] = []
-    alive = False
     for number, cell in enumerate(cells, start=1):
         if cell.cell_type != "code":
             continue
@@ -265,27 +261,22 @@ def run_cells(cells: list[NotebookNode], kernel: Confined, limits: Limits) -> li
         try:
             if left <= 0:
                 raise Died(f"not run: the notebook took more than {limits.total_seconds:.0f} seconds")
-            if not alive:
+            if not kernel.alive:
                 _restart(kernel, good, limits, end)
-                alive = True
             cell.outputs = kernel.run(cell.source, min(limits.cell_seconds, left))
             errors = {output.ename for output in cell.outputs if output.output_type == "error"}
             full = any("File too large" in output.get("evalue", "") for output in cell.outputs)
             if full or "MemoryError" in errors:  # what filled it may still be there
                 kernel.stop()
-                alive = False
             elif not is_grade(cell) and "OutOfTime" not in errors:
                 good.append(cell.source)
         except Died as error:
-            alive = kernel.alive
             name = cell.metadata.get("nbgrader", {}).get("grade_id", f"{number}")
             remarks.append(f"cell {name} {error}")
-            cell.outputs.append(
-                new_output("error", ename="Stopped", evalue=str(error), traceback=[f"Stopped: {error}"])
-            )
+            cell.outputs.append(_error("Stopped", str(error)))
         if is_grade(cell):
             _only_the_points(cell, remarks)
-    if alive and any("ncsn_edu.grading" in cell.source for cell in cells):
+    if kernel.alive and any("ncsn_edu.grading" in cell.source for cell in cells):
         with contextlib.suppress(Died):
             values = [output.data.get("text/plain") for output in kernel.run(CANARY, 30) if "data" in output]
             if values != ["1.0"]:

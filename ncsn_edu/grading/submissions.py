@@ -169,14 +169,13 @@ def recognise(notebook: NotebookNode, submission: Submission, releases: Mapping[
 
 
 def defines(source: str) -> set[str]:
-    """The names that a code cell defines at its top level; none if it cannot be parsed."""
-    try:
-        body = ast.parse(_without_magics(source)).body
-    except (SyntaxError, ValueError):
+    """The names that a code cell defines at its top level, as far as can be told where it cannot be parsed."""
+    tree = _parsed(source)
+    if tree is None:
         found = re.findall(r"^(?:def|class)\s+(\w+)|^(\w+)\s*=", source, re.MULTILINE)
         return {one or other for one, other in found}
     names = set()
-    for node in body:
+    for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
         for target in getattr(node, "targets", [getattr(node, "target", None)]):
@@ -184,8 +183,13 @@ def defines(source: str) -> set[str]:
     return names
 
 
-def _without_magics(source: str) -> str:
-    return "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
+def _parsed(source: str) -> ast.Module | None:
+    """A cell without its magics; None where it is no Python."""
+    plain = "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
+    try:
+        return ast.parse(plain)
+    except (SyntaxError, ValueError):
+        return None
 
 
 # ---- mending ---------------------------------------------------------------------------------------------------
@@ -340,11 +344,8 @@ def _from_the_package(notebook: NotebookNode) -> Iterator[tuple[str, str]]:
     """Names of ncsn_edu that answers use. Whether they may is the teacher's to say."""
     modules, imported = {"ncsn_edu"}, set()
     for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
-        try:
-            tree = ast.parse(_without_magics(cell.source))
-        except (SyntaxError, ValueError):
+        tree = _parsed(cell.source) if cell.cell_type == "code" else None
+        if tree is None:
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):

@@ -12,6 +12,8 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
+from ncsn_edu.grading.submissions import grade_id
+
 LOOP, STUBBORN = "while True: pass", "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
 
 
@@ -24,10 +26,6 @@ class Handed(NamedTuple):
     reason: str = ""
     remark: str = ""
     suffix: str = ".ipynb"
-
-
-def grade_id(cell: NotebookNode) -> str:
-    return cell.metadata.get("nbgrader", {}).get("grade_id", "")
 
 
 def solved(release: NotebookNode, source: NotebookNode) -> NotebookNode:

@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 import assignments as tool  # noqa: E402
 
+from ncsn_edu.grading.submissions import grade_id  # noqa: E402
+
 NAMES = tool.find_names([])
 SLOW = {("a4_digits", "9")}  # its test samples from a network for seconds
 
@@ -41,10 +43,6 @@ class Answer(NamedTuple):
 @cache
 def notebook(name: str) -> NotebookNode:
     return tool.parse(name, tool.source_path(name).read_text(encoding="utf-8"))
-
-
-def grade_id(cell: NotebookNode) -> str:
-    return cell.metadata.get("nbgrader", {}).get("grade_id", "")
 
 
 def tasks(name: str) -> dict[str, float]:
@@ -77,6 +75,12 @@ def run_cell(source: str, names: dict[str, Any]) -> Any:
     return eval(compile(ast.Expression(last.value), "<ipykernel>", "eval"), names) if last else None
 
 
+def run_quietly(source: str, names: dict[str, Any], *forgiven: type[Exception]) -> None:
+    """Execute a cell for the names that it leaves."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(*forgiven):
+        run_cell(source, names)
+
+
 def points(name: str, answer: Answer, *, seed: int = 0) -> tuple[float, str]:
     """What the task's test cell gives for the answer, the tasks before being right, and what it prints."""
     return _points(_names_before(name, answer.task), name, answer, seed)
@@ -89,8 +93,7 @@ def _names_before(name: str, task: str) -> dict[str, Any]:
         if grade_id(cell) == f"answer-{task}":
             return names
         if cell.cell_type == "code" and not grade_id(cell).startswith("tests-"):
-            with contextlib.redirect_stdout(io.StringIO()):
-                run_cell(cell.source, names)
+            run_quietly(cell.source, names)
     raise ValueError(f"{name} has no task {task}")
 
 
@@ -100,36 +103,33 @@ def _points(names: dict[str, Any], name: str, answer: Answer, seed: int) -> tupl
     order = list(sources)
     at, end = order.index(f"answer-{answer.task}"), order.index(f"tests-{answer.task}")
     for source in [answer.code, *(sources[cell] for cell in order[at + 1 : end])]:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
-            run_cell(source, names)  # an answer whose cell fails is a wrong one
+        run_quietly(source, names, Exception)  # an answer whose cell fails is a wrong one
     return _tested(sources[f"tests-{answer.task}"], names, seed)
 
 
 def reference(name: str, *, seed: int = 0) -> dict[str, tuple[float, str]]:
     """Points and words for the reference solutions, all in one run."""
-    names: dict[str, Any] = {"__name__": "__main__"}
-    found = {}
-    for cell in notebook(name).cells:
-        if cell.cell_type == "code" and grade_id(cell).startswith("tests-"):
-            found[grade_id(cell).removeprefix("tests-")] = _tested(cell.source, names, seed)
-        elif cell.cell_type == "code":
-            with contextlib.redirect_stdout(io.StringIO()):
-                run_cell(cell.source, names)
-    return found
+    return _graded(name, notebook(name).cells, seed)
 
 
 def unanswered(name: str) -> dict[str, float]:
     """Points for the notebook as it is handed out, with the hidden tests back in it."""
-    handed_out = tool.made_path(name, "release").read_text(encoding="utf-8")
-    full = {grade_id(cell): cell.source for cell in notebook(name).cells}
+    handed_out = nbformat.reads(tool.made_path(name, "release").read_text(encoding="utf-8"), as_version=4)
+    return {task: got for task, (got, _) in _graded(name, handed_out.cells, 0, NotImplementedError).items()}
+
+
+def _graded(
+    name: str, cells: list[NotebookNode], seed: int, *forgiven: type[Exception]
+) -> dict[str, tuple[float, str]]:
+    """Points and words for each task of a notebook, with the tests of the source."""
+    tests = {grade_id(cell): cell.source for cell in notebook(name).cells if grade_id(cell).startswith("tests-")}
     names: dict[str, Any] = {"__name__": "__main__"}
     found = {}
-    for cell in nbformat.reads(handed_out, as_version=4).cells:
-        if cell.cell_type == "code" and grade_id(cell).startswith("tests-"):
-            found[grade_id(cell).removeprefix("tests-")] = _tested(full[grade_id(cell)], names, 0)[0]
+    for cell in cells:
+        if grade_id(cell) in tests:
+            found[grade_id(cell).removeprefix("tests-")] = _tested(tests[grade_id(cell)], names, seed)
         elif cell.cell_type == "code":
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(NotImplementedError):
-                run_cell(cell.source, names)
+            run_quietly(cell.source, names, *forgiven)
     return found
 
 
@@ -209,8 +209,7 @@ def false_alarms(name: str, seeds: range) -> dict[str, list[int]]:
                     print(name, task, "seed", seed, said)
                 names.update(before)
         else:
-            with contextlib.redirect_stdout(io.StringIO()):
-                run_cell(cell.source, names)
+            run_quietly(cell.source, names)
     return lost
 
 
