@@ -368,7 +368,8 @@ def _unavailable(name: str, root: Path, why: str) -> DataUnavailable:
     return DataUnavailable(
         f"{name} is not complete in {root}: {why}.\n"
         "Three ways to get it:\n"
-        f'  1. connect to the internet and run load("{name}", download=True): it goes on where a download stopped\n'
+        f"  1. connect to the internet and run python -m ncsn_edu data get {name}, or in Python\n"
+        f'     load("{name}", download=True): each goes on where a download stopped\n'
         f"  2. put the official files there by hand:\n{by_hand}{page}{unpacked}\n"
         "  3. set NCSN_EDU_DATA to a folder that has these files, or pass it as root=\n"
         'Without it: load("digits") needs no download.'

@@ -8,10 +8,13 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
-from .. import figures
+from .. import data, figures
 from ..progress import progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 T = TypeVar("T")
@@ -74,6 +77,14 @@ def find_device(asked: str | None) -> str:
 def with_bar(states: Iterable[T], total: int, name: str = "steps") -> Iterable[T]:
     """A progress bar where a person looks on; none in a log file."""
     return progress(states, total, name) if sys.stderr.isatty() else states
+
+
+def load_images(name: str, split: Literal["train", "test"]) -> "Tensor":
+    """The images of a data set that is on this machine, as data.load gives them. Raises Failed if it is not."""
+    try:
+        return data.load(name, split=split, download=False)[0]
+    except (data.DataUnavailable, data.DataDamaged) as error:
+        raise Failed(str(error)) from error
 
 
 def notebooks_folder() -> Path:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .. import data
 from ..files import write_whole
-from .common import Commands, Failed, WrongUsage, new_command, there_is_no, whole_number
+from .common import Commands, Failed, WrongUsage, load_images, new_command, there_is_no, whole_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +59,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         raise Failed(
             f"{arguments.samples} holds images {tuple(x.shape[1:])}, and those of {name} are {data.SHAPES[name]}"
         )
-    train, held_out = _real(name)
+    train, held_out = load_images(name, "train"), load_images(name, "test")
     net = _net(arguments.features, name)
     reference = extract(held_out, net)
     found: dict[str, list[Measured]] = {}
@@ -108,15 +108,6 @@ def _data_of(shape: tuple[int, ...]) -> str:
     if not fitting:
         raise Failed(f"no data set has images of the shape {shape}: give --data, or make the samples again")
     raise WrongUsage(f"images of the shape {shape} may belong to {' or '.join(fitting)}: say which by --data")
-
-
-def _real(name: str) -> tuple["Tensor", "Tensor"]:
-    try:
-        return data.load(name, download=False)[0], data.load(name, split="test", download=False)[0]
-    except data.DataUnavailable as error:
-        raise Failed(f"{name} is not on this machine: python -m ncsn_edu data get {name}") from error
-    except data.DataDamaged as error:
-        raise Failed(str(error)) from error
 
 
 def _net(kind: str, name: str) -> "FeatureNet":

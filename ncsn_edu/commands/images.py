@@ -23,6 +23,7 @@ from .common import (
     Failed,
     WrongUsage,
     find_device,
+    load_images,
     new_command,
     positive,
     there_is_no,
@@ -240,12 +241,7 @@ def _image(asked: str, shape: tuple[int, int, int]) -> "Tensor":
 def _held_out(name: str, index: str) -> "Tensor":
     if name not in data.NAMES:
         raise WrongUsage(there_is_no("data set", name, data.NAMES))
-    try:
-        images, _ = data.load(name, split="test", download=False)
-    except data.DataUnavailable as error:
-        raise Failed(f"{name} is not on this machine: python -m ncsn_edu data get {name}") from error
-    except data.DataDamaged as error:
-        raise Failed(str(error)) from error
+    images = load_images(name, "test")
     if not index.isdecimal() or int(index) >= len(images):
         raise WrongUsage(f"{name} has {len(images)} held-out images: give {name}:0 to {name}:{len(images) - 1}")
     return images[int(index)]

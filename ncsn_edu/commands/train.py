@@ -17,13 +17,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, data, recipes
+from .. import __version__, recipes
 from ..files import write_whole
 from .common import (
     Commands,
     Failed,
     WrongUsage,
     find_device,
+    load_images,
     new_command,
     positive,
     there_is_no,
@@ -94,7 +95,7 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.weights or arguments.compile or arguments.minutes:
         raise WrongUsage(f"--from, --compile and --minutes are not for {name}")
     _check_results_folder(folder, arguments.force)
-    images, device = _loaded(recipe.data), find_device(arguments.device)
+    images, device = load_images(recipe.data, "train"), find_device(arguments.device)
     return _train_manifold(arguments, recipe, folder, images, device)
 
 
@@ -111,13 +112,6 @@ def _asked(arguments: argparse.Namespace, recipe: Any) -> dict[str, Any]:
     if unknown := [field for field in changed if not hasattr(recipe, field)]:
         raise WrongUsage(f"--{unknown[0]} is not for {arguments.recipe}")
     return changed
-
-
-def _loaded(name: str) -> Any:
-    try:
-        return data.load(name, download=False)[0]
-    except (data.DataUnavailable, data.DataDamaged) as error:
-        raise Failed(str(error)) from error
 
 
 @contextmanager
@@ -179,7 +173,7 @@ def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder:
 
     if not arguments.resume:
         _first(lambda: _check_results_folder(folder, arguments.force))
-    images, device = _loaded(recipe.data), find_device(arguments.device)
+    images, device = load_images(recipe.data, "train"), find_device(arguments.device)
     if recipe.bf16 and device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise Failed("this GPU does not compute in bfloat16: leave out --bf16")
     rank, n_processes = processes()
