@@ -6,12 +6,14 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ncsn_edu import checkpoints, trained
+from ncsn_edu.__main__ import main
 from ncsn_edu.checkpoints import CheckpointDamaged
 from ncsn_edu.data import SHAPES, available, load
 from ncsn_edu.nets.classifier import Classifier, ResNet
@@ -20,6 +22,7 @@ from ncsn_edu.runs import run
 from ncsn_edu.trained import load_judge, load_trained, save_judge, save_weights
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+import quality as quality_tool
 import weights as weights_tool
 
 RECIPE = replace(RECIPES["digits"]["smoke"], n_steps=3)
@@ -150,6 +153,39 @@ def test_the_tool_makes_weights_and_a_card_that_says_how(folder, tmp_path, monke
     real = [float(value) for value in rows["real images (898 of training)"]]
     assert real[0] > 0.95 and real[1] < 0.4 and real[2] < 0.001  # sure, near the held-out ones, and known by heart
     assert float(rows["samples"][1]) > 5 * float(rows["Gaussian fit"][1])  # three steps teach nothing
+
+
+def test_the_quality_tool_measures_each_setting_once_and_goes_on(folder, tmp_path, monkeypatch, capsys):
+    out, evaluated = tmp_path / "q.json", []
+
+    def without_a_judge(words):
+        """The real `sample`; in place of `evaluate`, which takes seconds, one number that tells the samples apart."""
+        if words[0] == "sample":
+            return main(words)
+        x = np.load(words[1])
+        assert x.min() >= 0 and x.max() <= 1 and len(x) == 4
+        evaluated.append(words)
+        number = {"name": "mean", "value": float(x.mean())}
+        names = ["samples"] if "--alone" in words else ["samples", "training images"]
+        Path(words[words.index("--out") + 1]).write_text(json.dumps({key: [number] for key in names}))
+        if len(evaluated) == 3:
+            raise KeyboardInterrupt
+        return 0
+
+    monkeypatch.setattr(quality_tool, "ncsn_edu", without_a_judge)
+    monkeypatch.setattr(sys, "argv", ["quality.py", str(folder), "--n", "4", "--most", "30", "--out", str(out)])
+    with pytest.raises(KeyboardInterrupt):
+        quality_tool.main()
+    assert len(json.loads(out.read_text())["rows"]) == 2
+    quality_tool.main()
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["evaluations"] for row in rows] == [10, 10, 19, 11, 21]  # ten levels; T of 1 and 2, and denoising
+    assert len({row["numbers"][0]["value"] for row in rows}) == 5 and len(evaluated) == 6
+    assert ["scale" in row for row in rows] == [True] + 4 * [False]
+    assert rows[3]["asked"][:4] == ["--sampler", "annealed", "--steps-each", "1"]
+    monkeypatch.setattr(sys, "argv", ["quality.py", str(folder), "--n", "5", "--out", str(out)])
+    with pytest.raises(SystemExit, match="choose another --out"):
+        quality_tool.main()
 
 
 # ---- what is no trained net ---------------------------------------------------------------------------------------

@@ -417,7 +417,8 @@ def _made_by(arguments: argparse.Namespace, trained: "Trained", plan: Plan, devi
 
     net = {"source": str(arguments.source), "data": trained.recipe.data, "net": trained.recipe.net}
     drawn = {"n": arguments.n, "seed": arguments.seed, "batch": arguments.batch}
-    return {**net, "step": trained.step, **drawn, **plan.settings, "device": device, "torch": str(torch.__version__)}
+    how = {**plan.settings, "evaluations": plan.evaluations, "device": device, "torch": str(torch.__version__)}
+    return {**net, "step": trained.step, **drawn, **how}
 
 
 def _write(
