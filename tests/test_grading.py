@@ -288,6 +288,22 @@ def test_the_time_of_the_whole_is_limited():
     assert time.monotonic() - begin < 60
 
 
+def test_threads_that_wait_leave_the_processor_to_others():
+    """Threads that spin would starve a busy machine: a notebook of half a minute then takes four."""
+    waiting = """
+import time, torch
+torch.set_num_threads(2)
+x = torch.rand(400_000).exp()
+begin = time.process_time()
+for _ in range(100):
+    x.exp()
+    time.sleep(0.01)
+time.process_time() - begin
+"""
+    cells, _ = run(waiting, limits=Limits(cell_seconds=60.0))
+    assert float(said(cells[0])) < 0.2  # seconds of all threads: 0.06 if they sleep, 0.4 if they spin
+
+
 def test_memory_is_limited_and_free_again_afterwards():
     cells, _ = run("a = 1", "x = []\nwhile True: x.append(bytearray(1 << 24))", "len(bytearray(300 << 20)) + a")
     assert "MemoryError" in [o.get("ename") for o in cells[1].outputs] or "of memory" in said(cells[1])

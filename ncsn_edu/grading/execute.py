@@ -377,4 +377,6 @@ def _environment(folder: Path) -> dict[str, str]:
         "NCSN_EDU_PROGRESS": "0",
         "NCSN_EDU_DATA": os.devnull,
         "PYTHONDONTWRITEBYTECODE": "1",
+        # Threads that wait must not spin: beside another busy process two of them would take ten times as long as one.
+        "OMP_WAIT_POLICY": "PASSIVE",
     }
