@@ -108,8 +108,8 @@ def test_shipped_weights(name):
     assert f"python -m ncsn_edu train {name}" in card and path.with_suffix(".png").is_file()
 
 
-def test_there_are_weights_for_digits():
-    assert {"digits"} <= set(trained.shipped())
+def test_there_are_weights_for_digits_and_mnist():
+    assert {"digits", "mnist"} <= set(trained.shipped())
 
 
 @pytest.mark.parametrize(("data", "least"), [("digits", 0.985), ("mnist", 0.985)])
