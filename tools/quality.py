@@ -18,10 +18,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 from ncsn_edu.__main__ import main as ncsn_edu
 from ncsn_edu.files import write_whole
@@ -44,14 +46,18 @@ def main() -> None:
     net = load_trained(options.source)
     about = {"source": options.source, "step": net.step, "data": net.recipe.data, "n": options.n}
     rows = _read(options.out, about)
-    with tempfile.TemporaryDirectory() as folder:
-        for asked in settings(net, options.most):
-            if any(row["asked"] == asked for row in rows):
-                continue
-            first = not any("scale" in row for row in rows)
-            rows.append(measured(options, asked, Path(folder), net.recipe.data, scale=first))
-            write_whole(options.out, (json.dumps({**about, "rows": rows}, indent=1) + "\n").encode())
-            print(_line(rows[-1]), flush=True)
+    for asked in settings(net, options.most):
+        if any(row["asked"] == asked for row in rows):
+            continue
+        alone = any("scale" in row for row in rows)
+        try:
+            taken = sample_and_evaluate(net, options.source, options.n, *asked, device=options.device, alone=alone)
+        except FloatingPointError as error:
+            print(f"{error}; left out", flush=True)
+            continue
+        rows.append(_row(asked, taken))
+        write_whole(options.out, (json.dumps({**about, "rows": rows}, indent=1) + "\n").encode())
+        print(_line(rows[-1]), flush=True)
 
 
 def settings(net: Trained, most: int) -> Iterator[list[str]]:
@@ -77,33 +83,46 @@ def _levels(sampler: str, n: int) -> list[str]:
     return ["--sampler", sampler, "--levels", str(n)]
 
 
-def measured(options: argparse.Namespace, asked: list[str], folder: Path, data: str, *, scale: bool) -> dict[str, Any]:
-    """Sample and evaluate; with scale, also what `evaluate` measures of real and of Gaussian images."""
-    picture, samples, numbers = (folder / f"x.{end}" for end in ("png", "npy", "json"))
-    device = ["--device", options.device] if options.device else []
-    began = time.monotonic()
-    _run("sample", options.source, "--n", options.n, *asked, *device, "--npy", samples, "--out", picture)
-    seconds = time.monotonic() - began
-    np.save(samples, np.load(samples).clip(0, 1))  # as a display does: short chains leave pixels far beyond
-    _run("evaluate", samples, "--data", data, "--out", numbers, *([] if scale else ["--alone"]))
-    with Image.open(picture) as image:
-        made_by = json.loads(image.text["ncsn_edu"])
-    found = json.loads(numbers.read_text(encoding="utf-8"))
-    row = {
-        "asked": asked,
-        "sampler": made_by["sampler"],
-        "evaluations": made_by["evaluations"],
-        "seconds": round(seconds, 1),
-        "numbers": found.pop("samples"),
-    }
-    return row | ({"scale": found} if scale else {})
+class Taken(NamedTuple):
+    """Samples, and what the two commands say of them."""
+
+    words: list[str]  # of the command `sample`
+    x: Tensor  # cut off to [0, 1], as a display does: short chains leave pixels far beyond
+    sampler: str
+    evaluations: int
+    seconds: float
+    found: dict[str, list[dict[str, Any]]]  # the numbers of `evaluate`
 
 
-def _run(*words: object) -> None:
-    with contextlib.redirect_stdout(io.StringIO()):
-        code = ncsn_edu([str(word) for word in words])
+def sample_and_evaluate(
+    net: Trained, source: str, n: int, *asked: str, device: str | None = None, alone: bool = False
+) -> Taken:
+    """Take n samples by `sample` with the options asked for, and measure them by `evaluate`.
+
+    Raises FloatingPointError where the samples are not finite, and ends where one of the two commands fails.
+    """
+    words = ["sample", source, "--n", str(n), *asked, *(["--device", device] if device else [])]
+    with tempfile.TemporaryDirectory() as folder:
+        picture, samples, numbers = (str(Path(folder) / f"x.{end}") for end in ("png", "npy", "json"))
+        began = time.monotonic()
+        _run(*words, "--npy", samples, "--out", picture)
+        seconds = time.monotonic() - began
+        x = np.load(samples)
+        if not np.isfinite(x).all():
+            raise FloatingPointError(f"{' '.join(words)}: samples that are not finite")
+        np.save(samples, x := x.clip(0, 1))
+        _run("evaluate", samples, "--data", net.recipe.data, "--out", numbers, *(["--alone"] if alone else []))
+        with Image.open(picture) as image:
+            made_by = json.loads(image.text["ncsn_edu"])
+        found = json.loads(Path(numbers).read_text(encoding="utf-8"))
+    return Taken(words, torch.from_numpy(x), made_by["sampler"], made_by["evaluations"], seconds, found)
+
+
+def _run(*words: str) -> None:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
+        code = ncsn_edu(list(words))
     if code:
-        raise SystemExit(code)
+        raise SystemExit(f"{' '.join(words)} ended with {code}: {said.getvalue().strip()}")
 
 
 def _read(path: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
@@ -114,6 +133,18 @@ def _read(path: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
     if found != about:
         raise SystemExit(f"{path} holds numbers of {found}, not of {about}: choose another --out")
     return rows
+
+
+def _row(asked: list[str], taken: Taken) -> dict[str, Any]:
+    numbers, scale = taken.found["samples"], {what: m for what, m in taken.found.items() if what != "samples"}
+    row = {
+        "asked": asked,
+        "sampler": taken.sampler,
+        "evaluations": taken.evaluations,
+        "seconds": round(taken.seconds, 1),
+        "numbers": numbers,
+    }
+    return row | ({"scale": scale} if scale else {})
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -13,18 +13,15 @@ import argparse
 import json
 import platform
 import statistics
-import tempfile
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 import torch
-from PIL import Image
+from quality import sample_and_evaluate
 
 from ncsn_edu import annealed_langevin, data, last, plots, progress, recipes, trained
-from ncsn_edu.__main__ import main as ncsn_edu
 from ncsn_edu.checkpoints import Folder
 from ncsn_edu.features import classifier_net, extract
 from ncsn_edu.files import write_whole
@@ -97,7 +94,7 @@ def make_score(name: str, run: Path) -> None:
     path = trained.save_weights(trained.WEIGHTS / f"{name}.safetensors", content)
     net, log = trained.load_trained(name), read_log(run)
     n = N_SAMPLES[net.recipe.data]
-    x, lines = judged_digits(net, n) if net.shape[0] == 1 else evaluated(name, n)
+    x, lines = judged_digits(net, n) if net.shape[0] == 1 else evaluated(net, name, n)
     draw(path.with_suffix(".png"), log, x)
     path.with_suffix(".md").write_text(card(name, net, content, log, lines), encoding="utf-8")
     if net.shape[0] > 1:
@@ -144,30 +141,21 @@ def samples(net: trained.Trained, n: int) -> torch.Tensor:
     return torch.cat(parts)
 
 
-def evaluated(name: str, n: int) -> tuple[torch.Tensor, list[str]]:
+def evaluated(net: trained.Trained, name: str, n: int) -> tuple[torch.Tensor, list[str]]:
     """Samples by the command `sample` as it is, and the numbers of the command `evaluate`."""
-    with tempfile.TemporaryDirectory() as folder:
-        picture, made, numbers = (Path(folder) / f"x.{end}" for end in ("png", "npy", "json"))
-        sample = ["sample", name, "--n", str(n)]
-        if ncsn_edu([*sample, "--npy", str(made), "--out", str(picture)]):
-            raise SystemExit("no samples, no card")
-        x = torch.from_numpy(np.load(made)).clamp(0, 1)
-        np.save(made, x.numpy())
-        if ncsn_edu(["evaluate", str(made), "--out", str(numbers)]):
-            raise SystemExit("no numbers, no card")
-        found = json.loads(numbers.read_text(encoding="utf-8"))
-        with Image.open(picture) as image:
-            evaluations = json.loads(image.text["ncsn_edu"])["evaluations"]
+    taken = sample_and_evaluate(net, name, n)
+    found = taken.found
     names = [number["name"] for number in found["samples"]]
     about = found["samples"][0]
     rows = [
         f"| {what} | " + " | ".join(f"{m['value']:.3g} [{m['low']:.3g}, {m['high']:.3g}]" for m in measured) + " |"
         for what, measured in found.items()
     ]
-    return x, [
-        f"- {n} samples by `python -m ncsn_edu {' '.join(sample)} --npy x.npy`, {evaluations} evaluations each,",
-        f"  cut off to [0, 1]; then `python -m ncsn_edu evaluate x.npy`. Features of {about['net']}, against",
-        f"  {about['n_reference']:,} held-out images; in brackets 95 % by bootstrap:",
+    return taken.x, [
+        f"- {n} samples by `python -m ncsn_edu {' '.join(taken.words)} --npy x.npy`,",
+        f"  {taken.evaluations} evaluations each, cut off to [0, 1]; then `python -m ncsn_edu evaluate x.npy`.",
+        f"  Features of {about['net']}, against {about['n_reference']:,} held-out images;",
+        "  in brackets 95 % by bootstrap:",
         "",
         f"| images | {' | '.join(names)} |",
         "|---" * (1 + len(names)) + "|",
