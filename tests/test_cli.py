@@ -420,6 +420,22 @@ def test_a_step_is_written_whole_before_training_stops(here, monkeypatch, capsys
     assert not (here / "runs/manifold-smoke/summary.json").exists()
 
 
+@pytest.mark.parametrize(("at", "code"), [(7, 130), (14, 0)])
+def test_ctrl_c_in_a_last_step(here, monkeypatch, capsys, at, code):
+    dumps, written = json.dumps, []
+
+    def interrupted(line, **options):
+        written.append(line)
+        if len(written) == at:  # the last step of the first training, and of the second
+            signal.raise_signal(signal.SIGINT)
+        return dumps(line, **options)
+
+    monkeypatch.setattr(json, "dumps", interrupted)
+    assert smoke() == code
+    assert ("stopped after 7 of 7 steps with noise 0;" in capsys.readouterr().err) == (code == 130)
+    assert (here / "runs/manifold-smoke/summary.json").exists() == (code == 0)
+
+
 # --- lab
 
 

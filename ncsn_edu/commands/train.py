@@ -279,7 +279,8 @@ def _train_manifold(
             except FloatingPointError as error:
                 stopped = str(error)
                 print(f"ncsn_edu: noise {sigma:g}: {stopped}", file=sys.stderr)
-            if interrupted:
+            all_done = sigma == recipe.sigma and (stopped or len(kept) == recipe.n_steps)
+            if interrupted and not all_done:
                 where = f"{len(kept)} of {recipe.n_steps} steps with noise {sigma:g}"
                 print(f"\nncsn_edu: stopped after {where}; what was reached is in {log.name}", file=sys.stderr)
                 return 130
