@@ -174,14 +174,13 @@ def kernel_distance(
         return torch.stack([torch.ones(n, dtype=torch.int64), *drawn], 1).double()  # (n, 1 + n_bootstrap)
 
     def mean(p: Tensor, p_counts: Tensor, q: Tensor, q_counts: Tensor) -> Tensor:  # of the kernel, (1 + n_bootstrap,)
-        total = weight = torch.zeros(1 + n_bootstrap, dtype=torch.float64)
+        total = torch.zeros(1 + n_bootstrap, dtype=torch.float64)
         for rows, first in zip(p.split(chunk), range(0, len(p), chunk), strict=True):
-            kernel, ones = (rows @ q.T / dim + 1) ** 3, torch.ones(len(rows), len(q), dtype=torch.float64)
+            kernel = (rows @ q.T / dim + 1) ** 3
             if p is q:  # pairs of an image with itself do not count
                 kernel[:, first : first + len(rows)].fill_diagonal_(0)
-                ones[:, first : first + len(rows)].fill_diagonal_(0)
             total = total + (p_counts[first : first + len(rows)] * (kernel @ q_counts)).sum(0)
-            weight = weight + (p_counts[first : first + len(rows)] * (ones @ q_counts)).sum(0)
+        weight = p_counts.sum(0) * q_counts.sum(0) - ((p_counts**2).sum(0) if p is q else 0)
         return total / weight
 
     c, d = counts(len(a)), counts(len(b))
@@ -213,7 +212,7 @@ def precision_recall(
     interval is over the images that are counted, with the balls as they are.
     """
     _comparable(x, y)
-    k = check_count("k", k)
+    k, n_bootstrap = check_count("k", k), check_count("n_bootstrap", n_bootstrap)
     if min(len(x.values), len(y.values)) <= k:
         raise ValueError(f"k = {k} nearest neighbours need more than {k} images on either side")
 

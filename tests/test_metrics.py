@@ -409,6 +409,14 @@ def test_a_gaussian_fit_has_the_moments_and_with_a_rank_the_largest_part_of_them
     assert values[:2].abs().max() < 1e-9 and values[2:].tolist() == pytest.approx([1, 9], rel=0.2)
 
 
+@pytest.mark.parametrize(
+    "metric", [frechet, kernel_distance, precision_recall, lambda x, y, **k: classifier_score(x, **k)]
+)
+def test_an_interval_needs_a_bootstrap(metric):
+    with pytest.raises(ValueError, match="n_bootstrap must be a whole number of at least 1, not 0"):
+        metric(some_features(50), some_features(50), n_bootstrap=0)
+
+
 def test_features_that_cannot_be_compared():
     with pytest.raises(ValueError, match="two nets, a net and another"):
         frechet(some_features(50), some_features(50, net="another"))
