@@ -10,6 +10,8 @@ RUN := PATH="$(BIN):$$PATH" JUPYTER_PREFER_ENV_PATH=1
 CHECKED := NCSN_EDU_FIGURES=check NCSN_EDU_PROGRESS=0
 # Notebooks are stored as they run without any data set that must be fetched; on /dev/null nothing can ever be found.
 STORED := $(CHECKED) NCSN_EDU_DATA=/dev/null
+# Two workers take file by file, in the order of conftest.py.
+BY_FILE := -n 2 --dist loadfile --no-loadscope-reorder
 heading = @printf '\n== %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
@@ -34,11 +36,11 @@ lint: setup-dev ## style of the package, tests, tools and notebooks
 
 unit: setup-dev ## unit tests
 	$(call heading,unit tests)
-	@$(RUN) $(CHECKED) python -m pytest -q -n 2 --durations=12 -m "not browser" tests $(ARGS)
+	@$(RUN) $(CHECKED) python -m pytest -q $(BY_FILE) --durations=12 -m "not browser" tests $(ARGS)
 
 nbval: setup-dev ## run every notebook and compare each output, figures included
 	$(call heading,notebooks: every cell run and every output compared)
-	@$(RUN) $(STORED) python -m pytest -q --nbval --nbval-current-env -p no:cacheprovider notebooks -n 2 --dist loadfile $(ARGS)
+	@$(RUN) $(STORED) python -m pytest -q --nbval --nbval-current-env -p no:cacheprovider notebooks $(BY_FILE) $(ARGS)
 
 browser-test: setup-dev setup-browser ## tests that drive JupyterLab in a real browser
 	$(call heading,browser tests)

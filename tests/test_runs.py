@@ -288,7 +288,7 @@ def torchrun(folder: Path, *more: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_two_processes_train_one_net_and_go_on_exactly(tmp_path):
+def test_two_processes_train_one_net_and_go_on_exactly(tmp_path, capsys):
     """The command that a cluster runs: torchrun, here with two processes on the CPU."""
     assert torchrun(tmp_path / "whole", "40").returncode == 0
     done = torchrun(tmp_path / "slices", "20")
@@ -299,13 +299,8 @@ def test_two_processes_train_one_net_and_go_on_exactly(tmp_path):
     first, second = whole["processes"]
     assert not equal(first["batches"]["order"], second["batches"]["order"])  # each draws its own
     assert [line["step"] for line in lines(tmp_path / "slices")] == [10, 20, 30, 40]
-    alone = subprocess.run(
-        [*COMMAND[:-1], "50", "--out", str(tmp_path / "whole"), "--resume"],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-    )
-    assert alone.returncode == 1 and "had 2 processes, and this one has 1" in alone.stderr
+    assert main([*COMMAND[3:-1], "50", "--out", str(tmp_path / "whole"), "--resume"]) == 1
+    assert "had 2 processes, and this one has 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
