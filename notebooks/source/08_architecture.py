@@ -299,9 +299,12 @@ print(f"instance norm cannot tell them apart, to 0.01: {gap < 0.01}")
 show(instance_norm_plus, docstring=False)
 
 # %% [markdown]
-# (`F.group_norm` with as many groups as channels is an instance norm.) We
-# take the function at its word, against the equation written out with
-# `torch.nn` pieces:
+# (Two tricks make it fast. `F.layer_norm` of the $C$ means is $\hat m$,
+# except that it divides by $C$ where $v^2$ has $C - 1$; hence the factor.
+# `F.group_norm` with a group for each channel is an instance norm, which
+# takes a scale and a shift per channel, the same for all images; so the
+# batch goes in as one image of $B \cdot C$ channels.) We take the function
+# at its word, against the equation as it stands:
 
 # %%
 gamma, alpha, beta = torch.randn(3, 1, 3, 1, 1, generator=torch.Generator().manual_seed(0))
