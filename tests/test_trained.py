@@ -142,12 +142,17 @@ def test_the_tool_makes_weights_and_a_card_that_says_how(folder, tmp_path, monke
     shutil.copy(trained.WEIGHTS / "judge_digits.safetensors", tmp_path)
     monkeypatch.setattr(trained, "WEIGHTS", tmp_path)
     monkeypatch.setitem(weights_tool.N_SAMPLES, "digits", 128)
-    monkeypatch.setattr(sys, "argv", ["weights.py", "score", "digits", str(folder)])
+    monkeypatch.setattr(sys, "argv", ["weights.py", "score", "digits", str(folder), "--ended", "2"])
     weights_tool.main()
     assert trained.shipped() == ["digits"] and (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
     card = (tmp_path / "digits.md").read_text(encoding="utf-8")
     assert card in capsys.readouterr().out
-    for said in ("`python -m ncsn_edu train digits --scale smoke --steps 3`", "3 steps of 16 images", "EMA 0.9;"):
+    for said in (
+        "`python -m ncsn_edu train digits --scale smoke --steps 2`, then",
+        "--steps 3 --resume`",
+        "3 steps of 16 images",
+        "EMA 0.9;",
+    ):
         assert said in card
     rows = {line.split("|")[1].strip(): line.split("|")[2:5] for line in card.splitlines() if line.startswith("| ")}
     real = [float(value) for value in rows["real images (898 of training)"]]

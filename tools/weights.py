@@ -13,6 +13,7 @@ import argparse
 import json
 import platform
 import statistics
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("kind", choices=["judge", "score"])
     parser.add_argument("name", help="a data set (judge), a recipe (score)")
     parser.add_argument("run", type=Path, nargs="?", help="folder of the run (score only)")
+    parser.add_argument("--ended", type=int, nargs="*", default=[], help="steps at which the run had ended before")
     arguments = parser.parse_args()
     known = recipes.JUDGES if arguments.kind == "judge" else recipes.RECIPES
     if arguments.name not in known:
@@ -44,7 +46,7 @@ def main() -> None:
     if arguments.kind == "judge":
         make_judge(arguments.name)
     else:
-        make_score(arguments.name, arguments.run or Path("runs") / f"{arguments.name}-laptop")
+        make_score(arguments.name, arguments.run or Path("runs") / f"{arguments.name}-laptop", arguments.ended)
 
 
 def make_judge(name: str) -> None:
@@ -89,14 +91,14 @@ With more and more images on both sides it would go to 0. No sampler can be expe
     print(text)
 
 
-def make_score(name: str, run: Path) -> None:
+def make_score(name: str, run: Path, ended: Sequence[int] = ()) -> None:
     content = Folder(run).latest()
     path = trained.save_weights(trained.WEIGHTS / f"{name}.safetensors", content)
     net, log = trained.load_trained(name), read_log(run)
     n = N_SAMPLES[net.recipe.data]
     x, lines = judged_digits(net, n) if net.shape[0] == 1 else evaluated(net, name, n)
     draw(path.with_suffix(".png"), log, x)
-    path.with_suffix(".md").write_text(card(name, net, content, log, lines), encoding="utf-8")
+    path.with_suffix(".md").write_text(card(name, net, content, log, lines, ended), encoding="utf-8")
     if net.shape[0] > 1:
         curve = [{key: line[key] for key in ("step", "loss", "seconds")} for line in log[:: max(1, len(log) // 300)]]
         write_whole(path.with_name(f"{name}_training.json"), (json.dumps(curve) + "\n").encode())
@@ -176,8 +178,12 @@ def draw(path: Path, log: list[dict], x: torch.Tensor) -> None:
     figure.savefig(path)
 
 
-def card(name: str, net: trained.Trained, content: dict, log: list[dict], judged: list[str]) -> str:
+def card(
+    name: str, net: trained.Trained, content: dict, log: list[dict], judged: list[str], ended: Sequence[int]
+) -> str:
     recipe, end = net.recipe, log[-100:]
+    before = "".join(f"`python -m ncsn_edu train {_command(name, net, step)}`, then " for step in ended)
+    command = _command(name, net, net.step) + (" --resume" if ended else "")
     loss = sum(line["loss"] for line in end) / len(end)
     levels = [[line["levels"][i] for line in end if line["levels"][i] is not None] for i in range(recipe.n_levels)]
     return "\n".join(
@@ -187,7 +193,7 @@ def card(name: str, net: trained.Trained, content: dict, log: list[dict], judged
             f"{NAMES_OF_NETS[recipe.net]} of width {recipe.width} on {recipe.data}, {'x'.join(map(str, net.shape))}: "
             f"{sum(p.numel() for p in net.score.parameters()):,} parameters, stored as float16.",
             "",
-            f"- Made by `python -m ncsn_edu train {_command(name, net)}` and `python tools/weights.py score {name}`,",
+            f"- Made by {before}`python -m ncsn_edu train {command}` and `python tools/weights.py score {name}`,",
             f"  seed {content['seed']}; torch {torch.__version__} and Python {platform.python_version()}, "
             f"on a CPU, {_seconds_a_step(log):.2f} s a step (median).",
             f"- {net.step:,} steps of {recipe.batch_size} images, Adam {recipe.lr:g}, EMA {recipe.ema}; "
@@ -208,11 +214,11 @@ def _seconds_a_step(log: list[dict]) -> float:
     return statistics.median((b["seconds"] - a["seconds"]) / (b["step"] - a["step"]) for a, b in pairs)
 
 
-def _command(name: str, net: trained.Trained) -> str:
-    """What `python -m ncsn_edu train` was told, as far as the recipe and the steps say."""
+def _command(name: str, net: trained.Trained, step: int) -> str:
+    """What `python -m ncsn_edu train` was told to get to this step, as far as the recipe says."""
     for scale, recipe in recipes.RECIPES[name].items():
         if replace(net.recipe, n_steps=recipe.n_steps) == recipe:
-            steps = "" if net.step == recipe.n_steps else f" --steps {net.step}"
+            steps = "" if step == recipe.n_steps else f" --steps {step}"
             return name + ("" if scale == "laptop" else f" --scale {scale}") + steps
     raise SystemExit(f"this run has other settings than the recipe {name}: {net.recipe}")
 
