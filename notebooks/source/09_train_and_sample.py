@@ -576,7 +576,7 @@ assert distance.max() < 0.1
 # of $0.3\,\sigma^2$ at 1.18 times ([notebook 3](03_langevin.ipynb) has the formula).
 # The network takes the surplus for strokes, and the digits come out too bold.
 #
-# We draw nine chains, keep what four of them look like at the end of every second
+# We draw six chains, keep what four of them look like at the end of every second
 # level, and show the results as they come. It takes about a minute, nearly all of
 # it inside the convolutions.
 #
@@ -595,17 +595,17 @@ assert distance.max() < 0.1
 
 # %%
 mnist, generator = load_trained("mnist"), torch.Generator().manual_seed(4)
-x = mnist.start(9, generator=generator)
+x = mnist.start(6, generator=generator)
 settings, frames = vars(mnist.sampling), [x]
 for state in annealed_langevin(mnist.score, x, mnist.sigmas, generator=generator, **settings):
     if state.level % 2 and state.step == settings["n_steps_each"] - 1:
         frames.append(state.x)
 
 # %%
-fig, (left, right) = plt.subplots(1, 2, figsize=(8.8, 3.8), width_ratios=[1.5, 1])
+fig, (left, right) = plt.subplots(1, 2, figsize=(8.8, 3.9), width_ratios=[2, 1])
 images(left, torch.stack(frames, 1)[:4].flatten(0, 1), columns=6)
 left.set_title("four chains: start, after levels 2, 4, 6, 8, 10")
-images(right, state.x, columns=3).set_title("nine samples, as they came")
+images(right, state.x, columns=2).set_title("six samples, as they came")
 ink = (state.x > 0.5).double().mean().item()
 save_figure(fig, "fig5_uncurated_mnist", numbers={"ink": ink}, tolerance=0.02)
 plt.show()
@@ -613,7 +613,7 @@ plt.show()
 # %% [markdown]
 # Count those that you can read, and be strict. Then compare with the published
 # samples of Figure 5, from a network with five times as many parameters that saw
-# eighty times as many images: the method is the same, the budget is not. What is
+# sixty times as many images: the method is the same, the budget is not. What is
 # missing shows where digits are decided, in the middle of the ladder:
 # strokes that are well drawn and do not know of each other.
 #
