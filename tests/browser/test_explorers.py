@@ -275,6 +275,16 @@ def test_score_field_explorer(open_notebook):
     notebook.screenshot("moved")
 
 
+def settled(notebook: Notebook) -> str:
+    """What the page says once it has said the same for two seconds; a training that goes on comes to its last step."""
+    said, since = notebook.says(), time.monotonic()
+    while time.monotonic() < since + 2:
+        time.sleep(0.1)
+        if (now := notebook.says()) != said:
+            said, since = now, time.monotonic()
+    return said
+
+
 def test_objective_explorer(open_notebook):
     """Training goes on beside the page: the picture follows, sliders answer, and the button stops it."""
     notebook = open_notebook("02_score_matching")
@@ -297,13 +307,10 @@ def test_objective_explorer(open_notebook):
     notebook.wait_for_picture(other_than=before)
     notebook.button("Stop").press("Space")
     notebook.button("Train").wait_for()
-    time.sleep(0.5)  # the page may still have to show what came before the stop
-    stopped = notebook.says()
+    stopped = settled(notebook)  # the page may still have to show what came before the stop
     assert 200 <= notebook.number("step {} of") < 3000
     assert notebook.number("Fisher divergence {};") < notebook.number("before training {}")
     notebook.screenshot("stopped")
-    time.sleep(0.5)
-    assert notebook.says() == stopped
 
     notebook.button("Train").press("Enter")
     wait_for(lambda: notebook.says() != stopped, "training begins anew", seconds=60)
@@ -468,11 +475,8 @@ def test_sampling_explorer(open_notebook):
     wait_for(lambda: 0 < notebook.number("step {} of") < total / 2, "another run begins", seconds=60)
     notebook.button("Stop").press("Space")
     notebook.button("Sample").wait_for()
-    time.sleep(0.5)  # the page may still have to show what came before the stop
-    stopped = notebook.says()
+    settled(notebook)  # the page may still have to show what came before the stop
     assert 0 < notebook.number("step {} of") < total
-    time.sleep(0.5)
-    assert notebook.says() == stopped
     notebook.button("Sample").press("Enter")
     wait_for(lambda: notebook.says() == line, "the same seed gives the same run", seconds=120)
 
