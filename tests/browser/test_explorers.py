@@ -311,6 +311,8 @@ def test_objective_explorer(open_notebook):
     assert 200 <= notebook.number("step {} of") < 3000
     assert notebook.number("Fisher divergence {};") < notebook.number("before training {}")
     notebook.screenshot("stopped")
+    time.sleep(0.5)
+    assert notebook.says() == stopped
 
     notebook.button("Train").press("Enter")
     wait_for(lambda: notebook.says() != stopped, "training begins anew", seconds=60)
@@ -475,8 +477,10 @@ def test_sampling_explorer(open_notebook):
     wait_for(lambda: 0 < notebook.number("step {} of") < total / 2, "another run begins", seconds=60)
     notebook.button("Stop").press("Space")
     notebook.button("Sample").wait_for()
-    settled(notebook)  # the page may still have to show what came before the stop
+    stopped = settled(notebook)  # the page may still have to show what came before the stop
     assert 0 < notebook.number("step {} of") < total
+    time.sleep(0.5)
+    assert notebook.says() == stopped
     notebook.button("Sample").press("Enter")
     wait_for(lambda: notebook.says() == line, "the same seed gives the same run", seconds=120)
 
