@@ -136,7 +136,7 @@ RECIPES: Mapping[str, Mapping[str, Manifold | Images]] = MappingProxyType(
         ),
         "mnist": _scales(
             Images("mnist", width=4, batch_size=8, n_steps=4, ema=0.9),
-            Images("mnist", width=28, batch_size=32, n_steps=12_600, ema=0.999, cooldown=2000),
+            Images("mnist", width=28, batch_size=32, n_steps=15_000, ema=0.999, cooldown=2000),
             Images("mnist", width=64),
         ),
         "cifar10": _scales(

@@ -101,8 +101,8 @@ def test_what_it_is_for(folder):
 @pytest.mark.parametrize("name", trained.shipped())
 def test_shipped_weights(name):
     path = trained.WEIGHTS / f"{name}.safetensors"
-    assert path.stat().st_size <= 3 * 2**20
     net = load_trained(name)
+    assert path.stat().st_size <= (3 if net.shape[0] == 1 else 6) * 2**20
     card = path.with_suffix(".md").read_text(encoding="utf-8")
     assert f"{sum(p.numel() for p in net.score.parameters()):,} parameters" in card and f"{net.step:,} steps" in card
     assert f"python -m ncsn_edu train {name}" in card and path.with_suffix(".png").is_file()
@@ -112,8 +112,10 @@ def test_there_are_weights_for_digits_and_mnist():
     assert {"digits", "mnist"} <= set(trained.shipped())
 
 
-@pytest.mark.parametrize(("data", "least"), [("digits", 0.985), ("mnist", 0.985)])
-def test_a_judge_is_right_on_held_out_images_and_knows_how_often(data, least):
+@pytest.mark.parametrize(
+    ("data", "least", "off"), [("digits", 0.985, 0.01), ("mnist", 0.985, 0.01), ("cifar10", 0.85, 0.04)]
+)
+def test_a_judge_is_right_on_held_out_images_and_knows_how_often(data, least, off):
     if not available()[data]:
         pytest.skip(f"{data} is not on this machine")
     images, labels = (part[:2000] for part in load(data, split="test"))
@@ -121,7 +123,7 @@ def test_a_judge_is_right_on_held_out_images_and_knows_how_often(data, least):
         top, label = load_judge(data)(images.float() / 255).softmax(1).max(1)
     accuracy = (label == labels).double().mean()
     assert accuracy >= least
-    assert abs(top.double().mean() - accuracy) < 0.01
+    assert abs(top.double().mean() - accuracy) < off
 
 
 def test_a_judge_is_stored_and_read_again(tmp_path, monkeypatch):
@@ -142,15 +144,17 @@ def test_the_tool_makes_weights_and_a_card_that_says_how(folder, tmp_path, monke
     shutil.copy(trained.WEIGHTS / "judge_digits.safetensors", tmp_path)
     monkeypatch.setattr(trained, "WEIGHTS", tmp_path)
     monkeypatch.setitem(weights_tool.N_SAMPLES, "digits", 128)
-    monkeypatch.setattr(sys, "argv", ["weights.py", "score", "digits", str(folder), "--ended", "2"])
+    words = ["--ended", "1", "2", "--note", "The mains failed once."]
+    monkeypatch.setattr(sys, "argv", ["weights.py", "score", "digits", str(folder), *words])
     weights_tool.main()
     assert trained.shipped() == ["digits"] and (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
     card = (tmp_path / "digits.md").read_text(encoding="utf-8")
     assert card in capsys.readouterr().out
     for said in (
-        "`python -m ncsn_edu train digits --scale smoke --steps 2`, then",
+        "`python -m ncsn_edu train digits --scale smoke --steps 1`, then",
+        "`python -m ncsn_edu train digits --scale smoke --steps 2 --resume`, then",
         "--steps 3 --resume`",
-        "3 steps of 16 images",
+        "- The mains failed once.\n- 3 steps of 16 images",
         "EMA 0.9;",
     ):
         assert said in card
@@ -158,6 +162,28 @@ def test_the_tool_makes_weights_and_a_card_that_says_how(folder, tmp_path, monke
     real = [float(value) for value in rows["real images (898 of training)"]]
     assert real[0] > 0.95 and real[1] < 0.4 and real[2] < 0.001  # sure, near the held-out ones, and known by heart
     assert float(rows["samples"][1]) > 5 * float(rows["Gaussian fit"][1])  # three steps teach nothing
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("score digits FOLDER --ended 3", "growing steps before 3"),
+        ("score digits FOLDER --ended 2 1", "growing steps before 3"),
+        ("score digits FOLDER --ended 0", "growing steps before 3"),
+        ("score digits FOLDER/none", "no checkpoint"),
+        ("score faces", "score takes one of"),
+        ("judge manifold", "judge takes one of"),
+        ("judge digits --note x", "no --note"),
+        ("judge digits FOLDER", "no folder of a run"),
+    ],
+)
+def test_the_tool_refuses_before_it_writes(words, complaint, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(trained, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["weights.py", *words.replace("FOLDER", str(folder)).split()])
+    with pytest.raises((SystemExit, FileNotFoundError)) as refused:
+        weights_tool.main()
+    assert complaint in str(refused.value) + capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_quality_tool_measures_each_setting_once_and_goes_on(folder, tmp_path, monkeypatch, capsys):

@@ -31,6 +31,7 @@ from ncsn_edu.runs import read_log
 
 NAMES_OF_NETS = {"ncsn": "NCSN", "ncsnv2": "NCSNv2", "unet": "U-Net"}
 N_SAMPLES = {"digits": 1024, "mnist": 512, "cifar10": 1024}
+BATCH = 32  # features of so many 28x28 images fit into a processor's cache
 
 
 def main() -> None:
@@ -38,15 +39,19 @@ def main() -> None:
     parser.add_argument("kind", choices=["judge", "score"])
     parser.add_argument("name", help="a data set (judge), a recipe (score)")
     parser.add_argument("run", type=Path, nargs="?", help="folder of the run (score only)")
-    parser.add_argument("--ended", type=int, nargs="*", default=[], help="steps at which the run had ended before")
+    parser.add_argument("--ended", type=int, nargs="*", help="steps at which the run had ended before (score only)")
+    parser.add_argument("--note", help="what else the card has to say of the run (score only)")
     arguments = parser.parse_args()
     known = recipes.JUDGES if arguments.kind == "judge" else recipes.RECIPES
     if arguments.name not in known:
         parser.error(f"{arguments.kind} takes one of {', '.join(known)}, not {arguments.name}")
     if arguments.kind == "judge":
+        if any(value is not None for value in (arguments.run, arguments.ended, arguments.note)):
+            parser.error("a judge is trained anew: it takes no folder of a run, no --ended and no --note")
         make_judge(arguments.name)
     else:
-        make_score(arguments.name, arguments.run or Path("runs") / f"{arguments.name}-laptop", arguments.ended)
+        run = arguments.run or Path("runs") / f"{arguments.name}-laptop"
+        make_score(arguments.name, run, arguments.ended or (), arguments.note)
 
 
 def make_judge(name: str) -> None:
@@ -91,14 +96,17 @@ With more and more images on both sides it would go to 0. No sampler can be expe
     print(text)
 
 
-def make_score(name: str, run: Path, ended: Sequence[int] = ()) -> None:
+def make_score(name: str, run: Path, ended: Sequence[int] = (), note: str | None = None) -> None:
     content = Folder(run).latest()
+    ends = [0, *ended, content["step"]]
+    if any(later <= earlier for earlier, later in pairwise(ends)):
+        raise SystemExit(f"--ended takes growing steps before {content['step']}, where the run is now, not {ended}")
     path = trained.save_weights(trained.WEIGHTS / f"{name}.safetensors", content)
     net, log = trained.load_trained(name), read_log(run)
     n = N_SAMPLES[net.recipe.data]
     x, lines = judged_digits(net, n) if net.shape[0] == 1 else evaluated(net, name, n)
     draw(path.with_suffix(".png"), log, x)
-    path.with_suffix(".md").write_text(card(name, net, content, log, lines, ended), encoding="utf-8")
+    path.with_suffix(".md").write_text(card(name, net, content, log, lines, ended, note), encoding="utf-8")
     if net.shape[0] > 1:
         curve = [{key: line[key] for key in ("step", "loss", "seconds")} for line in log[:: max(1, len(log) // 300)]]
         write_whole(path.with_name(f"{name}_training.json"), (json.dumps(curve) + "\n").encode())
@@ -136,8 +144,8 @@ def judged_digits(net: trained.Trained, n: int) -> tuple[torch.Tensor, list[str]
 def samples(net: trained.Trained, n: int) -> torch.Tensor:
     parts = []
     generator = torch.Generator().manual_seed(0)
-    for _ in progress(range(n // 128), n // 128, "batches of samples"):
-        x = net.start(128, generator=generator)
+    for _ in progress(range(n // BATCH), n // BATCH, "batches of samples"):
+        x = net.start(BATCH, generator=generator)
         states = annealed_langevin(net.score, x, net.sigmas, generator=generator, **vars(net.sampling))
         parts.append(last(states))
     return torch.cat(parts)
@@ -179,11 +187,17 @@ def draw(path: Path, log: list[dict], x: torch.Tensor) -> None:
 
 
 def card(
-    name: str, net: trained.Trained, content: dict, log: list[dict], judged: list[str], ended: Sequence[int]
+    name: str,
+    net: trained.Trained,
+    content: dict,
+    log: list[dict],
+    judged: list[str],
+    ended: Sequence[int],
+    note: str | None,
 ) -> str:
     recipe, end = net.recipe, log[-100:]
-    before = "".join(f"`python -m ncsn_edu train {_command(name, net, step)}`, then " for step in ended)
-    command = _command(name, net, net.step) + (" --resume" if ended else "")
+    parts = [_command(name, net, step) + (" --resume" if i else "") for i, step in enumerate([*ended, net.step])]
+    made = ", then ".join(f"`python -m ncsn_edu train {part}`" for part in parts)
     loss = sum(line["loss"] for line in end) / len(end)
     levels = [[line["levels"][i] for line in end if line["levels"][i] is not None] for i in range(recipe.n_levels)]
     return "\n".join(
@@ -193,9 +207,10 @@ def card(
             f"{NAMES_OF_NETS[recipe.net]} of width {recipe.width} on {recipe.data}, {'x'.join(map(str, net.shape))}: "
             f"{sum(p.numel() for p in net.score.parameters()):,} parameters, stored as float16.",
             "",
-            f"- Made by {before}`python -m ncsn_edu train {command}` and `python tools/weights.py score {name}`,",
+            f"- Made by {made} and `python tools/weights.py score {name}`,",
             f"  seed {content['seed']}; torch {torch.__version__} and Python {platform.python_version()}, "
             f"on a CPU, {_seconds_a_step(log):.2f} s a step (median).",
+            *([f"- {note}"] if note else []),
             f"- {net.step:,} steps of {recipe.batch_size} images, Adam {recipe.lr:g}, EMA {recipe.ema}; "
             f"{recipe.n_levels} levels from {recipe.sigma_max:g} to {recipe.sigma_min:g}.",
             f"- Loss, mean of the last {len(end) * 10:,} steps: {loss:.2f}; by level, from the largest noise on: "

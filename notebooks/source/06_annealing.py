@@ -402,13 +402,13 @@ for sigma_1, eps in ((20, 0.003), (10, 0.002), (1, 0.005)):
 # ladders come to 0.215, the frozen excess of section 6.5.) Both cost 1000
 # evaluations of the score a chain. With a closed form that is nothing; with the
 # network of notebook 8 it is 20 GFLOP each, and the choice of ladder becomes a
-# question of money. Techniques 1, 2 and 4 of Song & Ermon 2020 (in
-# `ncsn_edu.schedules`, and in notebook 11) turn it into three small calculations.
+# question of money. Techniques 1, 2 and 4 of Song & Ermon 2020 (NCSNv2; in
+# `ncsn_edu.schedules`) turn it into three small calculations.
 #
 # The third ladder begins with too little noise: $\sigma_1 = 1$ does not bridge a
 # gap of 14, the first level is stuck already, and all the others inherit its
-# weights. That is the rule of thumb of notebook 11: take $\sigma_1$ about as large
-# as the largest distance between data points.
+# weights. That is the rule of thumb of NCSNv2: take $\sigma_1$ about as large as
+# the largest distance between data points.
 #
 # ## 6.7 Trap: the blurred mixture has variance $s^2 + \sigma^2$
 #

@@ -120,8 +120,8 @@ plt.show()
 # %% [markdown]
 # Both demands are met, the first one not with a wide margin. At $\sigma_1 = 1$
 # the noise joins neighbours into one cloud, but for the largest distance,
-# $d = 4.6$, the probability $\Phi(-2.3)$ is one percent. Song & Ermon 2020 take
-# $\sigma_1$ as large as the *largest* distance (notebook 11). At
+# $d = 4.6$, the probability $\Phi(-2.3)$ is one percent. Song & Ermon 2020
+# (NCSNv2) take $\sigma_1$ as large as the *largest* distance. At
 # $\sigma_L = 0.01$ the noise is a sixth of the step between two of the 17 grey
 # values that these images have, and nobody will see it.
 #
@@ -179,7 +179,7 @@ for name, ladder in ladders.items():
 # decreasing ratios begins with a jump of 41, the one with equal differences ends
 # with a jump of 124, and each spends most of its levels where they gain little. A
 # net at the lower level was never shown points that far out. (7.6 is not small
-# either: ten levels are few, and notebook 11 takes more.)
+# either: ten levels are few, and NCSNv2 takes more.)
 #
 # The sampler takes the same view: its step $\alpha_i \propto \sigma_i^2$ makes
 # each level a copy of the one before it on a smaller scale. `geometric` is the
@@ -271,8 +271,8 @@ show(ne.multilevel_dsm, random_levels, dsm, docstring=False)
 #
 # Drawing the levels adds some scatter to the loss of a batch, because one batch
 # has more of the expensive levels than another. With 256 examples and ten levels,
-# a level gets $26 \pm 5$ of them. For 232 levels (notebook 11) it is about one
-# each, and the loss of a batch says little about any of them. The expectation
+# a level gets $26 \pm 5$ of them. For the 232 levels of NCSNv2 it is about
+# one each, and the loss of a batch says little about any of them. The expectation
 # over levels is the $1/L \sum_i$ of the formula. We check it with a score that is
 # wrong by a different amount at each level, for which the sum can be computed:
 

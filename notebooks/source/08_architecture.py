@@ -514,8 +514,7 @@ for name, net, own in (("NCSN", cifar, share), ("NCSNv2", v2, 0), ("U-Net", unet
 # (The U-Net of this package is small: one block per resolution, two
 # resolutions. Count the same number of filters, not the same power.) NCSNv2
 # has no norm in its refine blocks and max pooling in place of average
-# pooling. Technique 3, as the paper calls it, is the subject of section 8.8
-# and of notebook 11.
+# pooling. Technique 3, as the paper calls it, is the subject of section 8.8.
 #
 # ## 8.5 What forgetting colours does to samples
 #
@@ -996,9 +995,10 @@ plt.show()
 # made of kinked pieces has a *derivative that jumps*.
 #
 # The derivative of the score matters whenever something differentiates it:
-# implicit and sliced score matching in training, and the exact likelihoods
-# of notebook 14. We walk along a straight line through the space of images,
-# $x(t) = x + t\,v$, and look at the slope of one output pixel.
+# implicit and sliced score matching in training, and the exact
+# likelihoods of the probability flow. We walk along a straight line
+# through the space of images, $x(t) = x + t\,v$, and look at the slope of
+# one output pixel.
 
 
 # %%

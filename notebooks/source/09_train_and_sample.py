@@ -613,7 +613,7 @@ plt.show()
 # %% [markdown]
 # Count those that you can read, and be strict. Then compare with the published
 # samples of Figure 5, from a network with five times as many parameters that saw
-# sixty times as many images: the method is the same, the budget is not. What is
+# fifty times as many images: the method is the same, the budget is not. What is
 # missing shows where digits are decided, in the middle of the ladder:
 # strokes that are well drawn and do not know of each other.
 #

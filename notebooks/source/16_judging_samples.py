@@ -46,9 +46,9 @@ use_style()
 # ## 16.1 What we would like, and what we can have
 #
 # A model is good if its distribution $q$ is the data's $p$. We have samples of both
-# and neither density. (Some models know their density; notebook 14 computes it.
-# Most do not, and a good density is no guarantee of good samples either.) So
-# everything in this notebook compares two heaps of images.
+# and neither density. (Some models know their density. Most do not, and a good
+# density is no guarantee of good samples either.) So everything in this notebook
+# compares two heaps of images.
 #
 # Comparing pixels is honest and short-sighted. A digit that is moved by one pixel
 # is far from itself, and a blur is near everything. Hence the usual way: send both
