@@ -281,6 +281,20 @@ def test_a_figure_of_other_data_is_said_to_be_not_made(capfd, checkout, two_ways
     assert "1 figure from 1 notebook as stored" in capfd.readouterr().out
 
 
+SAY = "import os; os.write(2, b'words of the kernel')"  # under pytest ipykernel leaves stream 2 to the process
+
+
+def test_words_of_the_kernel_itself_are_heard_only_where_it_died(capfd, checkout):
+    for notebook in (checkout / "notebooks").glob("*.ipynb"):
+        notebook.unlink()
+    write(checkout, "01_ends_well", PLOT, f"save_figure(fig, 'well'); {SAY}")
+    assert main(["figures"]) == 0
+    assert capfd.readouterr().err == ""
+    write(checkout, "02_dies", PLOT, f"save_figure(fig, 'dying'); {SAY}; os._exit(1)")
+    assert main(["figures"]) == 1
+    assert "02_dies.ipynb: DeadKernelError: Kernel died: words of the kernel" in capfd.readouterr().err
+
+
 def test_a_figure_that_is_stored_but_was_not_made_now_is_a_failure(capfd, checkout):
     write(checkout, "01_good", PLOT, "save_figure(fig, 'good')")
     assert main(["figures", "good"]) == 0

@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 
 from .. import data, figures
 from .common import Commands, Failed, WrongUsage, child_environment, count, new_command, notebooks_folder, there_is_no
@@ -82,7 +83,8 @@ def _run_and_note(notebook: Path, environment: dict[str, str]) -> tuple[str, lis
     """What went wrong, or "", and the figures that came out well."""
     with tempfile.TemporaryDirectory(prefix="ncsn_edu_") as folder:
         notes = Path(folder) / "done"
-        problem = _run(notebook, environment | {"NCSN_EDU_FIGURES_DONE": str(notes)})
+        with open(Path(folder) / "kernel", "w+b") as log:
+            problem = _run(notebook, environment | {"NCSN_EDU_FIGURES_DONE": str(notes)}, log)
         return problem, notes.read_text(encoding="utf-8").split() if notes.exists() else []
 
 
@@ -99,8 +101,12 @@ def _why_not(name: str, made: Collection[str]) -> str:
     return f": the notebook found other data, and made {other[0]}" if dataset in there and other else ""
 
 
-def _run(notebook: Path, environment: dict[str, str]) -> str:
-    """Execute in a fresh kernel of this interpreter, without saving. What went wrong, or ""."""
+def _run(notebook: Path, environment: dict[str, str], log: BinaryIO) -> str:
+    """Execute in a fresh kernel of this interpreter, without saving. What went wrong, or "".
+
+    What the kernel itself says, beside its notebook, goes to log and counts only where the kernel died: one that is
+    told to end may complain of the sockets that it loses.
+    """
     import nbformat
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
@@ -118,11 +124,13 @@ def _run(notebook: Path, environment: dict[str, str]) -> str:
     client.reset_execution_trackers()
     try:
         # Cell by cell: client.execute() would turn Ctrl-C into the next notebook's turn.
-        with client.setup_kernel(cleanup_kc=True, env=environment):
+        with client.setup_kernel(cleanup_kc=True, env=environment, stderr=log):
             for index, cell in enumerate(client.nb.cells):
                 client.execute_cell(cell, index)
     except CellExecutionError as error:
         return f"{error.ename}: {error.evalue}"
     except (CellTimeoutError, DeadKernelError, RuntimeError) as error:
-        return f"{type(error).__name__}: {error}"
+        log.seek(0)
+        last_words = log.read()[-500:].decode(errors="replace").strip()
+        return f"{type(error).__name__}: {error}" + (f": {last_words}" if last_words else "")
     return ""
