@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -211,6 +212,20 @@ class Log(AbstractContextManager["Log"]):
 def read_log(folder: Path) -> list[dict[str, Any]]:
     """The lines of numbers of a run's log: step, loss, levels, seconds."""
     return [line for line in _until(folder / "log.jsonl", None) if "loss" in line]
+
+
+def summary(log: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """A log in short: step, loss and seconds of about 300 of its lines, and the loss by `levels` at the end.
+
+    The last is a mean over the last 100 lines, NaN for a level that none of them had.
+    """
+    if not log:
+        raise ValueError("the log is empty: has this run made its first steps?")
+    some, end = log[:: max(1, len(log) // 300)], log[-100:]
+    columns = {name: [line[name] for line in some] for name in ("step", "loss", "seconds")}
+    by_level = zip(*(line["levels"] for line in end), strict=True)
+    known = [[loss for loss in losses if loss is not None] for losses in by_level]
+    return columns | {"levels": [fmean(losses) if losses else math.nan for losses in known]}
 
 
 def _until(path: Path, step: int | None) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Runs in a folder: stopped at any moment, gone on with exactly, and never mixed up."""
 
 import json
+import math
 import os
 import random
 import signal
@@ -17,7 +18,7 @@ from ncsn_edu import checkpoints
 from ncsn_edu.__main__ import main
 from ncsn_edu.data import load
 from ncsn_edu.recipes import RECIPES, network
-from ncsn_edu.runs import RecipeChanged, read_log, run
+from ncsn_edu.runs import RecipeChanged, read_log, run, summary
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = replace(RECIPES["digits_unet"]["smoke"], n_steps=30)
@@ -322,3 +323,19 @@ def test_bad_input(arguments, code, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "digits_unet", "--scale", "smoke", *arguments]) == code
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_long_log_in_short():
+    log = [
+        {"step": 10 * i, "loss": 2.0 * i, "seconds": i / 4, "levels": [float(i), None, 7.0 if i == 1000 else None]}
+        for i in range(1, 1001)
+    ]
+    short = summary(log)
+    assert 300 <= len(short["step"]) <= 400 and short["step"][0] == 10
+    assert short["loss"] == [step / 5 for step in short["step"]]
+    assert short["seconds"] == [step / 40 for step in short["step"]]
+    assert short["levels"][0] == 950.5 and short["levels"][2] == 7.0  # the mean of 901 to 1000; of the one that had it
+    assert math.isnan(short["levels"][1])
+    assert summary(log[:3])["step"] == [10, 20, 30]
+    with pytest.raises(ValueError, match="first steps"):
+        summary([])

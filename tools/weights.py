@@ -27,7 +27,7 @@ from ncsn_edu.checkpoints import Folder
 from ncsn_edu.features import classifier_net, extract
 from ncsn_edu.files import write_whole
 from ncsn_edu.metrics import frechet, gaussian_fit, judge
-from ncsn_edu.runs import read_log
+from ncsn_edu.runs import read_log, summary
 
 NAMES_OF_NETS = {"ncsn": "NCSN", "ncsnv2": "NCSNv2", "unet": "U-Net"}
 N_SAMPLES = {"digits": 1024, "mnist": 512, "cifar10": 1024}
@@ -108,8 +108,7 @@ def make_score(name: str, run: Path, ended: Sequence[int] = (), note: str | None
     draw(path.with_suffix(".png"), log, x)
     path.with_suffix(".md").write_text(card(name, net, content, log, lines, ended, note), encoding="utf-8")
     if net.shape[0] > 1:
-        curve = [{key: line[key] for key in ("step", "loss", "seconds")} for line in log[:: max(1, len(log) // 300)]]
-        write_whole(path.with_name(f"{name}_training.json"), (json.dumps(curve) + "\n").encode())
+        write_whole(path.with_name(f"{name}_training.json"), (json.dumps(summary(log)) + "\n").encode())
     print(path.with_suffix(".md").read_text(encoding="utf-8"))
 
 
@@ -199,7 +198,6 @@ def card(
     parts = [_command(name, net, step) + (" --resume" if i else "") for i, step in enumerate([*ended, net.step])]
     made = ", then ".join(f"`python -m ncsn_edu train {part}`" for part in parts)
     loss = sum(line["loss"] for line in end) / len(end)
-    levels = [[line["levels"][i] for line in end if line["levels"][i] is not None] for i in range(recipe.n_levels)]
     return "\n".join(
         [
             f"# {name}",
@@ -214,7 +212,7 @@ def card(
             f"- {net.step:,} steps of {recipe.batch_size} images, Adam {recipe.lr:g}, EMA {recipe.ema}; "
             f"{recipe.n_levels} levels from {recipe.sigma_max:g} to {recipe.sigma_min:g}.",
             f"- Loss, mean of the last {len(end) * 10:,} steps: {loss:.2f}; by level, from the largest noise on: "
-            f"{', '.join(f'{sum(level) / max(len(level), 1):.1f}' for level in levels)}.",
+            f"{', '.join(f'{level:.1f}' for level in summary(log)['levels'])}.",
             *judged,
             "",
             f"![loss and samples]({name}.png)",
