@@ -69,6 +69,7 @@ class Images:
     cooldown: int = 0  # last steps, in which it falls to zero
     multipliers: tuple[int, ...] = (1, 2)  # of the width, one for each resolution of the U-Net
     attention: bool = False  # of the U-Net
+    preconditioned: bool = False  # the U-Net as Karras et al. 2022 scale it, and weigh its loss
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "multipliers", tuple(self.multipliers))  # JSON makes lists of tuples
@@ -112,6 +113,7 @@ _SMALL = {
     "width": 16,
     "multipliers": (1, 3, 6, 6),
     "attention": True,
+    "preconditioned": True,
     "sigma_max": 20.0,
     "n_levels": 20,
     "continuous": True,
@@ -170,7 +172,9 @@ def network(recipe: Images, channels: int, image_size: int) -> "torch.nn.Module"
     from .nets.unet import UNet
 
     if recipe.net == "unet":
-        return UNet(channels, recipe.width, recipe.multipliers, attention=recipe.attention)
+        return UNet(
+            channels, recipe.width, recipe.multipliers, attention=recipe.attention, preconditioned=recipe.preconditioned
+        )
     nets = {"ncsn": NCSN, "ncsnv2": NCSNv2}
     if recipe.net not in nets:
         raise ValueError(f"net must be ncsn, ncsnv2 or unet, not {recipe.net!r}")
@@ -200,6 +204,7 @@ def training(
     import torch
 
     from .data import batches
+    from .nets.unet import loss_weight
     from .train import processes, train
 
     rank, n_processes = processes()
@@ -215,7 +220,8 @@ def training(
     stream = batches(images, size, flip=recipe.flip, generator=generator, device=device)
     names = ("continuous", "n_steps", "lr", "warmup", "cooldown", "ema", "bf16")
     options = {name: getattr(recipe, name) for name in names}
-    return train(model, stream, sigmas=ladder(recipe), compiled=compiled, generator=generator, **options)
+    weight = loss_weight if recipe.preconditioned else None
+    return train(model, stream, sigmas=ladder(recipe), weight=weight, compiled=compiled, generator=generator, **options)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from .losses import dsm, random_levels, sigmas_between
 
 Loss = Callable[[nn.Module, Tensor], Tensor]
 SigmaSampler = Callable[[int, torch.Generator | None], Tensor]
+Weight = Callable[[Tensor], Tensor]
 CHECK_EVERY = 50  # steps on a GPU between two looks at the losses
 
 
@@ -57,6 +58,7 @@ def train(
     sigmas: Tensor | None = None,
     sigma_sampler: SigmaSampler | None = None,
     continuous: bool = False,
+    weight: Weight | None = None,
     n_steps: int,
     lr: float = 1e-3,
     warmup: int = 0,
@@ -75,6 +77,8 @@ def train(
     sigma_sampler  (n, generator) -> sigma (n,): denoising at noise levels of your own distribution
     loss           (model, x) -> (B,): another loss, such as `sliced` or `partial(dsm, sigma=0.1)`
 
+    weight     sigma (B,) -> (B,): how much the loss of an example counts, by its noise level; the losses that are told
+               stay without it
     warmup     steps in which the learning rate rises to lr, linearly
     cooldown   last steps of n_steps, in which it falls to 0, linearly
     ema        decay of an exponential moving average of the weights, updated after each step (NCSNv2: 0.999)
@@ -93,6 +97,8 @@ def train(
     n_steps, lr = check_count("n_steps", n_steps), check_positive("lr", lr)
     if continuous and sigmas is None:
         raise ValueError("continuous=True needs a ladder, sigmas=, to say between which noise levels")
+    if weight is not None and loss is not None:
+        raise ValueError("weight= is for sigmas= and sigma_sampler=: let loss= return what each example counts")
     warmup, cooldown = check_count("warmup", warmup, least=0), check_count("cooldown", cooldown, least=0)
     for name, value in (("ema", ema), ("clip", clip)):
         if value is not None:
@@ -107,9 +113,9 @@ def train(
     if loss is not None:
         objective: Objective = _as_it_is(loss)
     elif sigmas is not None:
-        objective = (_between if continuous else _ladder)(check_ladder(sigmas).to(device), generator)
+        objective = (_between if continuous else _ladder)(check_ladder(sigmas).to(device), generator, weight)
     else:
-        objective = _sampled(sigma_sampler, generator)  # type: ignore[arg-type]
+        objective = _sampled(sigma_sampler, generator, weight)  # type: ignore[arg-type]
     return Training(
         model,
         batches,
@@ -288,24 +294,35 @@ def _as_it_is(loss: Loss) -> Objective:
     return lambda model, x: (loss(model, x), None)
 
 
-def _ladder(sigmas: Tensor, generator: torch.Generator | None) -> Objective:
+def _ladder(sigmas: Tensor, generator: torch.Generator | None, weight: Weight | None) -> Objective:
     def objective(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         level = random_levels(x, len(sigmas), generator)
-        return dsm(model, x, sigmas[level].to(x), generator=generator), level
+        return _denoising(model, x, sigmas[level].to(x), generator, weight), level
 
     return objective
 
 
-def _between(sigmas: Tensor, generator: torch.Generator | None) -> Objective:
+def _between(sigmas: Tensor, generator: torch.Generator | None, weight: Weight | None) -> Objective:
     def objective(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         sigma, level = sigmas_between(x, sigmas, generator)
-        return dsm(model, x, sigma.to(x), generator=generator), level
+        return _denoising(model, x, sigma.to(x), generator, weight), level
 
     return objective
 
 
-def _sampled(sampler: SigmaSampler, generator: torch.Generator | None) -> Objective:
-    return lambda model, x: (dsm(model, x, sampler(len(x), generator).to(x), generator=generator), None)
+def _sampled(sampler: SigmaSampler, generator: torch.Generator | None, weight: Weight | None) -> Objective:
+    return lambda model, x: (_denoising(model, x, sampler(len(x), generator).to(x), generator, weight), None)
+
+
+def _denoising(
+    model: nn.Module, x: Tensor, sigma: Tensor, generator: torch.Generator | None, weight: Weight | None
+) -> Tensor:
+    """The losses dsm (B,); with weights their gradient, and it alone, is that of weight(sigma) * losses."""
+    losses = dsm(model, x, sigma, generator=generator)
+    if weight is None:
+        return losses
+    told = losses.detach()
+    return told + weight(sigma) * (losses - told)
 
 
 def processes() -> tuple[int, int]:

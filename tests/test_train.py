@@ -113,6 +113,7 @@ def test_may_be_stopped_at_any_step_and_goes_on_from_there():
         ({"loss": lambda model, x: sliced(model, x).mean()}, r"one number a row, shape \(8,\)"),
         ({"batches": repeat(torch.zeros(8, 2), 2), "n_steps": 3}, "ended after 2 of 3 steps"),
         ({"continuous": True}, "continuous=True needs a ladder"),
+        ({"weight": torch.ones_like}, "let loss= return what each example counts"),
         ({"warmup": -1}, "warmup must be a whole number of at least 0"),
         ({"cooldown": 1.5}, "cooldown must be a whole number"),
     ],
@@ -190,6 +191,35 @@ def test_noise_levels_of_ones_own_distribution():
 
     states = train(NoiseConditionalMLP(2, [8]), endless(), sigma_sampler=sampler, n_steps=2)
     assert [state.level for state in states] == [None, None] and asked == [256, 256]
+
+
+@pytest.mark.parametrize("kind", ["ladder", "between", "own"])
+def test_weights_say_which_noise_levels_count(kind):
+    """One slope a for all levels, s = -a x, fits data N(0, v) at one level only: a is where the weighted sum is least.
+
+    A level costs D/2 (a^2 sigma^2 (v + sigma^2) - 2 a sigma^2 + 1); those that are told are not weighted.
+    """
+    v, power = 0.5, 4.0
+    generator, sigmas = torch.Generator().manual_seed(0), geometric(3, 0.3, 3)
+    mean = lambda f: torch.stack([f(s) for s in sigmas]).mean()  # noqa: E731
+    if kind != "ladder":
+        fine = geometric(3, 0.3, 2001)  # the mean over levels uniform in their logarithm, by the midpoints
+        mean = lambda f: f((fine[1:] * fine[:-1]).sqrt()).mean()  # noqa: E731
+    levels = {"sigmas": sigmas, "continuous": kind == "between"}
+    if kind == "own":
+        levels = {"sigma_sampler": lambda n, g: 3 * 10 ** -torch.rand(n, generator=g)}
+    data = (v**0.5 * torch.randn(512, 2, generator=generator) for _ in count())
+    model = Linear()
+    model.b.requires_grad_(False)
+    found, told = [], []
+    run = train(model, data, weight=lambda s: s**-power, n_steps=1500, lr=0.02, generator=generator, **levels)
+    for state in run:
+        found.append(model.a.item())
+        told.append(state.loss)
+    a = mean(lambda s: s ** (2 - power)) / mean(lambda s: s ** (2 - power) * (v + s**2))
+    assert torch.tensor(found[-500:]).mean().item() == pytest.approx(a.item(), rel=0.03)
+    cost = mean(lambda s: a**2 * s**2 * (v + s**2) - 2 * a * s**2 + 1).item()
+    assert torch.tensor(told[-500:]).mean().item() == pytest.approx(cost, rel=0.05)
 
 
 class Counter(nn.Module):

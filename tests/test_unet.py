@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from ncsn_edu import Empirical, UNet, geometric
-from ncsn_edu.nets.unet import Attention
+from ncsn_edu.nets.unet import Attention, loss_weight
 from ncsn_edu.train import train
 
 
@@ -24,6 +24,39 @@ def test_rows_have_sigmas_of_their_own(shape, multipliers, blocks):
 
 def test_the_first_score_is_zero():
     assert (UNet(1, 8)(torch.rand(2, 1, 8, 8), 0.5) == 0).all()
+
+
+def test_preconditioned_the_first_score_is_that_of_a_gaussian_as_wide_as_images_can_be():
+    x, sigmas = 3 * torch.rand(3, 3, 8, 8) - 1, torch.tensor([20.0, 0.5, 0.01])
+    net = UNet(3, 8, preconditioned=True)
+    for row, sigma in zip(x, sigmas, strict=True):
+        row = row.clone().requires_grad_()
+        torch.distributions.Normal(0.5, (0.25 + sigma**2).sqrt()).log_prob(row).sum().backward()
+        torch.testing.assert_close(net(row[None], sigma.item())[0], row.grad)
+
+
+@pytest.mark.parametrize("sigma", [20.0, 0.5, 0.01])
+def test_the_weighted_loss_is_the_distance_of_the_layers_from_their_best(sigma):
+    """Karras et al. 2022, eq. 7 and 8: D(x) = c_skip x + c_out F(c_in x), for data of width 1/2 around 0."""
+    torch.manual_seed(0)
+    net = UNet(1, 8, preconditioned=True).double()
+    torch.nn.init.normal_(net.end[2].weight)
+    clean, z = torch.rand(2, 4, 1, 8, 8, dtype=torch.float64)
+    noisy, width = clean + sigma * z, 0.5
+    c_skip = width**2 / (sigma**2 + width**2)
+    c_out = sigma * width / (sigma**2 + width**2) ** 0.5
+    c_in = 1 / (sigma**2 + width**2) ** 0.5
+    seen, made = [], []
+    net.begin.register_forward_hook(lambda layer, given, out: seen.append(given[0]))
+    net.end.register_forward_hook(lambda layer, given, out: made.append(out))
+    score = net(noisy, sigma)
+    torch.testing.assert_close(seen[0], c_in * (noisy - 0.5))
+    torch.testing.assert_close(noisy + sigma**2 * score - 0.5, c_skip * (noisy - 0.5) + c_out * made[0])
+    best = (clean - 0.5 - c_skip * (noisy - 0.5)) / c_out
+    loss = (sigma * score + z).square().flatten(1).sum(1) / 2
+    torch.testing.assert_close(
+        loss_weight(torch.tensor(sigma)) * loss, (made[0] - best).square().flatten(1).sum(1) / 2, rtol=1e-5, atol=0
+    )
 
 
 def test_learns_the_score_of_two_images():

@@ -22,6 +22,11 @@ class UNet(nn.Module):
     One resolution for each of `multipliers`, halved from one to the next, with width times the multiplier filters and
     `blocks` residual blocks on either side. H and W must be multiples of 2^(resolutions - 1). With attention every
     place of the smallest resolution looks at every other.
+
+    Preconditioned (Karras et al. 2022, section 5), f adds to the score of a Gaussian of mean 1/2 and variance 1/4:
+    s(x, sigma) = (f(u, log sigma) / sigma - 2 u) / sqrt(1 + 4 sigma^2), where u = (2x - 1) / sqrt(1 + 4 sigma^2). At
+    large sigma an error of f is then one in the image that is guessed; without, one in the noise, sigma times as large.
+    `loss_weight` makes every sigma ask as much of f.
     """
 
     def __init__(
@@ -32,8 +37,10 @@ class UNet(nn.Module):
         *,
         blocks: int = 1,
         attention: bool = False,
+        preconditioned: bool = False,
     ) -> None:
         super().__init__()
+        self.preconditioned = preconditioned
         self.channels, self.width = check_count("channels", channels), check_count("width", width)
         self.blocks, widths = check_count("blocks", blocks), [width * m for m in multipliers]
         embedding = 4 * width
@@ -61,7 +68,9 @@ class UNet(nn.Module):
         check_images(x, self.channels, 2 ** (len(self.down) // self.blocks - 1))
         sigmas = expand_like(sigma, x).expand(len(x), 1, 1, 1)
         e = self.embed(_waves(sigmas.flatten().log(), self.width))  # (B, 4 width)
-        h, skips = self.begin((2 * x - 1) / (1 + 4 * sigmas**2).sqrt()), []
+        root = (1 + 4 * sigmas**2).sqrt()
+        u = (2 * x - 1) / root
+        h, skips = self.begin(u), []
         for i, block in enumerate(self.down):
             h = block(F.avg_pool2d(h, 2) if i and i % self.blocks == 0 else h, e)
             skips.append(h)
@@ -69,7 +78,13 @@ class UNet(nn.Module):
         for block in self.up:
             skip = skips.pop()
             h = block(torch.cat([h if h.shape == skip.shape else F.interpolate(h, skip.shape[2:]), skip], 1), e)
-        return self.end(h) / sigmas
+        f = self.end(h)
+        return (f / sigmas - 2 * u) / root if self.preconditioned else f / sigmas
+
+
+def loss_weight(sigma: Tensor) -> Tensor:
+    """1 + 4 sigma^2: times the loss, it is 1/2 ||f - the best f||^2 of a preconditioned U-Net (Karras et al. 2022)."""
+    return 1 + 4 * sigma**2
 
 
 class Block(nn.Module):
