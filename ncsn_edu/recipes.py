@@ -144,7 +144,7 @@ RECIPES: Mapping[str, Mapping[str, Manifold | Images]] = MappingProxyType(
         "cifar10": _scales(
             Images("cifar10", width=4, batch_size=8, n_steps=4, ema=0.9, flip=True),
             Images("cifar10", width=32, batch_size=64, n_steps=5000, ema=0.999, flip=True),
-            Images("cifar10", flip=True),
+            Images("cifar10", ema=0.999, flip=True),
         ),
         "cifar10_v2": _scales(
             Images("cifar10", width=4, batch_size=8, n_steps=4, ema=0.9, **_V2 | {"n_levels": 12}),

@@ -3,11 +3,12 @@
 import math
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, asdict, fields, replace
 
 import pytest
 import torch
 from helpers import seeded
+from torch.utils.flop_counter import FlopCounterMode
 
 from ncsn_edu import Empirical
 from ncsn_edu.data import load
@@ -20,6 +21,7 @@ from ncsn_edu.recipes import (
     _moved,
     classifier,
     manifold,
+    network,
     relative_spread,
     share_of_bound,
     training,
@@ -56,6 +58,24 @@ def test_the_paper_scale_is_the_papers():
     paper = MANIFOLD["paper"]
     assert (paper.data, paper.width, paper.batch_size, paper.n_steps) == ("cifar10", 32, 128, 50_000)
     assert paper.lr == 1e-3 and paper.sigma**2 == pytest.approx(0.0001) and not paper.dequantize
+
+
+def test_the_paper_scale_of_photographs_is_the_papers_and_keeps_an_average():
+    """Song & Ermon 2019, section 5 and appendix B; 2020, section 6 and appendix B.1."""
+    first, second = RECIPES["cifar10"]["paper"], RECIPES["cifar10_v2"]["paper"]
+    both = {"data": "cifar10", "width": 128, "sigma_min": 0.01, "batch_size": 128, "ema": 0.999, "flip": True}
+    ours = {"bf16": False, "continuous": False, "warmup": 0, "cooldown": 0, "preconditioned": False}
+    then = {"net": "ncsn", "sigma_max": 1.0, "n_levels": 10, "n_steps": 200_000, "lr": 1e-3}
+    later = {"net": "ncsnv2", "sigma_max": 50.0, "n_levels": 232, "n_steps": 300_000, "lr": 1e-4}
+    for recipe, wanted in ((first, then), (second, later)):
+        assert asdict(recipe).items() >= (both | ours | wanted).items()
+
+
+def test_the_compact_net_for_photographs_is_as_small_as_promised():
+    net = network(RECIPES["cifar10_small"]["laptop"], 3, 32)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(torch.rand(1, 3, 32, 32), 0.5)
+    assert 0.8e6 < sum(p.numel() for p in net.parameters()) < 1.3e6 and counter.get_total_flops() < 0.2e9
 
 
 def test_smoke_runs_and_the_same_seed_gives_the_same_losses(digits):
