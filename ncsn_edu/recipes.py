@@ -153,7 +153,7 @@ RECIPES: Mapping[str, Mapping[str, Manifold | Images]] = MappingProxyType(
         ),
         "cifar10_small": _scales(
             Images("cifar10", batch_size=8, n_steps=4, ema=0.9, **_SMALL | {"width": 4, "warmup": 1, "cooldown": 1}),
-            Images("cifar10", batch_size=64, n_steps=25_000, ema=0.9995, **_SMALL),
+            Images("cifar10", batch_size=64, n_steps=20_000, ema=0.9995, **_SMALL),
             Images("cifar10", n_steps=200_000, ema=0.9999, **_SMALL),
         ),
         "celeba": _scales(
