@@ -12,10 +12,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ncsn_edu import checkpoints, trained
+from ncsn_edu import checkpoints, denoise, karras, last, probability_flow, trained
 from ncsn_edu.__main__ import main
 from ncsn_edu.checkpoints import CheckpointDamaged
 from ncsn_edu.data import SHAPES, available, load
+from ncsn_edu.features import classifier_net, extract
+from ncsn_edu.metrics import frechet_distance, gaussian_fit
 from ncsn_edu.nets.classifier import Classifier, ResNet
 from ncsn_edu.recipes import RECIPES, Images, network
 from ncsn_edu.runs import run
@@ -108,8 +110,50 @@ def test_shipped_weights(name):
     assert f"python -m ncsn_edu train {name}" in card and path.with_suffix(".png").is_file()
 
 
-def test_there_are_weights_for_digits_and_mnist():
-    assert {"digits", "mnist"} <= set(trained.shipped())
+def test_there_are_weights_for_digits_mnist_and_cifar10():
+    assert {"digits", "mnist", "cifar10_small"} <= set(trained.shipped())
+
+
+@pytest.mark.parametrize("name", [path.stem for path in trained.WEIGHTS.glob("cifar10*.safetensors")])
+def test_what_comes_with_a_net_for_photographs_was_measured_of_it(name):
+    net = load_trained(name)
+    curve, quality = (
+        json.loads((trained.WEIGHTS / f"{name}_{what}.json").read_text()) for what in ("training", "quality")
+    )
+    assert 0.99 * net.step < curve["step"][-1] <= net.step and len(curve["levels"]) == len(net.sigmas)
+    assert (quality["source"], quality["step"], quality["data"]) == (name, net.step, "cifar10")
+    assert {tuple(row["asked"]) for row in quality["rows"]} >= set(map(tuple, quality_tool.settings(net, 1001)))
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    """256 samples of the shipped net, by the flow."""
+    net, generator = load_trained("cifar10_small"), torch.Generator().manual_seed(0)
+    x = net.start(256, generator=generator) + net.sigmas[0] * torch.randn(256, *net.shape, generator=generator)
+    levels = karras(net.sigmas[0].item(), net.sigmas[-1].item(), 18)
+    return denoise(net.score, last(probability_flow(net.score, x, levels)), levels[-1]).clamp(0, 1)
+
+
+def test_photographs_have_the_colours_and_the_smoothness_of_real_ones(photographs):
+    """Means and standard deviations as published for CIFAR-10's channels; its neighbours are correlated by 0.93."""
+    flat = photographs.transpose(0, 1).flatten(1)
+    torch.testing.assert_close(flat.mean(1), torch.tensor([0.4914, 0.4822, 0.4465]), atol=0.05, rtol=0)
+    torch.testing.assert_close(flat.std(1), torch.tensor([0.2470, 0.2435, 0.2616]), atol=0.04, rtol=0)
+    pairs = torch.stack([photographs[..., 1:].flatten(), photographs[..., :-1].flatten()])
+    assert 0.88 < pairs.corrcoef()[0, 1] < 0.98
+
+
+def test_photographs_come_nearer_to_real_ones_than_gaussians_do(photographs):
+    if not available()["cifar10"]:
+        pytest.skip("cifar10 is not on this machine")
+    judge = classifier_net("cifar10")
+    some = load("cifar10")[0][:5000].float() / 255
+    fits = (gaussian_fit(some, 256, rank=rank, generator=torch.Generator().manual_seed(0)) for rank in (None, 32))
+    reference = extract(load("cifar10", split="test")[0][:2000], judge)
+    ours, *theirs = (
+        frechet_distance(extract(x.clamp(0, 1), judge).values, reference.values) for x in (photographs, *fits)
+    )
+    assert ours < 0.6 * min(theirs)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +265,17 @@ def test_the_quality_tool_measures_each_setting_once_and_goes_on(folder, tmp_pat
     monkeypatch.setattr(sys, "argv", ["quality.py", str(folder), "--n", "5", "--out", str(out)])
     with pytest.raises(SystemExit, match="choose another --out"):
         quality_tool.main()
+
+
+def test_the_quality_tool_asks_for_what_the_samplers_can_do():
+    """From 20 to 0.01 in n levels: at least 12, for half of the noise to be enough from one to the next."""
+    asked = list(quality_tool.settings(load_trained("cifar10_small"), 101))
+    lengths = {name: [int(words[3]) for words in asked if words[1] == name] for name in quality_tool.LEVELS}
+    assert lengths == {"consistent": [20, 50, 100], "ancestral": [10, 20, 50, 100], "corrector": [6, 13, 26, 50]}
+    assert [words[:4] for words in asked if words[1] in ("flow", "annealed")] == [
+        *(["--sampler", "flow", "--levels", n] for n in ("6", "10", "18", "50")),
+        *(["--sampler", "annealed", "--steps-each", n] for n in ("1", "2", "5")),
+    ]
 
 
 def test_the_card_of_photographs_holds_what_the_commands_found(folder, monkeypatch):

@@ -68,7 +68,7 @@ def settings(net: Trained, most: int) -> Iterator[list[str]]:
     for sampler, lengths in LEVELS.items():
         cost = 2 if sampler == "corrector" else 1
         if any_level:
-            yield from (_levels(sampler, n) for n in lengths if cost * n <= most)
+            yield from (_levels(sampler, n) for n in lengths if cost * n <= most and _allowed(sampler, n, net.sigmas))
         else:
             yield ["--sampler", sampler]
     for n in STEPS_EACH:
@@ -77,6 +77,11 @@ def settings(net: Trained, most: int) -> Iterator[list[str]]:
             yield ["--sampler", "annealed", "--steps-each", str(n), "--eps", eps]
     if 100 * len(net.sigmas) <= most:
         yield ["--paper"]
+
+
+def _allowed(sampler: str, n: int, sigmas: Tensor) -> bool:
+    """Can consistent annealed sampling get from level to level by taking half of the noise away, as `sample` does?"""
+    return sampler != "consistent" or (sigmas[-1] / sigmas[0]).item() ** (1 / (n - 1)) >= 0.5
 
 
 def _levels(sampler: str, n: int) -> list[str]:
