@@ -122,10 +122,11 @@ plt.show()
 # | [08 Architecture](08_architecture.ipynb) | What is each part of the paper's network for, and what breaks without it? | 45 |
 # | [09 Train and sample](09_train_and_sample.ipynb) | How do digits come out of noise, and how good are they? | 45 |
 # | [10 Inpainting](10_inpainting.ipynb) | How does the same network complete what is missing, and is that the true conditional? | 40 |
+# | [11 CIFAR-10 at full scale](11_cifar10_at_full_scale.ipynb) | What does a network for photographs cost, and how few evaluations make a sample that is as good? | 45 |
 # | [16 Judging samples](16_judging_samples.ipynb) | What does each number for samples see, and what has to be said beside it? | 40 |
 #
-# The numbers leave room for the chapters between: CIFAR-10 at full scale (11), and
-# DDPM, VAE and SDEs as the same idea (12 to 14).
+# The numbers leave room for the chapters between: DDPM, VAE and SDEs as the same idea
+# (12 to 14).
 #
 # ## How to work with it
 #

@@ -939,4 +939,4 @@ InpaintingExplorer(net.score, net.sigmas, images[:20], **sampling)
 # - H. Chung et al., *Diffusion Posterior Sampling for General Noisy Inverse
 #   Problems*, ICLR 2023: a gradient towards the known part.
 #
-# **Next:** a net of full scale on CIFAR-10, and the techniques that make it work.
+# **Next:** [11 · CIFAR-10 at full scale](11_cifar10_at_full_scale.ipynb)

@@ -494,4 +494,6 @@ show(frechet, docstring=False)
 # - G. Parmar et al., *On aliased resizing and surprising subtleties in GAN
 #   evaluation*, CVPR 2022.
 #
-# **Next:** a net of full scale on CIFAR-10, judged by these numbers.
+# **Next:** samples of your own. [11 · CIFAR-10 at full
+# scale](11_cifar10_at_full_scale.ipynb) has the commands, and a network that is judged
+# by these numbers.

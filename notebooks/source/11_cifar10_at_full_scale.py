@@ -1,0 +1,786 @@
+# %% [markdown]
+# # 11 · CIFAR-10 at full scale
+#
+# *Reading and trying: about 45 minutes. Running every cell: about a minute on a laptop. The stored outputs are those of a compact network that two CPU cores trained at laptop scale; the paper's own network is one command away, and runs through the same cells.*
+#
+# Digits were a rehearsal. The experiment that made score-based models known is
+# CIFAR-10: 50,000 colour photographs of 32x32 pixels, ten kinds of things, a network
+# of thirty million parameters, days of a GPU. In this notebook you will
+#
+# - count what that costs, before a minute of it is spent;
+# - see what has to be right for a GPU to be fast, and how a run survives being
+#   stopped;
+# - read the loss of a long run, and say what it does not tell;
+# - sample, watch photographs come out of noise, and complete photographs;
+# - ask the same network less often, by five samplers, and find the cheapest that is
+#   as good as a thousand evaluations;
+# - put numbers on the samples that would stand in a review.
+#
+# You need [7 · One network for all noise levels](07_noise_conditional.ipynb),
+# [8 · Architecture](08_architecture.ipynb) and
+# [9 · Train and sample](09_train_and_sample.ipynb); and, for the numbers,
+# [16 · Judging samples](16_judging_samples.ipynb).
+
+# %%
+import json
+from pathlib import Path
+
+import torch
+from matplotlib import pyplot as plt
+from sklearn.datasets import load_sample_images
+from torch.utils.flop_counter import FlopCounterMode
+
+import ncsn_edu as ne
+from ncsn_edu import data, denoise, last, probability_flow, recipes, save_figure, show
+from ncsn_edu.pictures import fit_image, preset_mask
+from ncsn_edu.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, use_style
+from ncsn_edu.plots import images as draw_images
+from ncsn_edu.runs import read_log, summary
+from ncsn_edu.schedules import karras
+from ncsn_edu.train import EMA
+from ncsn_edu.trained import WEIGHTS, load_trained, shipped
+from ncsn_edu.widgets import InpaintingExplorer
+
+use_style()
+
+# %% [markdown]
+# Everything below follows from one line. It names weights that come with the
+# package, or the folder of a run of your own: after
+# `python -m ncsn_edu train cifar10 --scale paper` write `"runs/cifar10-paper"`, and run
+# all cells again.
+
+# %%
+SOURCE = "cifar10_small"
+net = load_trained(SOURCE)
+size = sum(p.numel() for p in net.score.parameters())
+print(f"{SOURCE}: {net.recipe.net} of {size:,} parameters, after {net.step:,} steps of {net.recipe.batch_size} images")
+
+
+# %%
+def numbers_of(what):
+    """What was measured with this network: it came with the weights, or lies in the folder of the run."""
+    path = WEIGHTS / f"{SOURCE}_{what}.json"
+    return json.loads((path if path.is_file() else Path(SOURCE) / f"{what}.json").read_text())
+
+
+# %% [markdown]
+# ## 11.1 The bill
+#
+# Before training anything for days, count. The unit is the FLOP, one multiplication
+# or one addition. A convolution with a $3 \times 3$ kernel from $c$ to $c'$ channels
+# does $2 \cdot 9 \cdot c\, c'$ of them at each pixel, and convolutions are nearly all
+# that these networks do. PyTorch counts along while a network runs.
+#
+# A training step needs the loss, the gradient by the activations and the gradient by
+# the weights. Each of the three costs about as much as one evaluation. So, for $B$
+# images a step and $N$ steps,
+#
+# $$ \text{training} \approx 3 \cdot B \cdot N \cdot \text{evaluation}, \qquad
+#    \text{sampling} = (\text{evaluations an image}) \cdot \text{evaluation} . $$
+
+
+# %%
+def count(recipe):
+    """Parameters, and FLOPs of one evaluation of one image."""
+    model = recipes.network(recipe, 3, 32)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.rand(1, 3, 32, 32), torch.tensor([0.01]))
+    return sum(p.numel() for p in model.parameters()), counter.get_total_flops()
+
+
+# %%
+runs = {("cifar10", "paper"): "NCSN", ("cifar10_v2", "paper"): "NCSNv2", ("cifar10_small", "laptop"): "compact"}
+bill = {}
+for (name, scale), label in runs.items():
+    recipe = recipes.RECIPES[name][scale]
+    n_parameters, flops = count(recipe)
+    bill[label] = 3 * recipe.batch_size * recipe.n_steps * flops
+    print(
+        f"{label:8} {n_parameters / 1e6:5.1f} million parameters, {flops / 1e9:5.2f} GFLOP, training {bill[label]:.1e}"
+    )
+
+# %% [markdown]
+# Now divide by a speed. Two cores of a laptop do about $2 \cdot 10^{11}$ useful FLOP a
+# second in float32. A large GPU of today, in bfloat16, is rated at some $10^{15}$. A
+# network of this kind gets a part of it: narrow layers, norms and activations leave
+# much of the card waiting. Say $3 \cdot 10^{14}$, if everything in the next section is
+# right, and a tenth of that for the same network in float32, written down plainly.
+#
+# **Predict:** how long does the paper's training take on the two cores: a day, a week,
+# three months? And on the GPU?
+#
+# <details><summary>Answer</summary>
+#
+# 87 days on the two cores, and 83 minutes on the GPU that is used well. In 2019 it
+# was days on a GPU of that time. The compact network takes about an hour on
+# those cores at that speed, and two to three on older ones: that is what it was made
+# for. NCSNv2 costs half as much again, as it is trained for longer.
+# </details>
+
+# %%
+speeds = {"two CPU cores": 2e11, "GPU, float32, plain": 3e13, "GPU, bfloat16, tuned": 3e14}
+fig, ax = plt.subplots(figsize=(7.6, 2.9))
+for i, (color, (machine, speed)) in enumerate(zip((GREY, BLUE, GREEN), speeds.items(), strict=True)):
+    hours = [flops / speed / 3600 for flops in bill.values()]
+    ax.barh([row + 0.27 * (i - 1) for row in range(3)], hours, 0.25, color=color, label=machine)
+ax.set(xscale="log", yticks=range(3), yticklabels=bill, xlabel="hours of training", xlim=(1e-4, 1e4), ylim=(2.6, -0.5))
+for hours, word in ((1 / 60, "minute"), (1, "hour"), (24, "day"), (24 * 30, "month")):
+    ax.axvline(hours, color=GREY, lw=0.6)
+    ax.text(hours, -0.55, word, ha="center", va="bottom", fontsize=8, color=GREY)
+ax.legend(loc="lower right", fontsize=8)
+days = bill["NCSN"] / speeds["two CPU cores"] / 86400
+save_figure(
+    fig, "cifar_bill", numbers={"days": days, "compact": bill["compact"]}, tolerance={"days": 1, "compact": 1e12}
+)
+plt.show()
+
+# %% [markdown]
+# What does the compact network give up? It is the U-Net of
+# [notebook 9](09_train_and_sample.ipynb) with four resolutions in place of two, and
+# attention at the smallest: a 25th of the parameters, a 115th of the work for each
+# image, and it is shown a 20th as many images. Together that is three orders of
+# magnitude. Two things make up for a part of it: it takes any $\sigma$, so that better
+# samplers can be used, and its recipe has what was learned after 2019.
+#
+# | | `cifar10` | `cifar10_v2` | `cifar10_small` |
+# |---|---|---|---|
+# | source | Song & Ermon 2019 | Song & Ermon 2020 | ours |
+# | network | RefineNet, width 128, one scale and shift a level | RefineNet, $s(x)/\sigma$ | U-Net, told $\log \sigma$; see 11.3 |
+# | levels | 10, $1 \to 0.01$ | 232, $50 \to 0.01$ | any, $20 \to 0.01$ |
+# | batch, steps | 128, 200,000 | 128, 300,000 | 64, 20,000 |
+# | learning rate | $10^{-3}$ | $10^{-4}$ | $2 \cdot 10^{-3}$, rising at first, falling to 0 at the end |
+# | average of the weights | none in the paper; here 0.999 | 0.999 | 0.9995 |
+# | images | mirrored half of the time | the same | the same |
+#
+# Look at the levels. The paper starts at $\sigma = 1$, from uniform noise. But two
+# photographs are up to 51 apart. With noise of 1 that is still a gap of 51 standard
+# deviations, which no chain crosses, and what a chain becomes is settled by its start
+# ([notebook 6](06_annealing.ipynb)). NCSNv2 takes 50, the largest distance. We take 20:
+# a gap of two and a half is crossed.
+#
+# ## 11.2 Fast, and stopped at any time
+#
+# One line starts the paper's experiment. On a GPU, two words make it
+# fast:
+#
+# ```
+# python -m ncsn_edu train cifar10 --scale paper --bf16 --compile --minutes 55
+# python -m ncsn_edu train cifar10 --scale paper --bf16 --compile --minutes 55 --resume
+# ```
+#
+# - **bfloat16** for the convolutions (`--bf16`): half the memory traffic, and the
+#   fast units of the card. Weights, losses and the optimiser stay in float32: a step
+#   of Adam changes a weight by less than bfloat16 can tell.
+# - **channels last.** The matrix units want the channels of a pixel side by side. On
+#   a GPU the recipe lays out the weights in that way without being asked.
+# - **one kernel in place of many** (`--compile`). Norm and activation are cheap sums
+#   over a lot of memory; compiled, they are done in one pass. It takes minutes at the
+#   beginning, and the log says how many. If it fails, training goes on without it and
+#   says so. `--compile reduce-overhead` adds CUDA graphs, which help where a step is
+#   so short that launching it takes longer than doing it.
+# - **data on the device.** All 50,000 images are 154 MB as bytes. They go there once,
+#   and a batch is an index.
+# - **nobody waits.** Reading a loss makes the CPU wait for the GPU, and the GPU runs
+#   dry while the CPU thinks of the next step. So the losses of fifty steps are looked
+#   at together. Adam (`fused`) and the average of the weights are one kernel each:
+
+# %%
+show(EMA)
+
+# %% [markdown]
+# How much is each of them worth? That is a ratio, measured in one process with all
+# variants taking turns, against the textbook module in float32 with the loop that one
+# writes first. `tests/benchmarks/bench_gpu.py` does so in about eight minutes, counts
+# images per second for training and sampling, the share of the card's own measured
+# matrix product, and memory. Its numbers belong to a card; where they have been
+# measured, the next cell shows them.
+
+# %%
+speed = WEIGHTS / "cifar10_speed.json"
+if speed.is_file():
+    measured = json.loads(speed.read_text())
+    print(f"{measured['device']}, batch {measured['batch']}, peak {measured['peak_tflops']} TFLOP/s")
+    for way, row in measured["ways"].items():
+        train, sample = row["training"], row["sampling"]
+        print(f"{way:34} training x{train['ratio']:.2f} ({train['of peak']:.0%})  sampling x{sample['ratio']:.2f}")
+else:
+    print("not measured on a GPU yet: python tests/benchmarks/bench_gpu.py --out", speed.name)
+
+# %% [markdown]
+# A long run is stopped many times: by a power cut, by a queue that gives a job an
+# hour, by somebody who needs the card. `--minutes`, Ctrl-C and a cluster's signal all
+# finish the step that has begun and write a checkpoint. It holds the weights, their
+# average, the optimiser and the state of every random generator, so that a run in
+# slices equals one that was never stopped, to the last bit. (Tests kill it at random
+# moments, and compare.)
+#
+# Where only the average of the weights was kept, `--from` begins with it and with an
+# empty optimiser. That is another run, and the log says so. Adam's averages are
+# filled again within a few hundred steps; `--warmup 500` keeps it from jumping in the
+# meantime.
+#
+# **Trap: a larger batch is no free speed-up.** Eight GPUs with a batch of 128 each
+# make a batch of 1024, and an eighth of the steps for as many images. With Adam one
+# multiplies the rate by the square root of the factor and lets it rise slowly
+# (`--batch 1024 --lr 2.8e-3 --warmup 1000`). Then compare losses at equal *minutes*,
+# and not at equal steps nor at equal epochs. The README has the launch lines for
+# several GPUs and for a cluster.
+#
+# What can go wrong, and what then? Out of memory: the message names the knob, a
+# smaller `--batch`. A card without bfloat16: it is refused before the first step, and
+# not emulated at a fraction of the speed. A loss that is not finite: training stops
+# within fifty steps, with the step and the level, and the last checkpoint is from
+# before.
+#
+# ## 11.3 A loss of 1536, and down
+#
+# One check is free. A score of zero costs $\tfrac12 \lVert z \rVert^2$, and there are
+# $32 \cdot 32 \cdot 3 = 3072$ pixel values: $D/2 = 1536$ at every level, whatever the
+# images are. So we may feed a loss with noise in place of photographs, and see whether
+# shapes, levels and the factor $\tfrac12$ are right.
+#
+# Beside it stands the loss of our U-Net before its first step. It does not begin at
+# zero, and that is on purpose.
+
+# %%
+nothing, generator = torch.rand(64, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.Generator()
+fresh = recipes.network(recipes.RECIPES["cifar10_small"]["laptop"], 3, 32)
+for name, score in {"zero": lambda x, sigma: torch.zeros_like(x), "U-Net, fresh": fresh}.items():
+    with torch.no_grad():
+        costs = {
+            sigma: ne.dsm(score, nothing, sigma, generator=generator.manual_seed(1)).mean() for sigma in (20, 1, 0.01)
+        }
+    print(f"{name:12}", *(f"  sigma {sigma:4}: {cost:6.1f}" for sigma, cost in costs.items()))
+
+# %% [markdown]
+# **Trap: noise that is guessed to within 5 %.** The U-Net of notebook 9 returns
+# $f / \sigma$, so that $-f$ is its guess of the noise $z$. Suppose that it is off by
+# 5 %. At $\sigma = 0.01$ this moves a pixel by 0.0005. At $\sigma = 20$ it moves it by
+# 1, four times as much as the pixels of photographs vary. Langevin dynamics forgets
+# such an error, as every step adds fresh noise. A flow, which adds none, keeps it.
+#
+# It happened to the first network for this notebook. After 6000 steps its loss at
+# $\sigma = 20$ was 3.4, which looks like nothing beside 1536. But
+# $\sqrt{2 \cdot 3.4 / 3072} = 0.047$: just these 5 %. Its samples were coloured noise.
+#
+# So let a Gaussian do what a Gaussian can. If all that we knew of images were that
+# pixels lie around $\tfrac12$, with a standard deviation of $\tfrac12$ at most, the score
+# would be $-(x - \tfrac12)/(\tfrac14 + \sigma^2)$. The network adds what it knows beyond
+# that. With $u = (2x - 1)/\sqrt{1 + 4 \sigma^2}$, the scaled input that it had before,
+#
+# $$ s(x, \sigma) = \frac{ f(u, \log \sigma)/\sigma - 2u }{ \sqrt{1 + 4\sigma^2} } . $$
+#
+# For small $\sigma$ only $f/\sigma$ counts, as before. For large $\sigma$ the denoised
+# image is $x + \sigma^2 s \approx \tfrac12 + \tfrac12 f$: now $f$ guesses the image,
+# and 5 % of $f$ are 0.025 in a pixel. That is the "preconditioning" of Karras et al.
+# 2022. The printed line says what it is worth before any training: 0.3 at
+# $\sigma = 20$, where 6000 steps had got to 3.4 without it.
+#
+# One thing more has to change with it. The loss now hardly depends on $f$ at large
+# $\sigma$; levels would be learned in the order of their smallness, and the large ones
+# never. So each example is weighed by $1 + 4\sigma^2$, which makes its loss
+# $\tfrac12 \lVert f - f^* \rVert^2$, with $f^*$ the best $f$ for that example, at every level. (Only the
+# gradient sees these weights. The losses that are logged and drawn are those of the
+# paper, with $\lambda = \sigma^2$, and can be compared with 1536.)
+#
+# The network of this notebook was trained by
+#
+# ```
+# python -m ncsn_edu train cifar10_small
+# ```
+#
+# on two cores, and its log came with the weights.
+#
+# **Predict:** two curves. On the left the loss against minutes, on logarithmic axes:
+# it begins below 1536, as you now know, and how far does it get? On the right the loss at
+# each noise level, at the end: which level is the dearest, by which factor, and how is
+# the rest of the loss shared?
+#
+# <details><summary>Answer</summary>
+#
+# It begins near 710, which is the mean of nearly nothing at the large levels and 1536 at
+# the small ones. One minute later it is 270. The other 56 minutes bring it to 171. The
+# dearest level is that of the smallest noise: 740, half of 1536, since noise of 0.01 is
+# as fine as the grain of the photographs. At $\sigma = 20$ it is 0.3, less by a factor
+# of 2800. The five smallest of the twenty levels make three quarters of the loss.
+# </details>
+
+# %%
+log = numbers_of("training") if SOURCE in shipped() else summary(read_log(Path(SOURCE)))
+losses = log["loss"]
+fig, (left, right) = plt.subplots(1, 2, figsize=(8.8, 3.3))
+left.loglog([seconds / 60 for seconds in log["seconds"]], losses, color=BLUE, lw=0.8)
+left.set(xlabel="minutes of two CPU cores", ylabel="loss", title="means of ten steps")
+right.loglog(net.sigmas, log["levels"], "o-", color=ORANGE)
+right.set(xlabel=r"$\sigma$", title="by level, last 1000 steps")
+for ax in (left, right):
+    ax.axhline(1536, color=GREY, ls="--", lw=0.8)
+numbers = {"end": sum(losses[-10:]) / 10, "largest": log["levels"][0], "smallest": log["levels"][-1]}
+save_figure(fig, "cifar_training", numbers=numbers, tolerance=1.0)
+plt.show()
+
+# %% [markdown]
+# What does such a curve tell? That nothing broke: no jump, no rise. That letting the
+# learning rate fall in the last quarter paid: there the mean over a thousand steps went
+# from 175.0 to 170.5, and in the quarter before only from 176.3 to 175.0. It does not
+# tell how good the samples are. In the second thousand of steps the loss was 202, which
+# is 19 % more than at the end, and the samples were clouds of colour. What makes
+# photographs of them is decided between $\sigma = 4$ and $0.4$ (next section), and these
+# levels together are 5 % of the loss.
+#
+# With the paper's network the same curve would begin elsewhere and end lower. How much
+# lower nobody can say from ours: its ladder goes from 1 to 0.01 and has none of the
+# cheap large levels. Losses can be compared for equal ladders only.
+#
+# ## 11.4 Photographs out of noise
+#
+# How to sample? A thousand evaluations of annealed Langevin dynamics are the paper's
+# way. Our network takes any $\sigma$, and that allows a shorter one. It is worth two
+# lines of derivation.
+#
+# Adding noise is diffusion. With $t = \sigma^2$ the density of the noisy images
+# follows the heat equation,
+#
+# $$ \frac{\partial p}{\partial t} = \tfrac12 \Delta p = \nabla \cdot \big( p \cdot \tfrac12 \nabla \log p \big) , $$
+#
+# since $p\, \nabla \log p = \nabla p$. On the right stands what happens to a density
+# whose points all *move*, without any noise, with the velocity
+# $v = -\tfrac12 \nabla \log p$: then $\partial p / \partial t = -\nabla \cdot (p\, v)$.
+# So random diffusion and this orderly flow change the density in the same way, and the
+# flow can be run backwards. With $dt = 2 \sigma\, d\sigma$,
+#
+# $$ \frac{dx}{d\sigma} = -\sigma\, s(x, \sigma) . $$
+#
+# This is the **probability flow** (Song et al. 2021). Start with noise of
+# $\sigma_1 = 20$, follow it down to 0.01, and the points that you get are distributed
+# as the data are. One start gives one image, and always the same. And it is an
+# ordinary differential equation, for which there are good solvers. We take Heun's
+# method and 18 levels, spaced as Karras et al. 2022 found best: few at large $\sigma$,
+# where little is decided.
+
+# %%
+show(probability_flow, docstring=False)
+
+# %% [markdown]
+# It asks the network twice a step, 34 times in all, and once more to denoise. A network
+# that knows its ten levels only can follow the flow from one of them to the next, which
+# is too far for good samples: for the paper's network `draw` takes annealed Langevin
+# dynamics.
+
+# %%
+first, lowest = net.sigmas[0].item(), net.sigmas[-1].item()
+levels = karras(first, lowest, 18) if net.recipe.continuous else net.sigmas
+
+
+# %%
+def draw(n: int, seed: int) -> torch.Tensor:
+    """n images, by the cheapest sampler that suits the network."""
+    generator = torch.Generator().manual_seed(seed)
+    x = net.start(n, generator=generator)
+    if not net.recipe.continuous:
+        return last(ne.annealed_langevin(net.score, x, net.sigmas, generator=generator, **vars(net.sampling)))
+    x = x + first * ne.noise_like(x, generator)
+    return denoise(net.score, last(probability_flow(net.score, x, levels)), levels[-1])
+
+
+# %% [markdown]
+# **Predict:** 60 samples, none of them chosen. This network has seen photographs for an
+# hour, where the paper's saw them for days. What will it have learned: colours,
+# light and dark, sky and ground, outlines of things, things?
+#
+# <details><summary>Answer</summary>
+#
+# Colours that go together; a sky that is bright and a ground that is not, with a horizon
+# between them; something in the middle, of the size of a car, a boat or an animal, with
+# light on it, sometimes on legs or wheels. Hardly a thing that you could name with
+# confidence. They look like paintings of photographs.
+# </details>
+
+# %%
+x = draw(60, seed=1)
+fig, ax = plt.subplots(figsize=(9, 3.9))
+draw_images(ax, x, columns=12)
+save_figure(fig, "cifar_samples", numbers={"mean": x.mean(), "std": x.std()}, tolerance=0.02)
+plt.show()
+
+# %% [markdown]
+# Three or four seconds for sixty images, on a laptop. With the paper's network and a
+# thousand evaluations each, by the rule of 11.1, they would take an hour and a half on
+# the same machine.
+#
+# What is missing are *things*. Is that the sampler's fault, the network's, or that of
+# the short training? The next section asks the first question: it spends thirty times as
+# many evaluations on the same network.
+#
+# Now watch four of them come. At a large $\sigma$ nothing can be seen in $x$ itself. But
+# the network has a guess of what is behind the noise, the mean of all images that $x$
+# might have come from: $x + \sigma^2 s(x, \sigma)$, the denoised image.
+#
+# **Predict:** each column is a stage of the flow; of each pair of rows the upper one
+# shows $x$ and the lower one the guess. What does the first guess look like? In which
+# order do place, colour and detail come?
+#
+# <details><summary>Answer</summary>
+#
+# The first guess is the same grey fog for all, a little warmer in the middle: the mean
+# of all photographs, as noise of 20 leaves hardly a hint of which one. Light, dark and
+# colour take their places between $\sigma = 8$ and 2, outlines between 2 and 0.4, grain
+# and edges last. That is the order in which noise hides things, backwards: what is large
+# and smooth has many pixels that agree, and can be seen through more noise. And look
+# how early it is settled: at $\sigma = 1$ you still see nothing in the upper row, while
+# the lower one hardly changes any more.
+# </details>
+
+# %%
+generator = torch.Generator().manual_seed(1)
+x = net.start(4, generator=generator)
+x = x + first * ne.noise_like(x, generator)
+stages = {first: x}
+for state in probability_flow(net.score, x, levels):
+    if state.level % 2:
+        stages[state.sigma] = state.x
+
+# %%
+guesses = [denoise(net.score, x, sigma) for sigma, x in stages.items()]
+rows = torch.stack([torch.stack([*stages.values()], 1), torch.stack(guesses, 1)], 1)  # (4, 2, stages, 3, 32, 32)
+fig, ax = plt.subplots(figsize=(9, 7.2))
+draw_images(ax, rows.flatten(0, 2), columns=len(stages))
+for column, sigma in enumerate(stages):
+    ax.text(33 * column + 16, -3, f"{sigma:.2g}", ha="center", fontsize=9)
+ax.text(-2, -3, r"$\sigma$ =", ha="right", fontsize=9)
+numbers = {"first_guess_std": guesses[0].std(0).mean(), "last_guess_std": guesses[-1].std(0).mean()}
+save_figure(fig, "cifar_flow", numbers=numbers, tolerance=0.03)
+plt.show()
+
+# %% [markdown]
+# ## 11.5 The same quality for less
+#
+# The paper asks its network a thousand times for an image. Most of that is not needed.
+# Five ways to ask less, all of them with the same network:
+#
+# - **annealed Langevin dynamics with fewer steps**, $T$ a level, and the step size that
+#   goes with it. Technique 4 of Song & Ermon 2020: choose $\epsilon$ so that after $T$
+#   steps the noise in the chain is just that of its level. `eps_for_steps` solves
+#   their equation.
+# - **consistent annealed sampling** (Jolicoeur-Martineau et al. 2021): one step a
+#   level, that takes away a share $\eta$ of the noise and adds just so much as the next
+#   level has to have. Langevin dynamics never quite gets there: it leaves a surplus at
+#   each level.
+# - **ancestral sampling** (Song et al. 2021): also one step a level. All noise above
+#   the next level is taken away by the score, and a part of it is added again, as the
+#   exact posterior would for a known clean image.
+# - **predictor and corrector**: a step of reverse diffusion, then a step of Langevin
+#   dynamics at the new level, which repairs what the first did wrong. Two evaluations
+#   a level.
+# - **the probability flow** with Heun's method, from above.
+#
+# A comparison of samplers has its own traps. The start has to be the same, and it has
+# to be noise of the *first* level: a flow or a chain of single steps has no time to
+# forget a wrong start. All of them end with the same denoising step; without it a
+# sampler that ends at $\sigma = 0.01$ is punished for noise that nobody sees. And the
+# numbers below are distances in the features of a classifier from *512* samples, so
+# that none of them can be smaller than what real images get at 512.
+#
+# `tools/quality.py` makes all of that with the commands `sample` and `evaluate`, one
+# setting after another, and writes a file that came with the weights. (For a run of your
+# own: `python tools/quality.py runs/cifar10-paper --out runs/cifar10-paper/quality.json`.)
+
+# %%
+quality = numbers_of("quality")
+known = {what: {m["name"]: m["value"] for m in found} for what, found in quality["rows"][0]["scale"].items()}
+names = {"annealed_langevin": "annealed Langevin", "corrector": "predictor, corrector", "flow": "flow, Heun"}
+curves: dict[str, list[tuple[int, float]]] = {}
+for row in quality["rows"]:
+    distance = row["numbers"][0]
+    curves.setdefault(names.get(row["sampler"], row["sampler"]), []).append((row["evaluations"], distance["value"]))
+about = quality["rows"][0]["numbers"][0]
+print(f"{about['name']}, features of {about['net']}, {about['n']} samples against {about['n_reference']} real images")
+
+# %% [markdown]
+# **Predict:** distance against the number of evaluations, both logarithmic, one curve
+# for each sampler. Which is best at 20 evaluations, which at 1000? Where does it stop to
+# matter how often the network is asked? And will any come near to the floor, the
+# distance of real training images?
+#
+# <details><summary>Answer</summary>
+#
+# The flow is best everywhere. With 19 evaluations it is at 30, with 35 at 28.7, and with
+# 99 at 28.6: from 35 on it does not matter how often one asks. Ancestral sampling comes
+# near with a hundred. Annealed Langevin dynamics is still at 47 after a thousand, and
+# falling. Consistent annealed sampling gets *worse* with more levels. The floor, 2.5, is
+# far below all of them.
+# </details>
+
+# %%
+fig, ax = plt.subplots(figsize=(7.6, 4.2))
+for (sampler, points), color in zip(curves.items(), (GREEN, ORANGE, PURPLE, RED, BLUE), strict=False):
+    ax.loglog(*zip(*sorted(points), strict=True), "o-", color=color, ms=4, label=sampler)
+for what, found in known.items():
+    ax.axhline(found["Frechet distance"], color=GREY, ls="--", lw=0.8)
+    place = (1.01, found["Frechet distance"])
+    above = "bottom" if "components" in what else "top"
+    ax.text(*place, what, fontsize=8, color=GREY, va=above, transform=ax.get_yaxis_transform())
+ax.set(xlabel="evaluations of the network for an image", ylabel="Frechet distance")
+ax.legend(fontsize=8)
+numbers = {f"{sampler}, best": min(value for _, value in points) for sampler, points in curves.items()}
+save_figure(fig, "cifar_evaluations", numbers=numbers)
+plt.show()
+
+# %%
+most = [value for points in curves.values() for n, value in points if n >= 1000]
+cheap = {name: min((v for n, v in points if n <= 101), default=float("nan")) for name, points in curves.items()}
+print(f"a thousand evaluations: {min(most):.1f}")
+for sampler, value in cheap.items():
+    print(f"at most 101, {sampler:20}: {value:.1f}")
+
+# %% [markdown]
+# So 19 evaluations of the flow beat 1001 of the paper's sampler, with one and the same
+# network: a factor of fifty for nothing but another way to ask. And the end of the green
+# curve answers the question of the last section. It is flat. What is missing in the
+# samples is not the sampler's fault; another 28 of distance would have to come from a
+# better score.
+#
+# The others deserve a reason, too.
+#
+# - **Annealed Langevin dynamics** ends with too much noise at each level, and hands it
+#   on. Technique 4 chooses the step so that the *variance* is right for data that are a
+#   single point; that is the best one can do in a few steps, and it is not enough. See
+#   its precision below: most of its samples are not near any real image.
+# - **Predictor and corrector.** Its predictor adds as much noise as it takes away, which
+#   is right for infinitely many levels only. It was made for a thousand of them.
+# - **Consistent annealed sampling** replaces half of the noise at every level,
+#   $\eta = 0.5$. With a hundred levels only 7 % would have to go from one to the next.
+#   What goes is replaced by the network's *guess*, which is a mean over all images that
+#   are possible. Each time a bit of variety is lost, and nothing brings it back: at a
+#   hundred levels precision is 0.89, as high as that of real images, and recall is 0.07.
+#   The samples are smooth, probable, and alike. With the smallest $\eta$ that gets from
+#   level to level it *is* the flow, by Euler's method, and with $\eta = 1 - \sigma_{i+1}^2 / \sigma_i^2$
+#   it *is* ancestral sampling (put that into `fresh` in its source).
+#
+# On the digits of notebook 9, from $\sigma = 1$ down, annealed Langevin dynamics with 101
+# evaluations was good enough. A ranking of samplers belongs to a network, a ladder, a
+# data set and a measure.
+#
+# ## 11.6 What a number is worth
+#
+# A distance of some size in the space of some classifier tells nothing by itself. It
+# needs neighbours whose quality you know. The command puts them beside:
+#
+# ```
+# python -m ncsn_edu sample cifar10_small --n 1000 --npy samples.npy
+# python -m ncsn_edu evaluate samples.npy
+# ```
+
+# %%
+best = min(quality["rows"], key=lambda row: row["numbers"][0]["value"])
+known[f"samples ({best['sampler']})"] = {number["name"]: number["value"] for number in best["numbers"]}
+print(f"{'':28}{'Frechet':>9}{'kernel':>9}{'precision':>11}{'recall':>8}{'score':>7}")
+for what, found in known.items():
+    d, k, precision, recall, sharp = found.values()
+    print(f"{what:28}{d:>9.1f}{k:>9.3f}{precision:>11.2f}{recall:>8.2f}{sharp:>7.2f}")
+
+# %% [markdown]
+# Read it from the outside in.
+#
+# - **Training images** are the floor: as many real images, against the held-out ones.
+#   2.5 is nothing but the bias of 512 images. With 1000, 2000, 5000 and 10,000 it is
+#   1.22, 0.56, 0.27 and 0.19 ([model card](../ncsn_edu/weights/judge_cifar10.md)): it falls
+#   like $1/n$ at first, as notebook 16 derives, and then a little less, as the training
+#   images are not quite like others to a network that was trained on them.
+# - **Noise of 0.1** on real images: 116, although every person would recognise them. This
+#   classifier has never seen noise, and takes it for something terrible. So a sampler
+#   that leaves a little noise behind is judged by that, and not by its images: the
+#   denoising step is not optional here.
+# - **A Gaussian** with the right mean and covariance of pixels is at 91, one with its 32
+#   largest components at 128. These have the right colours, and the right smoothness.
+#   Whoever is not clearly below them has learned nothing that a covariance does not know.
+# - **Our samples**: 29, a third of the Gaussian. Precision is that of real images.
+#   Recall is 0.28 where real images have 0.87: the samples are all in places where
+#   photographs are, and there are kinds of photographs that they never show. The score of
+#   3.8, of at most 10 and of 7.8 for real images, says the same in the classifier's
+#   way: it is rarely sure what it sees.
+#
+# The card of the weights has the same with 1024 samples, with intervals.
+#
+# ## 11.7 Copies?
+#
+# A network with a million parameters cannot hold 50,000 photographs of 3072 numbers. It
+# is still good practice to look, and to look in two spaces: pixels find a copy, features
+# find the same thing, moved or in another light.
+#
+# The figure needs the data set (170 MB, `python -m ncsn_edu data get cifar10`), and two
+# minutes; the stored one was made with it.
+#
+# **Predict:** which of the two neighbours will look more like the sample to you?
+#
+# <details><summary>Answer</summary>
+#
+# Neither is a copy. By pixels you get photographs with light and dark in the same places,
+# and strikingly often smooth ones with little contrast, for those are near to everything.
+# By features you get the same kind of colours and textures, in any place, and with more
+# contrast. Most people find the second row nearer for some samples, the third for others.
+# </details>
+
+
+# %%
+def neighbours(samples, photographs):
+    """The nearest photograph of each sample: by pixels, and by the classifier's features."""
+    from ncsn_edu.features import classifier_net, extract
+    from ncsn_edu.metrics import nearest
+
+    judge = classifier_net("cifar10")
+    far, place = nearest(samples, photographs / 255)
+    features = [extract(x, judge).values for x in (samples, photographs)]
+    return far, photographs[place] / 255, photographs[nearest(*features)[1]] / 255
+
+
+# %%
+if data.available()["cifar10"]:
+    shown, (photographs, _) = draw(60, seed=1).clamp(0, 1)[:12], data.load("cifar10")
+    far, by_pixels, by_features = neighbours(shown, photographs)
+    fig, ax = plt.subplots(figsize=(9, 2.5))
+    draw_images(ax, torch.cat([shown, by_pixels, by_features]), columns=12)
+    ax.set_title("samples; nearest training image by pixels; by features", fontsize=9)
+    save_figure(fig, "neighbours_cifar10", numbers={"distance": far.mean()}, tolerance=0.5)
+    plt.show()
+else:
+    print("CIFAR-10 is not here")
+
+# %% [markdown]
+# ![samples, and their nearest training images](../figures/neighbours_cifar10.png)
+#
+# The mean distance by pixels is 9.8. Shared among 3072 numbers that is
+# $9.8/\sqrt{3072} = 0.18$ for each, three quarters of what pixels vary at all. A copy would
+# be near 0. So these samples were not learned by heart, in either sense. (For a large
+# network that was trained for days the question is a serious one; see the end of notebook
+# 9 for what a perfect score does.)
+#
+# ## 11.8 Completing photographs
+#
+# Algorithm 2 of [notebook 10](10_inpainting.ipynb), with colours. No photograph of
+# CIFAR-10 is needed: scikit-learn brings two pictures, a pagoda and a dahlia. We cut a
+# square out of each and shrink it to 32x32. The network has never seen either.
+#
+# Inpainting needs chains that stay at a level for a while, so that the missing part can
+# come to terms with the known one. So this is annealed Langevin dynamics over the
+# twenty levels, twenty steps at each.
+
+# %%
+pictures = [torch.from_numpy(picture.copy()).permute(2, 0, 1) for picture in load_sample_images().images]
+photographs = torch.stack([fit_image(picture, net.shape)[0] for picture in pictures])
+names = ("right", "top", "centre")
+masks = torch.stack([preset_mask(name, (32, 32)) for name in names for _ in photographs])
+originals = photographs.repeat(len(names), 1, 1, 1)
+
+
+def complete(image, mask, n, generator):  # (B, 3, 32, 32), (B, 1, 32, 32) -> (B, n, 3, 32, 32)
+    image, mask = image.repeat_interleave(n, 0), mask.repeat_interleave(n, 0)
+    settings = {"eps": net.sampling.eps, "n_steps_each": net.sampling.n_steps_each, "generator": generator}
+    x = last(
+        ne.inpaint(
+            net.score, net.start(len(image), generator=generator), net.sigmas, image=image, mask=mask, **settings
+        )
+    )
+    return torch.where(mask.bool(), image, denoise(net.score, x, net.sigmas[-1])).unflatten(0, (-1, n))
+
+
+# %% [markdown]
+# **Predict:** three masks: the right half is known, the upper half, everything but the
+# centre. Where will the five completions agree with one another? Will the flower be
+# made round again?
+#
+# <details><summary>Answer</summary>
+#
+# They agree on what can be guessed from the border: the sky goes on as sky, the dark
+# background of the flower stays dark more often than not. They disagree on everything
+# else. The pagoda is never built again, for this network has not seen one. A flower that
+# is seen in part gets petals of the right colour, and no proper circle: what holds it
+# together is a shape, and shapes are what this network lacks.
+# </details>
+
+# %%
+filled = complete(originals, masks, 5, torch.Generator().manual_seed(0))
+seen = torch.where(masks.bool(), originals, torch.tensor(0.5))
+rows = torch.cat([originals[:, None], seen[:, None], filled], 1)
+fig, ax = plt.subplots(figsize=(7, 6))
+draw_images(ax, rows.flatten(0, 1), columns=7)
+ax.set_title("original, seen, five completions", fontsize=9)
+spread = filled.std(1).mean(1, keepdim=True)  # of the five, at each pixel
+numbers = {name: spread[2 * i : 2 * i + 2][masks[2 * i : 2 * i + 2] == 0].mean() for i, name in enumerate(names)}
+save_figure(fig, "cifar_inpainting", numbers=numbers, tolerance=0.05)
+plt.show()
+
+# %% [markdown]
+# Every completion fits at its seam. That is what the algorithm does for you, with any
+# network. What is put behind the seam is the network's idea of photographs, and it shows
+# the state of that idea more plainly than a sheet of samples: things that a person
+# completes at a glance, it paints over. The network of the paper, with 25 times as many
+# parameters, completes faces and horizons so that one has to look twice (Song & Ermon
+# 2019, Figure 6).
+#
+# Paint your own hole:
+
+# %%
+InpaintingExplorer(net.score, net.sigmas, photographs, eps=net.sampling.eps, n_steps_each=10)
+
+# %% [markdown]
+# ## 11.9 From here to the paper
+#
+# What would the paper's network add? Nothing in the method. Its published numbers are an
+# inception score of 8.87 and an FID of 25.3 from 50,000 samples; NCSNv2 with the
+# denoising step has 10.9. Neither can be compared with ours: another feature net, another
+# number of samples. To get numbers that can, install torch-fidelity and run
+#
+# ```
+# python -m ncsn_edu sample runs/cifar10-paper --paper --n 50000 --npy samples.npy
+# python -m ncsn_edu evaluate samples.npy --features inception
+# ```
+#
+# The library calls the result FID then, and only then. Mind the bill: 50,000 images of
+# a thousand evaluations are $10^{18}$ FLOP, as much as the training was.
+#
+# Official weights can be used as well: `load_official` reads the published checkpoints of
+# NCSN and NCSNv2 ([notebook 8](08_architecture.ipynb)), and a score is a score.
+#
+# ## What you should be able to do now
+#
+# - Say what a training costs in FLOP before it starts, and in hours on a given machine.
+# - Name what makes a GPU wait, and what each remedy is worth measuring for.
+# - Read a loss curve of a long run: where it starts, what its floor is made of, and what
+#   it does not show.
+# - Derive the probability flow from the heat equation, and say what is gained by it.
+# - Compare samplers at equal cost, with a floor, and with the same start and end.
+# - Defend a number for samples: features, counts, intervals, neighbours of known quality.
+#
+# ## Exercises
+#
+# 1. *The start.* Sample by the flow from uniform noise, without the noise of
+#    $\sigma_1$ added. Then from noise of $\sigma = 5$ and a ladder that begins there.
+#    Which of the two is worse, and what does the mean colour of the samples say?
+# 2. *Euler or Heun.* `probability_flow(..., solver="euler")` asks once a step. Compare
+#    the two at equal numbers of evaluations: the distance between the image that each
+#    makes from one start and that of 400 steps is a measure without any classifier.
+#    With which power of the number of steps does it fall?
+# 3. *A better bill.* Train `cifar10_small` with half the width for as many minutes
+#    (change `width` in a recipe of your own; `recipes.training` takes any). Is the loss
+#    at the end lower or higher? Which is the better use of an hour: more parameters, or
+#    more images?
+#
+# ## References
+#
+# - Y. Song and S. Ermon, *Generative Modeling by Estimating Gradients of the Data
+#   Distribution*, NeurIPS 2019: the experiment, and its settings.
+# - Y. Song and S. Ermon, *Improved Techniques for Training Score-Based Generative
+#   Models*, NeurIPS 2020: large first levels, technique 4, averaged weights.
+# - A. Jolicoeur-Martineau et al., *Adversarial score matching and improved sampling for
+#   image generation*, ICLR 2021: consistent annealed sampling, the denoising step.
+# - Y. Song et al., *Score-Based Generative Modeling through Stochastic Differential
+#   Equations*, ICLR 2021: ancestral sampling of a ladder, predictor and corrector, the
+#   probability flow.
+# - T. Karras et al., *Elucidating the Design Space of Diffusion-Based Generative
+#   Models*, NeurIPS 2022: Heun's method, and where to put the levels.
+# - A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009:
+#   CIFAR-10.
+#
+# **Next:** [16 · Judging samples](16_judging_samples.ipynb): what each of these numbers
+# sees, and what it does not.
