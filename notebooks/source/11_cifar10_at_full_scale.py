@@ -111,10 +111,11 @@ for (name, scale), label in runs.items():
 #
 # <details><summary>Answer</summary>
 #
-# 87 days on the two cores, and 83 minutes on the GPU that is used well. In 2019 it
-# was days on a GPU of that time. The compact network takes about an hour on
-# those cores at that speed, and two to three on older ones: that is what it was made
-# for. NCSNv2 costs half as much again, as it is trained for longer.
+# 87 days on the two cores, and 83 minutes on the GPU that is used well. On a GPU of
+# 2019, with $5 \cdot 10^{12}$ useful FLOP a second, it is three and a half days. The
+# compact network takes about an hour on those cores at that speed, and two to three on
+# older ones: that is what it was made for. NCSNv2 costs half as much again, as it is
+# trained for longer.
 # </details>
 
 # %%
