@@ -4,7 +4,11 @@ Nothing here imports the package: what it says is found another way.
 """
 
 import math
+import re
+import subprocess
+import sys
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from scipy import stats
@@ -83,3 +87,19 @@ def assert_mean(x: Tensor, mean: float, *, z: float = FALSE_ALARM_Z) -> None:
     """The independent numbers x have this mean, within z standard errors."""
     standard_error = x.double().std().item() / math.sqrt(x.numel())
     assert abs(x.double().mean().item() - mean) < z * standard_error, (x.mean().item(), mean, standard_error)
+
+
+NETWORK = "Address already in use|EADDRINUSE|[Cc]onnection (closed|reset|refused)|DistNetworkError|DistStoreError"
+
+
+def torchrun(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """What `torchrun` makes of these words with two processes.
+
+    Once more where its processes lost one another: ports are taken by others on a busy machine, and no code of ours is
+    asked for that.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+    if done.returncode and re.search(NETWORK, done.stderr):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+    return done

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import torchrun
 
 from ncsn_edu import checkpoints
 from ncsn_edu.__main__ import main
@@ -282,19 +283,17 @@ def test_weights_alone_begin_a_run_with_a_new_optimiser(whole, tmp_path, monkeyp
     assert not (tmp_path / "z").exists()
 
 
-def torchrun(folder: Path, *more: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *COMMAND[1:-1]]
-    return subprocess.run(
-        [*command, *more, "--out", str(folder)], env=ENVIRONMENT, cwd=folder.parent, capture_output=True, text=True
-    )
+def train_on_two(folder: Path, *more: str) -> str:
+    done = torchrun(*COMMAND[1:-1], *more, "--out", str(folder), env=ENVIRONMENT, cwd=folder.parent)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_two_processes_train_one_net_and_go_on_exactly(tmp_path, capsys):
     """The command that a cluster runs: torchrun, here with two processes on the CPU."""
-    assert torchrun(tmp_path / "whole", "40").returncode == 0
-    done = torchrun(tmp_path / "slices", "20")
-    assert done.returncode == 0 and done.stdout.count("on 2 processes, cpu") == 1
-    assert torchrun(tmp_path / "slices", "40", "--resume").returncode == 0
+    train_on_two(tmp_path / "whole", "40")
+    assert train_on_two(tmp_path / "slices", "20").count("on 2 processes, cpu") == 1
+    train_on_two(tmp_path / "slices", "40", "--resume")
     whole, slices = (checkpoints.Folder(tmp_path / name).latest() for name in ("whole", "slices"))
     assert equal(whole["model"], slices["model"]) and equal(whole["processes"], slices["processes"])
     first, second = whole["processes"]

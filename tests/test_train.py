@@ -2,8 +2,6 @@
 
 import io
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from itertools import count, pairwise, repeat
@@ -11,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import torchrun
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -468,15 +467,9 @@ dist.destroy_process_group()
 def test_two_processes_are_one_with_the_joined_batch(tmp_path):
     """torchrun with gloo on the CPU: the same parameters on both ranks, and those of one process with all rows."""
     (tmp_path / "worker.py").write_text(WORKER, encoding="utf-8")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    root = str(Path(__file__).resolve().parents[1])
-    subprocess.run(
-        [*command, str(tmp_path / "worker.py"), str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-        timeout=300,
-    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "OMP_NUM_THREADS": "1"}
+    done = torchrun(str(tmp_path / "worker.py"), str(tmp_path), env=environment)
+    assert done.returncode == 0, done.stderr
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     torch.manual_seed(0)
     model = nn.Linear(3, 3)
