@@ -89,7 +89,10 @@ def assert_mean(x: Tensor, mean: float, *, z: float = FALSE_ALARM_Z) -> None:
     assert abs(x.double().mean().item() - mean) < z * standard_error, (x.mean().item(), mean, standard_error)
 
 
-NETWORK = "Address already in use|EADDRINUSE|[Cc]onnection (closed|reset|refused)|DistNetworkError|DistStoreError"
+NETWORK = (
+    "Address already in use|EADDRINUSE|[Cc]onnection (closed|reset|refused)|DistNetworkError|DistStoreError|"
+    "terminate called without an active exception"  # of PyTorch's threads, at the very end
+)
 
 
 def torchrun(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -140,6 +140,7 @@ def _process_group(arguments: argparse.Namespace) -> Iterator[None]:
     torch.distributed.init_process_group("nccl" if (arguments.device or "cpu").startswith("cuda") else "gloo")
     try:
         yield
+        torch.distributed.barrier()  # one that left before the others were done could take them down
     finally:
         torch.distributed.destroy_process_group()
 
@@ -227,7 +228,7 @@ def _start(source: str, recipe: recipes.Images) -> tuple[Any, int]:
         trained = load_trained(source)
     except FileNotFoundError as error:
         raise Failed(str(error)) from error
-    same = ("data", "net", "width", "multipliers", "attention", "sigma_max", "sigma_min", "n_levels")
+    same = ("data", "net", "width", "multipliers", "attention", "preconditioned", "sigma_max", "sigma_min", "n_levels")
     for name in same:
         ours, theirs = getattr(recipe, name), getattr(trained.recipe, name)
         if ours != theirs:
