@@ -4,7 +4,6 @@ Nothing here imports the package: what it says is found another way.
 """
 
 import math
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -89,20 +88,14 @@ def assert_mean(x: Tensor, mean: float, *, z: float = FALSE_ALARM_Z) -> None:
     assert abs(x.double().mean().item() - mean) < z * standard_error, (x.mean().item(), mean, standard_error)
 
 
-NETWORK = (
-    "Address already in use|EADDRINUSE|[Cc]onnection (closed|reset|refused)|DistNetworkError|DistStoreError|"
-    "terminate called without an active exception"  # of PyTorch's threads, at the very end
-)
-
-
-def torchrun(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+def torchrun(*words: str, again: tuple[str, ...] = (), **options: Any) -> subprocess.CompletedProcess[str]:
     """What `torchrun` makes of these words with two processes.
 
-    Once more where its processes lost one another: ports are taken by others on a busy machine, and no code of ours is
-    asked for that.
+    Once more, with the words of `again`, where PyTorch aborts as a process leaves: seen in 2 to 5 of 100 runs on one
+    kind of machine, with all work done and written.
     """
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
-    if done.returncode and re.search(NETWORK, done.stderr):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+    if done.returncode and "terminate called without an active exception" in done.stderr:
+        done = subprocess.run([*command, *again], capture_output=True, text=True, timeout=300, **options)
     return done

@@ -284,7 +284,9 @@ def test_weights_alone_begin_a_run_with_a_new_optimiser(whole, tmp_path, monkeyp
 
 
 def train_on_two(folder: Path, *more: str) -> str:
-    done = torchrun(*COMMAND[1:-1], *more, "--out", str(folder), env=ENVIRONMENT, cwd=folder.parent)
+    again = () if "--resume" in more else ("--force",)
+    words = (*COMMAND[1:-1], *more, "--out", str(folder))
+    done = torchrun(*words, again=again, env=ENVIRONMENT, cwd=folder.parent)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -27,6 +27,7 @@ def test_the_first_score_is_zero():
 
 
 def test_preconditioned_the_first_score_is_that_of_a_gaussian_as_wide_as_images_can_be():
+    torch.manual_seed(0)
     x, sigmas = 3 * torch.rand(3, 3, 8, 8) - 1, torch.tensor([20.0, 0.5, 0.01])
     net = UNet(3, 8, preconditioned=True)
     for row, sigma in zip(x, sigmas, strict=True):

@@ -140,7 +140,6 @@ def _process_group(arguments: argparse.Namespace) -> Iterator[None]:
     torch.distributed.init_process_group("nccl" if (arguments.device or "cpu").startswith("cuda") else "gloo")
     try:
         yield
-        torch.distributed.barrier()  # one that left before the others were done could take them down
     finally:
         torch.distributed.destroy_process_group()
 
