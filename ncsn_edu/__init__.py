@@ -33,7 +33,7 @@ _MODULES = {
         "step_sizes",
         "variance_ratio",
     ],
-    "adapters": ["EnergyScore"],
+    "adapters": ["EnergyScore", "Guided"],
     "data": ["DataDamaged", "DataUnavailable", "batches", "load_or_digits"],
     "losses": ["dsm", "dsm_floor", "explicit", "implicit", "multilevel_dsm", "sliced"],
     "checkpoints": ["load_official"],

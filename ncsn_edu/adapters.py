@@ -30,3 +30,25 @@ class EnergyScore(nn.Module):
             if energy.shape != x.shape[:1]:
                 raise ValueError(f"the energy must be one number a row, shape ({len(x)},), not {tuple(energy.shape)}")
             return -torch.autograd.grad(energy.sum(), x, create_graph=again)[0]
+
+
+class Guided(nn.Module):
+    """The score of one class, by a net that was trained with and without being told it (Ho & Salimans 2022, eq. 6).
+
+    s(x) + scale (s(x | label) - s(x)): scale 0 is the score of all images, 1 that of the class. Above 1 the chains
+    keep to what is typical of the class: images that are easier to name, and less varied. For sigma > 0 that is no
+    longer the score of a noised density. net(x, sigma, label=) with label (B,), -1 where no class is told.
+    """
+
+    def __init__(self, net: Callable[..., Tensor], label: int | Tensor, scale: float = 1.0) -> None:
+        super().__init__()
+        self.net, self.scale = net, scale
+        self.register_buffer("label", torch.as_tensor(label), persistent=False)
+
+    def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """Shape of x (B, *D); label is one class for all rows, or one for each. Two evaluations, but at scale 1."""
+        label = self.label.expand(len(x))
+        told = self.net(x, sigma, label=label)
+        if self.scale == 1:
+            return told
+        return torch.lerp(self.net(x, sigma, label=torch.full_like(label, -1)), told, self.scale)

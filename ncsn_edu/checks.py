@@ -43,6 +43,17 @@ def may_look(values: Tensor) -> bool:
     return not values.is_cuda
 
 
+def check_label(label: Tensor, n: int, n_classes: int) -> Tensor:
+    """Classes (n,), whole numbers from 0 to n_classes - 1, or -1 where no class is told; on a GPU taken on trust."""
+    if label.shape != (n,) or label.is_floating_point():
+        kind = f"{label.dtype} of shape {tuple(label.shape)}"
+        raise ValueError(f"label is a class for each image, whole numbers of shape ({n},), not {kind}")
+    if may_look(label) and not (label.min() >= -1 and label.max() < n_classes):
+        found = f"{label.min()} to {label.max()}"
+        raise ValueError(f"label must be 0 to {n_classes - 1}, or -1 where no class is told, and it has {found}")
+    return label
+
+
 def check_sigma(sigma: float | Tensor) -> float | Tensor:
     """A standard deviation, or one per row of the batch: no negative number, no NaN, no infinity.
 

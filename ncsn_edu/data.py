@@ -578,6 +578,7 @@ def batches(
     generator: "torch.Generator | None" = None,
     device: "torch.device | str | None" = None,
     n_batches: int | None = None,
+    labels: "Tensor | None" = None,
 ) -> "Batches":
     """Yield float32 batches (B, C, H, W) in [0, 1] of uint8 images (N, C, H, W): endlessly, or n_batches of them.
 
@@ -590,6 +591,8 @@ def batches(
     flip        mirror each image left to right with probability 1/2.
     generator   draws all the randomness; it must live on `device`. The global one where there is none.
 
+    labels      (N,): yields pairs (batch, labels (B,) of its images) instead.
+
     What is returned is an iterator that can be stopped and gone on with exactly: `state_dict`, `load_state_dict`.
     """
     from .checks import check_count, check_generator
@@ -601,7 +604,10 @@ def batches(
         raise ValueError(f"batch_size is {batch_size}, but there are {len(images)} images: use {len(images)} or fewer")
     check_generator(generator, images.device)
     n_batches = None if n_batches is None else check_count("n_batches", n_batches)
-    return Batches(images, batch_size, flip, dequantize, generator, n_batches)
+    if labels is not None and labels.shape != images.shape[:1]:
+        raise ValueError(f"labels must have one number for each of the {len(images)} images, not {tuple(labels.shape)}")
+    labels = None if labels is None else labels.to(images.device)
+    return Batches(images, batch_size, flip, dequantize, generator, n_batches, labels)
 
 
 def _check_images(images: "Tensor") -> None:
@@ -631,7 +637,7 @@ def _to_bytes(images: "Tensor") -> str:
     return ": use (255 * images).round().byte()" if high <= 1 else ": use images.round().byte()"
 
 
-class Batches(Iterator["Tensor"]):
+class Batches(Iterator["Tensor | tuple[Tensor, Tensor]"]):
     """What `batches` returns."""
 
     def __init__(
@@ -642,15 +648,16 @@ class Batches(Iterator["Tensor"]):
         dequantize: bool,
         generator: "torch.Generator | None",
         n_batches: int | None,
+        labels: "Tensor | None" = None,
     ) -> None:
         import torch
 
         self.images, self.batch_size, self.flip, self.dequantize = images, batch_size, flip, dequantize
-        self.generator, self.left = generator, n_batches
+        self.generator, self.left, self.labels = generator, n_batches, labels
         self._draw: dict[str, Any] = {"generator": generator, "device": images.device}
         self._order = torch.empty(0, dtype=torch.int64, device=images.device)  # what is left of this epoch
 
-    def __next__(self) -> "Tensor":
+    def __next__(self) -> "Tensor | tuple[Tensor, Tensor]":
         import torch
 
         if self.left == 0:
@@ -665,7 +672,8 @@ class Batches(Iterator["Tensor"]):
             mirrored = torch.rand(self.batch_size, 1, 1, 1, **self._draw) < 0.5
             # where(mirrored, x.flip(-1), x), in an eighth of the time: x ^ ((x ^ flipped) & (255 or 0))
             x = x.flip(-1).bitwise_xor_(x).bitwise_and_(mirrored.byte().neg_()).bitwise_xor_(x)
-        return _dequantized(x, self._draw) if self.dequantize else x.float() / 255
+        x = _dequantized(x, self._draw) if self.dequantize else x.float() / 255
+        return x if self.labels is None else (x, self.labels[index])
 
     def state_dict(self) -> dict[str, Any]:
         """Where the iterator stands: rows left in the epoch, batches left, the generator's state."""

@@ -106,6 +106,21 @@ def sigmas_between(x: Tensor, sigmas: Tensor, generator: torch.Generator | None 
     return log_sigma.exp(), (log_sigma[:, None] - ladder).abs().argmin(1)
 
 
+def log_normal_sigmas(
+    x: Tensor, sigmas: Tensor, mean: float, std: float, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Noise levels for the rows of x, with a Gaussian logarithm, cut off at the ends of a ladder (L,); nearest rungs.
+
+    Shapes (B,) and (B,). Most examples go where something can be learned: far below the middle the noise cannot be
+    seen, far above nothing else can (Karras et al. 2022, section 5 and table 1: P_mean, P_std).
+    """
+    check_generator(generator, x.device)
+    normal = torch.randn(len(x), generator=generator, dtype=sigmas.dtype, device=x.device)
+    ladder = sigmas.log()
+    log_sigma = (mean + std * normal).clamp(ladder[-1], ladder[0])
+    return log_sigma.exp(), (log_sigma[:, None] - ladder).abs().argmin(1)
+
+
 def dsm_floor(
     true_score: Score, x: Tensor, sigma: float | Tensor, *, generator: torch.Generator | None = None
 ) -> Tensor:

@@ -32,6 +32,7 @@ def run(
     images: Tensor,
     folder: Path,
     *,
+    labels: Tensor | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
     resume: bool = False,
@@ -43,6 +44,7 @@ def run(
 ) -> Iterator[TrainState]:
     """Train by the recipe on uint8 images (N, C, H, W); yields each state after it is logged, and saved if it is due.
 
+    labels       (N,): for a recipe whose net is told the class of each image
     resume       go on from the newest whole checkpoint in `folder`, as if there had been no stop; n_steps and cooldown
                  may be others than before
     start        (model, step): go on from weights alone, with a new optimiser, new averages and new draws
@@ -52,7 +54,8 @@ def run(
     checkpoint as well, if it is the only process. Raises FileNotFoundError where there is nothing to resume,
     RecipeChanged where it was another recipe, FileExistsError where a run is there and resume was not asked.
     """
-    states, keeper = training(recipe, images, seed=seed, device=device, compiled=compiled), Folder(folder)
+    states = training(recipe, images, labels=labels, seed=seed, device=device, compiled=compiled)
+    keeper = Folder(folder)
     note = ""
     if resume:
         content = keeper.latest()

@@ -9,17 +9,19 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from .checks import check_count, check_ladder, check_positive
-from .losses import dsm, random_levels, sigmas_between
+from .losses import dsm, log_normal_sigmas, random_levels, sigmas_between
 
 Loss = Callable[[nn.Module, Tensor], Tensor]
 SigmaSampler = Callable[[int, torch.Generator | None], Tensor]
 Weight = Callable[[Tensor], Tensor]
+Batch = Tensor | tuple[Tensor, Tensor]  # x, or x and the label of each row
 CHECK_EVERY = 50  # steps on a GPU between two looks at the losses
 
 
@@ -52,19 +54,22 @@ def mean_by_level(losses: Tensor, level: Tensor, n_levels: int) -> Tensor:
 
 def train(
     model: nn.Module,
-    batches: Iterable[Tensor],
+    batches: Iterable[Batch],
     *,
     loss: Loss | None = None,
     sigmas: Tensor | None = None,
     sigma_sampler: SigmaSampler | None = None,
     continuous: bool = False,
+    log_normal: tuple[float, float] | None = None,
     weight: Weight | None = None,
+    unlabelled: float = 0.0,
     n_steps: int,
     lr: float = 1e-3,
     warmup: int = 0,
     cooldown: int = 0,
     betas: tuple[float, float] = (0.9, 0.999),
     ema: float | None = None,
+    ema_power: float | None = None,
     clip: float | None = None,
     bf16: bool = False,
     compiled: bool | str = False,
@@ -73,15 +78,20 @@ def train(
     """Minimise a loss over batches x (B, *D) with Adam (Kingma & Ba 2015). Say what is learned in one of three ways:
 
     sigmas         (L,): denoising at a random level of the ladder for each example (Song & Ermon 2019, eq. 6); with
-                   continuous=True at any sigma between the first and the last, uniform in its logarithm
+                   continuous=True at any sigma between the first and the last, uniform in its logarithm; with
+                   log_normal=(mean, std) of log sigma, Gaussian (Karras et al. 2022)
     sigma_sampler  (n, generator) -> sigma (n,): denoising at noise levels of your own distribution
     loss           (model, x) -> (B,): another loss, such as `sliced` or `partial(dsm, sigma=0.1)`
+
+    batches of pairs (x, label (B,)) tell the model the class of each image, model(x, sigma, label=label), for all but
+    the share `unlabelled` of them, which get -1 (Ho & Salimans 2022): one net, two scores.
 
     weight     sigma (B,) -> (B,): how much the loss of an example counts, by its noise level; the losses that are told
                stay without it
     warmup     steps in which the learning rate rises to lr, linearly
     cooldown   last steps of n_steps, in which it falls to 0, linearly
     ema        decay of an exponential moving average of the weights, updated after each step (NCSNv2: 0.999)
+    ema_power  an average that grows with the run instead: step t counts as t^ema_power (Karras et al. 2024)
     clip       largest norm of the gradient
     bf16       run the model in bfloat16 (autocast); weights and losses stay float32
     compiled   torch.compile the model: True, or a mode such as "reduce-overhead" (CUDA graphs). Tried before the first
@@ -95,16 +105,22 @@ def train(
     if [loss is None, sigmas is None, sigma_sampler is None].count(False) != 1:
         raise ValueError("say what to learn by exactly one of loss=, sigmas= and sigma_sampler=")
     n_steps, lr = check_count("n_steps", n_steps), check_positive("lr", lr)
-    if continuous and sigmas is None:
-        raise ValueError("continuous=True needs a ladder, sigmas=, to say between which noise levels")
+    if (continuous or log_normal) and sigmas is None:
+        raise ValueError("continuous=True and log_normal= need a ladder, sigmas=, to say between which noise levels")
+    if continuous and log_normal:
+        raise ValueError("continuous=True and log_normal= are two ways to draw sigma: give one of them")
+    if not 0 <= unlabelled < 1:
+        raise ValueError(f"unlabelled is a share of the examples, from 0 to below 1, not {unlabelled}")
     if weight is not None and loss is not None:
         raise ValueError("weight= is for sigmas= and sigma_sampler=: let loss= return what each example counts")
     warmup, cooldown = check_count("warmup", warmup, least=0), check_count("cooldown", cooldown, least=0)
-    for name, value in (("ema", ema), ("clip", clip)):
+    for name, value in (("ema", ema), ("ema_power", ema_power), ("clip", clip)):
         if value is not None:
             check_positive(name, value)
     if ema is not None and ema >= 1:
         raise ValueError(f"ema is a decay below 1, such as 0.999, not {ema}")
+    if ema is not None and ema_power is not None:
+        raise ValueError("ema= and ema_power= are two averages: give one of them")
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError(f"{type(model).__name__} has no parameters to train")
@@ -113,7 +129,11 @@ def train(
     if loss is not None:
         objective: Objective = _as_it_is(loss)
     elif sigmas is not None:
-        objective = (_between if continuous else _ladder)(check_ladder(sigmas).to(device), generator, weight)
+        ladder = check_ladder(sigmas).to(device)
+        if log_normal is not None:
+            objective = _log_normal(ladder, *log_normal, generator, weight)
+        else:
+            objective = (_between if continuous else _ladder)(ladder, generator, weight)
     else:
         objective = _sampled(sigma_sampler, generator, weight)  # type: ignore[arg-type]
     return Training(
@@ -123,11 +143,12 @@ def train(
         optimiser,
         n_steps,
         rate=lambda step: lr * min(1.0, (step + 1) / max(warmup, 1), (n_steps - step) / max(cooldown, 1)),
-        ema=ema,
+        ema=EMA(model, ema, ema_power) if ema or ema_power else None,
         clip=clip,
         bf16=bf16,
         compiled=compiled,
         generator=generator,
+        unlabelled=unlabelled,
     )
 
 
@@ -137,22 +158,23 @@ class Training(Iterator[TrainState]):
     def __init__(
         self,
         model: nn.Module,
-        batches: Iterable[Tensor],
+        batches: Iterable[Batch],
         objective: "Objective",
         optimiser: torch.optim.Optimizer,
         n_steps: int,
         *,
         rate: Callable[[int], float],
-        ema: float | None,
+        ema: "EMA | None",
         clip: float | None,
         bf16: bool,
         compiled: bool | str,
         generator: torch.Generator | None,
+        unlabelled: float,
     ) -> None:
         self.model, self.batches, self.optimiser, self.generator = model, iter(batches), optimiser, generator
         self.n_steps, self.step = n_steps, 0
         self.broken = False  # in the middle of a step, or stopped there: `state_dict` is that of no step
-        self.ema = EMA(model, ema) if ema is not None else None
+        self.ema, self._unlabelled = ema, unlabelled
         self._objective, self._rate, self._clip, self._bf16 = objective, rate, clip, bf16
         self._parameters = [p for group in optimiser.param_groups for p in group["params"]]
         self._compiled = compiled
@@ -176,11 +198,11 @@ class Training(Iterator[TrainState]):
             group["lr"] = self._rate(self.step)
         self.optimiser.step()
         if self.ema is not None:
-            self.ema.update(self.model)
+            self.ema.update(self.model, self.step + 1)
         self.step, self.broken = self.step + 1, False
         return TrainState(self.step, losses.detach(), level, self.model, self.ema.model if self.ema else self.model)
 
-    def _next_batch(self) -> Tensor:
+    def _next_batch(self) -> Batch:
         try:
             return next(self.batches)
         except StopIteration:
@@ -188,17 +210,21 @@ class Training(Iterator[TrainState]):
                 f"the batches ended after {self.step} of {self.n_steps} steps: give more, or an endless iterator"
             ) from None
 
-    def _losses(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Losses (B,) of a batch, and levels; they are looked at once in a while, and before they are used."""
         if self._compiled:
-            self._compile(x)
-        losses, level = self._run(self._forward, x)
+            self._compile(batch)
+        losses, level = self._run(self._forward, batch)
         self._unchecked.append((self.step + 1, losses.detach(), level))
         if len(self._unchecked) >= self._check_every:
             self.check()
         return losses, level
 
-    def _run(self, forward: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _run(self, forward: Callable[..., Tensor], batch: Batch) -> tuple[Tensor, Tensor | None]:
+        x, label = (batch, None) if isinstance(batch, Tensor) else batch
+        if label is not None:
+            hidden = torch.rand(len(x), generator=self.generator, device=x.device) < self._unlabelled
+            forward = partial(forward, label=label.masked_fill(hidden, -1))
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self._bf16):
             losses, level = self._objective(forward, x)
         if losses.shape != x.shape[:1]:
@@ -221,13 +247,13 @@ class Training(Iterator[TrainState]):
             f"of step {self.step}. Are the data finite, and sigma one that the net knows? If so, a smaller lr may help"
         )
 
-    def _compile(self, x: Tensor) -> None:
+    def _compile(self, batch: Batch) -> None:
         """Compile by a step that is not made: it draws what the next one draws, and leaves no trace but its time."""
         mode, self._compiled = self._compiled, False
         began, before = time.monotonic(), self.generator.get_state() if self.generator else None
         compiled = torch.compile(self.model, mode=None if mode is True else mode)
         try:
-            self._run(compiled, x)[0].mean().backward()
+            self._run(compiled, batch)[0].mean().backward()
             self._forward = _parallel(compiled)
             self.compile_seconds = time.monotonic() - began
         except torch.OutOfMemoryError:
@@ -271,16 +297,22 @@ class Training(Iterator[TrainState]):
 
 
 class EMA:
-    """Exponential moving average of a model's weights, theta' <- m theta' + (1 - m) theta (Song & Ermon 2020, 5)."""
+    """Moving average of a model's weights, theta' <- m theta' + (1 - m) theta, with one of two profiles.
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay, self.model = decay, deepcopy(model).eval().requires_grad_(False)
+    decay  m is this number: an exponential average over about 1 / (1 - m) steps (Song & Ermon 2020, section 5)
+    power  m = (1 - 1/t)^(power + 1): step t counts as t^power, so that the average is as long as suits the run so far
+           (Karras et al. 2024, eq. 121; power 6.94 has a width of a tenth of the run)
+    """
+
+    def __init__(self, model: nn.Module, decay: float | None, power: float | None = None) -> None:
+        self.decay, self.power, self.model = decay, power, deepcopy(model).eval().requires_grad_(False)
         self._averages = list(self.model.parameters())
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """To be called after the optimiser's step. Buffers are copied."""
-        torch._foreach_lerp_(self._averages, list(model.parameters()), 1 - self.decay)
+    def update(self, model: nn.Module, step: int) -> None:
+        """To be called after the optimiser's step, the how-manieth (from 1) it was. Buffers are copied."""
+        decay = self.decay if self.power is None else (1 - 1 / step) ** (self.power + 1)
+        torch._foreach_lerp_(self._averages, list(model.parameters()), 1 - decay)
         for average, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
             average.copy_(buffer)
 
@@ -305,6 +337,16 @@ def _ladder(sigmas: Tensor, generator: torch.Generator | None, weight: Weight | 
 def _between(sigmas: Tensor, generator: torch.Generator | None, weight: Weight | None) -> Objective:
     def objective(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         sigma, level = sigmas_between(x, sigmas, generator)
+        return _denoising(model, x, sigma.to(x), generator, weight), level
+
+    return objective
+
+
+def _log_normal(
+    sigmas: Tensor, mean: float, std: float, generator: torch.Generator | None, weight: Weight | None
+) -> Objective:
+    def objective(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+        sigma, level = log_normal_sigmas(x, sigmas, mean, std, generator)
         return _denoising(model, x, sigma.to(x), generator, weight), level
 
     return objective

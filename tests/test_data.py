@@ -861,6 +861,15 @@ def test_every_image_once_an_epoch(device, n, batch_size):
     assert torch.equal(epochs.sort(dim=1).values, torch.arange(n).expand(len(epochs), n))
 
 
+def test_labels_stay_with_their_images(device):
+    labels = torch.arange(10) ** 2
+    stream = data.batches(numbered(10), 4, dequantize=False, device=device, labels=labels, generator=seeded(1, device))
+    for x, label in islice(stream, 6):
+        assert torch.equal(label.cpu(), whole(x)[:, 0, 0, 0].cpu() ** 2)
+    with pytest.raises(ValueError, match="one number for each of the 10 images"):
+        data.batches(numbered(10), 4, labels=labels[:9])
+
+
 def test_epochs_are_shuffled_anew(device):
     """Each image takes each place equally often: counted over 2000 epochs of 6, chi-squared with 25 degrees."""
     n, epochs = 6, 2000

@@ -1,5 +1,6 @@
 """The recipes hold what the papers set, run at smoke scale, and their summary numbers have known values."""
 
+import json
 import math
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from ncsn_edu.recipes import (
     MANIFOLD,
     MANIFOLD_DIGITS,
     RECIPES,
+    Images,
     Judge,
     _distorted,
     _moved,
@@ -76,6 +78,17 @@ def test_the_compact_net_for_photographs_is_as_small_as_promised():
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         net(torch.rand(1, 3, 32, 32), 0.5)
     assert 0.8e6 < sum(p.numel() for p in net.parameters()) < 1.3e6 and counter.get_total_flops() < 0.2e9
+
+
+def test_the_net_that_is_told_classes_is_as_small_as_promised_and_asks_for_them():
+    recipe = RECIPES["cifar10_classes"]["laptop"]
+    net = network(recipe, 3, 32)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(torch.rand(1, 3, 32, 32), 0.5, torch.tensor([7]))
+    assert 3e6 < sum(p.numel() for p in net.parameters()) < 4e6 and counter.get_total_flops() < 1.05e9
+    assert Images(**json.loads(json.dumps(asdict(recipe)))) == recipe
+    with pytest.raises(ValueError, match="give the labels"):
+        training(RECIPES["cifar10_classes"]["smoke"], torch.zeros(10, 3, 32, 32, dtype=torch.uint8))
 
 
 def test_smoke_runs_and_the_same_seed_gives_the_same_losses(digits):

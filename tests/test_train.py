@@ -26,7 +26,7 @@ from ncsn_edu import (
     sliced,
 )
 from ncsn_edu.recipes import RECIPES, training
-from ncsn_edu.train import train
+from ncsn_edu.train import EMA, train
 
 
 class Linear(nn.Module):
@@ -106,12 +106,17 @@ def test_may_be_stopped_at_any_step_and_goes_on_from_there():
         ({"sigmas": geometric(1, 0.1, 3)}, "exactly one of"),
         ({"ema": 1.0}, "decay below 1"),
         ({"ema": -0.5}, "ema must be"),
+        ({"ema": 0.9, "ema_power": 7.0}, "two averages"),
+        ({"ema_power": -1.0}, "ema_power must be"),
+        ({"unlabelled": 1.0}, "share of the examples"),
+        ({"log_normal": (-1.0, 1.0)}, "need a ladder"),
         ({"clip": 0}, "clip must be"),
         ({"lr": -1.0}, "lr must be a finite number above 0"),
         ({"model": nn.Softplus()}, "Softplus has no parameters"),
         ({"loss": lambda model, x: sliced(model, x).mean()}, r"one number a row, shape \(8,\)"),
         ({"batches": repeat(torch.zeros(8, 2), 2), "n_steps": 3}, "ended after 2 of 3 steps"),
-        ({"continuous": True}, "continuous=True needs a ladder"),
+        ({"continuous": True}, "need a ladder"),
+        ({"loss": None, "sigmas": geometric(1, 0.1, 3), "continuous": True, "log_normal": (0, 1)}, "two ways"),
         ({"weight": torch.ones_like}, "let loss= return what each example counts"),
         ({"warmup": -1}, "warmup must be a whole number of at least 0"),
         ({"cooldown": 1.5}, "cooldown must be a whole number"),
@@ -152,6 +157,57 @@ def test_noise_anywhere_on_the_ladder_is_counted_for_the_nearest_level():
         sigma = asked.pop().flatten()
         assert len(sigma.unique()) == 256 and sigma.min() > 0.3 and sigma.max() < 3
         assert torch.equal(state.level, (sigma[:, None] / sigmas).log().abs().argmin(1))
+
+
+def test_log_normal_noise_is_gaussian_in_its_logarithm_within_the_ladder():
+    asked, sigmas = [], geometric(20, 0.01, 20)
+
+    class Watched(NoiseConditionalMLP):
+        def forward(self, x, sigma):
+            asked.append(sigma.flatten())
+            return super().forward(x, sigma)
+
+    options = {"sigmas": sigmas, "log_normal": (-1.0, 0.8), "generator": torch.Generator().manual_seed(0)}
+    for state in train(Watched(2, [8], data_std=1.0), endless(), n_steps=40, **options):
+        assert torch.equal(state.level, (asked[-1][:, None] / sigmas).log().abs().argmin(1))
+    log_sigma = torch.cat(asked).log()
+    n = len(log_sigma)
+    assert log_sigma.mean().item() == pytest.approx(-1.0, abs=5 * 0.8 / n**0.5)
+    assert log_sigma.std().item() == pytest.approx(0.8, abs=5 * 0.8 / (2 * n) ** 0.5)
+    narrow = geometric(0.5, 0.3, 3)
+    run = train(Watched(2, [8], data_std=1.0), endless(), sigmas=narrow, log_normal=(-1.0, 0.8), n_steps=1)
+    next(run)
+    ends = torch.stack([asked[-1].max(), asked[-1].min()])
+    torch.testing.assert_close(ends, narrow[[0, -1]].to(ends))
+
+
+def test_labels_reach_the_net_but_for_the_share_that_is_hidden():
+    told = []
+
+    class Watched(Linear):
+        def forward(self, x, sigma=0.0, label=None):
+            told.append((x, label))
+            return super().forward(x, sigma)
+
+    pairs = ((x, (x[:, 0] > 1).long()) for x in endless())
+    options = {"generator": torch.Generator().manual_seed(0), "sigmas": geometric(1e-3, 1e-4, 2), "n_steps": 40}
+    for _ in train(Watched(), pairs, unlabelled=0.3, **options):
+        pass
+    x, label = torch.cat([x for x, _ in told])[:, 0], torch.cat([label for _, label in told])
+    hidden = label == -1
+    assert hidden.float().mean().item() == pytest.approx(0.3, abs=5 * (0.21 / len(x)) ** 0.5)
+    sure = ~hidden & ((x - 1).abs() > 0.01)
+    assert torch.equal(label[sure], (x[sure] > 1).long())
+
+
+def test_the_average_that_grows_with_the_run_weighs_step_t_by_a_power_of_t():
+    """Of weights 1, 2, ... n it is the mean of t under the density t^power: about n (power + 1) / (power + 2)."""
+    model, n, power = Counter(), 4000, 6.94
+    average = EMA(model, None, power)
+    for step in range(1, n + 1):
+        model.weight.data.fill_(step)
+        average.update(model, step)
+    assert average.model.weight.item() == pytest.approx(n * (power + 1) / (power + 2), rel=2e-3)
 
 
 def test_the_learning_rate_rises_and_falls():
@@ -390,10 +446,11 @@ class Waits(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("name", ["cifar10", "cifar10_small", "cifar10_v2"])
+@pytest.mark.parametrize("name", ["cifar10", "cifar10_small", "cifar10_classes", "cifar10_v2"])
 def test_a_step_never_waits_for_the_device(name, monkeypatch):
     images = torch.randint(256, (40, 3, 32, 32), dtype=torch.uint8)
-    run = training(replace(RECIPES[name]["smoke"], n_steps=20), images)
+    labels = torch.randint(10, (40,))
+    run = training(replace(RECIPES[name]["smoke"], n_steps=20), images, labels=labels)
     with Waits() as waits:  # on the CPU every step looks at its losses
         next(run)
     assert "aten._local_scalar_dense.default" in waits.found
@@ -449,7 +506,7 @@ WORKER = """
 import sys, torch
 from torch import nn
 import torch.distributed as dist
-from ncsn_edu.train import train
+from ncsn_edu.train import EMA, train
 
 dist.init_process_group("gloo")
 rank = dist.get_rank()

@@ -78,6 +78,46 @@ def test_learns_the_score_of_two_images():
         assert gap < 0.25, f"at sigma {sigma} the denoised images are off by {gap * sigma:.3f} a pixel"
 
 
+def test_a_class_changes_the_score_of_its_own_rows_and_nothing_said_is_minus_one():
+    torch.manual_seed(0)
+    net = UNet(3, 8, n_classes=4)
+    torch.nn.init.normal_(net.end[2].weight)
+    x = torch.rand(3, 3, 8, 8)
+    nothing, some = net(x, 0.4), net(x, 0.4, torch.tensor([-1, 2, -1]))
+    torch.testing.assert_close(net(x, 0.4, torch.tensor([-1, -1, -1])), nothing)
+    torch.testing.assert_close(some[[0, 2]], nothing[[0, 2]])
+    assert (some[1] - nothing[1]).abs().max() > 1e-3
+    for label in (torch.tensor([0, 1, 4]), torch.tensor([0, -2, 1]), torch.tensor([0, 1]), torch.rand(3)):
+        with pytest.raises(ValueError, match="label"):
+            net(x, 0.4, label)
+
+
+@pytest.mark.parametrize("std", [0.25, 0.1])
+def test_preconditioned_for_narrower_data_the_first_score_is_that_of_such_a_gaussian(std):
+    torch.manual_seed(0)
+    x, sigmas = torch.rand(3, 3, 8, 8), torch.tensor([20.0, 0.5, 0.01])
+    net = UNet(3, 8, preconditioned=True, data_std=std)
+    expected = -(x - 0.5) / (std**2 + sigmas.view(-1, 1, 1, 1) ** 2)  # of N(1/2, std^2 + sigma^2)
+    torch.testing.assert_close(net(x, sigmas), expected)
+
+
+def test_dropout_is_for_training_alone():
+    torch.manual_seed(0)
+    net = UNet(1, 8, dropout=0.5)
+    torch.nn.init.normal_(net.end[2].weight)
+    x = torch.rand(2, 1, 8, 8)
+    assert not torch.equal(net(x, 0.5), net(x, 0.5))
+    net.eval()
+    assert torch.equal(net(x, 0.5), net(x, 0.5))
+
+
+def test_attention_at_several_resolutions_stands_behind_each_of_their_blocks():
+    net = UNet(1, 8, (1, 1, 2), blocks=2, attention=2)
+    there = [isinstance(block.attention, Attention) for block in (*net.down, *net.up)]
+    assert there == [False, False, True, True, True, True, True, True, True, True, False, False]
+    assert isinstance(net.attention, Attention)
+
+
 def test_attention_is_a_weighted_mean_over_all_places():
     torch.manual_seed(0)
     layer = Attention(8).double()

@@ -81,8 +81,13 @@ def with_bar(states: Iterable[T], total: int, name: str = "steps") -> Iterable[T
 
 def load_images(name: str, split: Literal["train", "test"]) -> "Tensor":
     """The images of a data set that is on this machine, as data.load gives them. Raises Failed if it is not."""
+    return load_labelled(name, split)[0]
+
+
+def load_labelled(name: str, split: Literal["train", "test"]) -> "tuple[Tensor, Tensor]":
+    """Images and labels of a data set that is on this machine. Raises Failed if it is not."""
     try:
-        return data.load(name, split=split, download=False)[0]
+        return data.load(name, split=split, download=False)
     except (data.DataUnavailable, data.DataDamaged) as error:
         raise Failed(str(error)) from error
 

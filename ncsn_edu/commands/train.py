@@ -25,6 +25,7 @@ from .common import (
     WrongUsage,
     find_device,
     load_images,
+    load_labelled,
     new_command,
     positive,
     there_is_no,
@@ -173,7 +174,7 @@ def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder:
 
     if not arguments.resume:
         _first(lambda: _check_results_folder(folder, arguments.force))
-    images, device = load_images(recipe.data, "train"), find_device(arguments.device)
+    (images, labels), device = load_labelled(recipe.data, "train"), find_device(arguments.device)
     if recipe.bf16 and device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise Failed("this GPU does not compute in bfloat16: leave out --bf16")
     rank, n_processes = processes()
@@ -193,7 +194,7 @@ def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder:
         with _stops_noted_in(interrupted):
             if arguments.force:  # at last: nothing can be wrong with the command any more
                 _first(lambda: _clear(folder, "*.ckpt", "log.jsonl", "events.out.tfevents.*"))
-            states = run(recipe, images, folder, **options)
+            states = run(recipe, images, folder, labels=labels, **options)
             where = f"{n_processes} processes, {device}" if n_processes > 1 else device
             if rank == 0:
                 print(
@@ -227,7 +228,8 @@ def _start(source: str, recipe: recipes.Images) -> tuple[Any, int]:
         trained = load_trained(source)
     except FileNotFoundError as error:
         raise Failed(str(error)) from error
-    same = ("data", "net", "width", "multipliers", "attention", "preconditioned", "sigma_max", "sigma_min", "n_levels")
+    layers = ("net", "width", "multipliers", "blocks", "attention", "preconditioned", "data_std", "n_classes")
+    same = ("data", *layers, "sigma_max", "sigma_min", "n_levels")
     for name in same:
         ours, theirs = getattr(recipe, name), getattr(trained.recipe, name)
         if ours != theirs:

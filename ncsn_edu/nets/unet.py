@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checks import check_count, check_images
+from ..checks import check_count, check_images, check_label, check_positive
 from ..core import expand_like
 
 
@@ -23,10 +23,16 @@ class UNet(nn.Module):
     `blocks` residual blocks on either side. H and W must be multiples of 2^(resolutions - 1). With attention every
     place of the smallest resolution looks at every other.
 
-    Preconditioned (Karras et al. 2022, section 5), f adds to the score of a Gaussian of mean 1/2 and variance 1/4:
-    s(x, sigma) = (f(u, log sigma) / sigma - 2 u) / sqrt(1 + 4 sigma^2), where u = (2x - 1) / sqrt(1 + 4 sigma^2). At
-    large sigma an error of f is then one in the image that is guessed; without, one in the noise, sigma times as large.
-    `loss_weight` makes every sigma ask as much of f.
+    Preconditioned (Karras et al. 2022, section 5), f adds to the score of a Gaussian of mean 1/2 and standard deviation
+    d = data_std: s(x, sigma) = (f(u, log sigma) / sigma - u / d) / r, where r = sqrt(1 + sigma^2 / d^2) and
+    u = (x - 1/2) / (d r). At large sigma an error of f is then one in the image that is guessed; without, one in the
+    noise, sigma times as large. `loss_weight` makes every sigma ask as much of f.
+
+    attention  True: at the smallest resolution, in the middle; a number: after every block of so many of the smallest
+    n_classes  the net can be told the class of each image, label (B,) with 0 ... n_classes - 1; -1, or no label at
+               all: nothing is said. Trained on both it is two scores in one, of p(x) and of p(x | label)
+    dropout    share of the activations set to zero in every block while the net is in training mode
+    data_std   1/2 fits images of black and white; photographs have 1/4
     """
 
     def __init__(
@@ -36,40 +42,54 @@ class UNet(nn.Module):
         multipliers: Sequence[int] = (1, 2),
         *,
         blocks: int = 1,
-        attention: bool = False,
+        attention: bool | int = False,
         preconditioned: bool = False,
+        n_classes: int = 0,
+        dropout: float = 0.0,
+        data_std: float = 0.5,
     ) -> None:
         super().__init__()
-        self.preconditioned = preconditioned
+        self.preconditioned, self.n_classes = preconditioned, check_count("n_classes", n_classes, least=0)
+        self.per_std = 1 / check_positive("data_std", data_std)
         self.channels, self.width = check_count("channels", channels), check_count("width", width)
         self.blocks, widths = check_count("blocks", blocks), [width * m for m in multipliers]
         embedding = 4 * width
         self.embed = nn.Sequential(nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
+        self.label = nn.Embedding(n_classes + 1, embedding) if n_classes else None  # the last row: no class is told
         self.begin = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        attends = [False] * (len(widths) - attention) + [True] * attention if attention > 1 else [False] * len(widths)
         before, skips = widths[0], []
-        for w in widths:
+        for w, attend in zip(widths, attends, strict=True):
             for _ in range(blocks):
-                self.down.append(Block(before, w, embedding))
+                self.down.append(Block(before, w, embedding, attend, dropout))
                 skips.append(w)
                 before = w
-        self.middle = Block(before, before, embedding)
+        self.middle = Block(before, before, embedding, False, dropout)
         self.attention = Attention(before) if attention else nn.Identity()
-        for w in reversed(widths):
+        for w, attend in zip(reversed(widths), reversed(attends), strict=True):
             for _ in range(blocks):
-                self.up.append(Block(before + skips.pop(), w, embedding))
+                self.up.append(Block(before + skips.pop(), w, embedding, attend, dropout))
                 before = w
         self.end = nn.Sequential(_group_norm(before), nn.SiLU(), nn.Conv2d(before, channels, 3, padding=1))
         for parameter in self.end[2].parameters():
             nn.init.zeros_(parameter)  # the first score is zero
 
-    def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        """Score of p_sigma at x, in the shape of x; sigma > 0, a float or (B,)."""
+    def forward(self, x: Tensor, sigma: float | Tensor, label: Tensor | None = None) -> Tensor:
+        """Score of p_sigma at x, in the shape of x; sigma > 0, a float or (B,); label whole numbers (B,), or nothing.
+
+        With a label it is the score of the images of that class.
+        """
         check_images(x, self.channels, 2 ** (len(self.down) // self.blocks - 1))
         sigmas = expand_like(sigma, x).expand(len(x), 1, 1, 1)
         e = self.embed(_waves(sigmas.flatten().log(), self.width))  # (B, 4 width)
-        root = (1 + 4 * sigmas**2).sqrt()
-        u = (2 * x - 1) / root
+        if self.label is not None:
+            label = torch.full((len(x),), -1, device=x.device) if label is None else label
+            e = e + self.label(check_label(label, len(x), self.n_classes) % (self.n_classes + 1))
+        elif label is not None:
+            raise ValueError("this U-Net was made without classes: leave out label, or make it with n_classes=")
+        root = (1 + (self.per_std * sigmas) ** 2).sqrt()
+        u = (self.per_std * x - self.per_std / 2) / root
         h, skips = self.begin(u), []
         for i, block in enumerate(self.down):
             h = block(F.avg_pool2d(h, 2) if i and i % self.blocks == 0 else h, e)
@@ -78,29 +98,34 @@ class UNet(nn.Module):
         for block in self.up:
             skip = skips.pop()
             h = block(torch.cat([h if h.shape == skip.shape else F.interpolate(h, skip.shape[2:]), skip], 1), e)
-        f = self.end(h)
-        return (f / sigmas - 2 * u) / root if self.preconditioned else f / sigmas
+        f = self.end(h).to(x.dtype)
+        return (f / sigmas - self.per_std * u) / root if self.preconditioned else f / sigmas
 
 
-def loss_weight(sigma: Tensor) -> Tensor:
-    """1 + 4 sigma^2: times the loss, it is 1/2 ||f - the best f||^2 of a preconditioned U-Net (Karras et al. 2022)."""
-    return 1 + 4 * sigma**2
+def loss_weight(sigma: Tensor, data_std: float = 0.5) -> Tensor:
+    """1 + sigma^2 / data_std^2: times the loss, it is 1/2 ||f - the best f||^2 of a preconditioned U-Net.
+
+    Karras et al. 2022, table 1: their lambda(sigma) times the squared error of the denoised image.
+    """
+    return 1 + (sigma / data_std) ** 2
 
 
 class Block(nn.Module):
-    """Norm, SiLU, convolution, twice, the embedding of sigma added between, beside a shortcut."""
+    """Norm, SiLU, convolution, twice, the embedding of sigma added between, beside a shortcut; attention, if asked."""
 
-    def __init__(self, before: int, after: int, embedding: int) -> None:
+    def __init__(self, before: int, after: int, embedding: int, attention: bool = False, dropout: float = 0.0) -> None:
         super().__init__()
         self.norm1, self.conv1 = _group_norm(before), nn.Conv2d(before, after, 3, padding=1)
         self.norm2, self.conv2 = _group_norm(after), nn.Conv2d(after, after, 3, padding=1)
         self.shift = nn.Linear(embedding, after)
         self.shortcut = nn.Conv2d(before, after, 1) if before != after else nn.Identity()
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.attention = Attention(after) if attention else nn.Identity()
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
         """(B, before, H, W) and (B, embedding) -> (B, after, H, W)."""
         h = self.conv1(F.silu(self.norm1(x))) + self.shift(e)[:, :, None, None]
-        return self.shortcut(x) + self.conv2(F.silu(self.norm2(h)))
+        return self.attention(self.shortcut(x) + self.conv2(self.dropout(F.silu(self.norm2(h)))))
 
 
 class Attention(nn.Module):
