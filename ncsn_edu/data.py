@@ -679,17 +679,19 @@ class Batches(Iterator["Tensor | tuple[Tensor, Tensor]"]):
         """Where the iterator stands: rows left in the epoch, batches left, the generator's state."""
         if self.generator is None:
             raise ValueError("batches without a generator cannot be repeated: give batches(..., generator=)")
-        return {"order": self._order.clone(), "left": self.left, "generator": self.generator.get_state()}
+        # On the CPU, as other processes get it: a tensor on a GPU would bring each of them a context on that GPU.
+        return {"order": self._order.cpu().clone(), "left": self.left, "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was taken, over the same images."""
+        """Go on where `state_dict` was taken, over the same images; a generator that is None stays as it is here."""
         order = state["order"].to(self.images.device)
         if self.generator is None:
             raise ValueError("batches without a generator cannot be repeated: give batches(..., generator=)")
         if len(order) and order.max() >= len(self.images):
             raise ValueError(f"the stopped run had more than these {len(self.images)} images: use the same data")
         self._order, self.left = order, state["left"]
-        self.generator.set_state(state["generator"].cpu())
+        if state["generator"] is not None:
+            self.generator.set_state(state["generator"].cpu())
 
 
 def _dequantized(x: "Tensor", draw: dict[str, Any]) -> "Tensor":

@@ -60,6 +60,9 @@ def run(
     if resume:
         content = keeper.latest()
         _check_same(content["recipe"], content["seed"], recipe, seed)
+        here = torch.device(device).type
+        if (there := content.get("device", here)) != here:
+            note = f"resumed on {here}, and begun on {there}: the random draws from here on are new"
         states.load_state_dict(_of_this_process(content))
     elif keeper.steps():
         raise FileExistsError(f"{folder} holds a run already: go on with --resume, or choose another --out")

@@ -271,6 +271,7 @@ class Training(Iterator[TrainState]):
         self.check()
         return {
             "step": self.step,
+            "device": self._parameters[0].device.type,
             "model": self.model.state_dict(),
             "ema": self.ema.model.state_dict() if self.ema else None,
             "optimiser": self.optimiser.state_dict(),
@@ -279,7 +280,10 @@ class Training(Iterator[TrainState]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was taken: with the same settings, the same numbers as without a stop."""
+        """Resume where `state_dict` was taken: with the same settings, the same numbers as without a stop.
+
+        On a device of another kind generators cannot continue: the draws from here on are then new ones.
+        """
         if (state["ema"] is None) != (self.ema is None):
             raise ValueError("one of the two runs averages its weights and the other does not: give the same ema=")
         self.model.load_state_dict(state["model"])
@@ -288,11 +292,20 @@ class Training(Iterator[TrainState]):
         fused = self.optimiser.param_groups[0]["fused"]  # belongs to the device, and not to the run
         groups = [{**group, "fused": fused} for group in state["optimiser"]["param_groups"]]
         self.optimiser.load_state_dict({**state["optimiser"], "param_groups": groups})
-        if self.generator is not None and state["generator"] is not None:
+        for parameter, moments in self.optimiser.state.items():  # fused Adam wants them laid out as their parameter is
+            for name, moment in moments.items():
+                if moment.shape == parameter.shape:
+                    moments[name] = torch.empty_like(parameter).copy_(moment)
+        self.step, batches = state["step"], state["batches"]
+        device = self._parameters[0].device.type
+        if state.get("device", device) != device:
+            batches = batches and {**batches, "generator": None}
+            if self.generator is not None:
+                self.generator.manual_seed((self.generator.initial_seed() + self.step) % 2**32)
+        elif self.generator is not None and state["generator"] is not None:
             self.generator.set_state(state["generator"].cpu())
-        if hasattr(self.batches, "load_state_dict") and state["batches"] is not None:
-            self.batches.load_state_dict(state["batches"])
-        self.step = state["step"]
+        if hasattr(self.batches, "load_state_dict") and batches is not None:
+            self.batches.load_state_dict(batches)
         self.model.train()
 
 
@@ -301,7 +314,7 @@ class EMA:
 
     decay  m is this number: an exponential average over about 1 / (1 - m) steps (Song & Ermon 2020, section 5)
     power  m = (1 - 1/t)^(power + 1): step t counts as t^power, so that the average is as long as suits the run so far
-           (Karras et al. 2024, eq. 121; power 6.94 has a width of a tenth of the run)
+           (Karras et al. 2024, section 3.1; power 6.94 has a width of a tenth of the run)
     """
 
     def __init__(self, model: nn.Module, decay: float | None, power: float | None = None) -> None:
@@ -309,9 +322,14 @@ class EMA:
         self._averages = list(self.model.parameters())
 
     @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """To be called after the optimiser's step, the how-manieth (from 1) it was. Buffers are copied."""
-        decay = self.decay if self.power is None else (1 - 1 / step) ** (self.power + 1)
+    def update(self, model: nn.Module, step: int | None = None) -> None:
+        """To be called after the optimiser's step; with a power, step is its number from 1. Buffers are copied."""
+        if self.power is not None:
+            if step is None:
+                raise ValueError("an average with a power needs the number of the step: update(model, step)")
+            decay = (1 - 1 / step) ** (self.power + 1)
+        else:
+            decay = self.decay
         torch._foreach_lerp_(self._averages, list(model.parameters()), 1 - decay)
         for average, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
             average.copy_(buffer)

@@ -88,14 +88,7 @@ def assert_mean(x: Tensor, mean: float, *, z: float = FALSE_ALARM_Z) -> None:
     assert abs(x.double().mean().item() - mean) < z * standard_error, (x.mean().item(), mean, standard_error)
 
 
-def torchrun(*words: str, again: tuple[str, ...] = (), **options: Any) -> subprocess.CompletedProcess[str]:
-    """What `torchrun` makes of these words with two processes.
-
-    Once more, with the words of `again`, where PyTorch aborts as a process leaves: seen in 2 to 5 of 100 runs on one
-    kind of machine, with all work done and written.
-    """
+def torchrun(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """What `torchrun` makes of these words with two processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
-    if done.returncode and "terminate called without an active exception" in done.stderr:
-        done = subprocess.run([*command, *again], capture_output=True, text=True, timeout=300, **options)
-    return done
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)

@@ -284,9 +284,8 @@ def test_weights_alone_begin_a_run_with_a_new_optimiser(whole, tmp_path, monkeyp
 
 
 def train_on_two(folder: Path, *more: str) -> str:
-    again = () if "--resume" in more else ("--force",)
     words = (*COMMAND[1:-1], *more, "--out", str(folder))
-    done = torchrun(*words, again=again, env=ENVIRONMENT, cwd=folder.parent)
+    done = torchrun(*words, env=ENVIRONMENT, cwd=folder.parent)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -303,6 +302,53 @@ def test_two_processes_train_one_net_and_go_on_exactly(tmp_path, capsys):
     assert [line["step"] for line in lines(tmp_path / "slices")] == [10, 20, 30, 40]
     assert main([*COMMAND[3:-1], "50", "--out", str(tmp_path / "whole"), "--resume"]) == 1
     assert "had 2 processes, and this one has 1" in capsys.readouterr().err
+
+
+FAILS_ON_ONE = """
+import os, sys, torch
+import ncsn_edu.runs as runs
+from ncsn_edu.__main__ import _leave, main
+
+real = runs.run
+def run(*words, **options):
+    if os.environ["RANK"] == "1":
+        raise ValueError("rank 1 found something wrong")
+    return real(*words, **options)
+runs.run = run
+_leave(main(sys.argv[1:]))
+"""
+
+
+def test_a_process_that_fails_does_not_wait_for_the_others_and_they_end(tmp_path):
+    (tmp_path / "worker.py").write_text(FAILS_ON_ONE, encoding="utf-8")
+    words = (*COMMAND[3:-1], "20", "--out", str(tmp_path / "run"))
+    done = torchrun(str(tmp_path / "worker.py"), *words, env=ENVIRONMENT, cwd=tmp_path)  # within its time limit
+    assert done.returncode != 0 and "ncsn_edu: rank 1 found something wrong" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("world", "arguments", "message"),
+    [
+        ({"WORLD_SIZE": "2"}, [], "RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT are not set: start them by torchrun"),
+        (
+            dict.fromkeys(("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"), "2"),
+            ["--device", "cuda:0"],
+            "would put all processes on one GPU",
+        ),
+    ],
+)
+def test_several_processes_that_cannot_be_are_refused_in_words(
+    world, arguments, message, tmp_path, monkeypatch, capsys
+):
+    for name, value in world.items():
+        monkeypatch.setenv(name, value)
+    assert main([*COMMAND[3:-1], "20", *arguments, "--out", str(tmp_path / "run")]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_an_empty_world_size_is_that_of_one_process(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "")
+    assert main([*COMMAND[3:-1], "2", "--out", str(tmp_path / "run")]) == 0
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from ncsn_edu import (
     NoiseConditionalMLP,
     ScoreMLP,
     TrainState,
+    UNet,
     batches,
     checks,
     dsm,
@@ -502,11 +503,45 @@ def test_where_compiling_fails_training_goes_on_without(monkeypatch):
     assert losses == expected and run.compile_seconds is None
 
 
+def test_resumes_on_another_device_with_new_draws_and_moments_laid_out_as_their_parameters():
+    """What a GPU left: the state of its generator is 16 bytes, and its moments are laid out otherwise."""
+
+    def start():
+        torch.manual_seed(0)
+        net = UNet(1, 8).to(memory_format=torch.channels_last)
+        generator = torch.Generator().manual_seed(1)
+        data = batches(torch.randint(256, (20, 1, 8, 8), dtype=torch.uint8), 4, generator=generator)
+        return train(net, data, sigmas=geometric(1, 0.1, 3), n_steps=9, ema=0.9, generator=generator)
+
+    def plain(value):
+        return value.contiguous() if isinstance(value, torch.Tensor) else value
+
+    run = start()
+    for _ in range(3):
+        next(run)
+    state = run.state_dict()
+    moments = state["optimiser"]["state"]
+    state["optimiser"]["state"] = {p: {k: plain(v) for k, v in values.items()} for p, values in moments.items()}
+    left = {**state, "device": "cuda", "generator": torch.zeros(16, dtype=torch.uint8)}
+    left["batches"] = {**state["batches"], "generator": torch.zeros(16, dtype=torch.uint8)}
+    with pytest.raises(RuntimeError):
+        start().load_state_dict({**left, "device": "cpu"})  # such a state is none of a CPU's generator
+    same, other = start(), start()
+    same.load_state_dict(state)
+    other.load_state_dict(left)
+    for p, values in other.optimiser.state.items():
+        assert all(values[name].stride() == p.stride() for name in ("exp_avg", "exp_avg_sq"))
+    assert any(p.stride() != p.contiguous().stride() for p in other.model.parameters())
+    first, second = next(same), next(other)
+    assert first.step == second.step == 4 and not torch.equal(first.losses, second.losses)
+
+
 WORKER = """
 import sys, torch
 from torch import nn
 import torch.distributed as dist
-from ncsn_edu.train import EMA, train
+from ncsn_edu.__main__ import _leave
+from ncsn_edu.train import train
 
 dist.init_process_group("gloo")
 rank = dist.get_rank()
@@ -518,6 +553,7 @@ for state in train(model, iter(mine), loss=lambda m, x: (m(x) - x.roll(1, 1)).sq
     pass
 torch.save(model.state_dict(), f"{sys.argv[1]}/{rank}.pt")
 dist.destroy_process_group()
+_leave(0)
 """
 
 

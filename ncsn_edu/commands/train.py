@@ -129,20 +129,27 @@ def _stops_noted_in(interrupted: list[int]) -> Iterator[None]:
 @contextmanager
 def _process_group(arguments: argparse.Namespace) -> Iterator[None]:
     """Under torchrun: one process of several, each with a GPU of its own where there are GPUs."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    if os.environ.get("WORLD_SIZE", "") in ("", "0", "1"):
         yield
         return
+    if missing := [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]:
+        raise Failed(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, which asks for several processes, but {', '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not set: start them by torchrun, or unset WORLD_SIZE"
+        )
     import torch
 
-    if arguments.device is None and torch.cuda.is_available():
+    if arguments.device in (None, "cuda") and torch.cuda.is_available():
         arguments.device = f"cuda:{os.environ['LOCAL_RANK']}"
+    elif (arguments.device or "").startswith("cuda:"):
+        raise Failed(
+            f"--device {arguments.device} would put all processes on one GPU: leave it out, or give cuda or cpu"
+        )
     if (arguments.device or "cpu").startswith("cuda"):
         torch.cuda.set_device(find_device(arguments.device))
     torch.distributed.init_process_group("nccl" if (arguments.device or "cpu").startswith("cuda") else "gloo")
-    try:
-        yield
-    finally:
-        torch.distributed.destroy_process_group()
+    yield
+    torch.distributed.destroy_process_group()  # after a success only: what failed must not wait for the others
 
 
 def _first(prepare: Callable[[], None]) -> None:
@@ -175,8 +182,10 @@ def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder:
     if not arguments.resume:
         _first(lambda: _check_results_folder(folder, arguments.force))
     (images, labels), device = load_labelled(recipe.data, "train"), find_device(arguments.device)
-    if recipe.bf16 and device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise Failed("this GPU does not compute in bfloat16: leave out --bf16")
+    if recipe.bf16 and device.startswith("cuda"):
+        with torch.cuda.device(device):  # the one that is asked is the current one
+            if not torch.cuda.is_bf16_supported(including_emulation=False):
+                raise Failed(f"the GPU {device} does not compute in bfloat16: leave out --bf16")
     rank, n_processes = processes()
     began = time.monotonic()
     interrupted: list[int] = []
