@@ -6,6 +6,7 @@ names. Reading one runs no code that it may hold. This file does NOT train; trai
 
 import hashlib
 import io
+import json
 import math
 import pickle
 import platform
@@ -18,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .files import write_whole
+from .files import link_whole, write_whole
 from .nets.ncsn import NCSN
 from .nets.ncsnv2 import NCSNv2
 from .schedules import geometric
@@ -67,7 +68,10 @@ def _tensors(file: io.BytesIO | str | PathLike[str], path: Any, device: torch.de
 
 
 class Folder:
-    """The checkpoints of one run: `step-*.ckpt`, of which the last `keep` stay, and `best.ckpt`."""
+    """The checkpoints of one run: `step-*.ckpt`, of which the last `keep` stay, and `best.ckpt`, one of them by name.
+
+    `best.json` says the loss of the best, so that a save reads no checkpoint.
+    """
 
     def __init__(self, path: str | PathLike[str], *, keep: int = 2) -> None:
         self.path, self.keep = Path(path), keep
@@ -77,19 +81,24 @@ class Folder:
 
         Only one process may save into a folder; others may read.
         """
-        for left in self.path.glob(".*.ckpt.*.tmp"):  # of a process that was killed while it wrote
+        for left in self.path.glob(".*.tmp"):  # of a process that was killed while it wrote
             left.unlink(missing_ok=True)
         path = save(self.path / f"step-{content['step']:09d}.ckpt", {**content, "loss": loss})
         if loss < self._lowest():
-            write_whole(self.path / "best.ckpt", path.read_bytes())
+            link_whole(self.path / "best.ckpt", path)
+            about = {"step": int(content["step"]), "loss": float(loss), "bytes": path.stat().st_size}
+            write_whole(self.path / "best.json", json.dumps(about).encode())
         for old in self.steps()[self.keep :]:
             old.unlink()
         return path
 
     def _lowest(self) -> float:
+        """The loss of the best checkpoint; infinite where there is none that has the size it was written with."""
         try:
-            return load(self.path / "best.ckpt")["loss"]
-        except (FileNotFoundError, CheckpointDamaged):
+            about = json.loads((self.path / "best.json").read_text(encoding="utf-8"))
+            whole = (self.path / "best.ckpt").stat().st_size == about["bytes"]
+            return float(about["loss"]) if whole else math.inf
+        except (OSError, ValueError, KeyError, TypeError):
             return math.inf
 
     def steps(self) -> list[Path]:

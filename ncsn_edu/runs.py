@@ -39,7 +39,8 @@ def run(
     start: tuple[nn.Module, int] | None = None,
     compiled: bool | str = False,
     log_every: int = 10,
-    save_every: int = 500,
+    save_every: int | None = None,
+    save_minutes: float = 10.0,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[TrainState]:
     """Train by the recipe on uint8 images (N, C, H, W); yields each state after it is logged, and saved if it is due.
@@ -48,6 +49,7 @@ def run(
     resume       go on from the newest whole checkpoint in `folder`, as if there had been no stop; n_steps and cooldown
                  may be others than before
     start        (model, step): go on from weights alone, with a new optimiser, new averages and new draws
+    save_every   save a checkpoint each so many steps, a multiple of log_every; not given: each `save_minutes`
     should_stop  asked after each step (in a process group at each line of the log); a last checkpoint is saved then
 
     In a process group all processes call this; the first one writes. A generator that is closed saves a last
@@ -73,7 +75,7 @@ def run(
         states.model.train()
         note = f"from the weights of step {states.step}; the optimiser and the random draws are new"
     keeper.path.mkdir(parents=True, exist_ok=True)
-    return _run(states, keeper, recipe, seed, log_every, save_every, should_stop, note)
+    return _run(states, keeper, recipe, seed, log_every, save_every, 60 * save_minutes, should_stop, note)
 
 
 def _run(
@@ -82,13 +84,14 @@ def _run(
     recipe: Images,
     seed: int,
     log_every: int,
-    save_every: int,
+    save_every: int | None,
+    save_seconds: float,
     should_stop: Callable[[], bool],
     note: str,
 ) -> Iterator[TrainState]:
     rank, n_processes = processes()
     recent: list[TrainState] = []  # since the last line of the log
-    first, saved, loss, orderly = states.step, states.step, math.inf, False
+    first, saved, loss, orderly, saved_at = states.step, states.step, math.inf, False, time.monotonic()
     with ExitStack() as files:
         log = files.enter_context(Log(keeper.path, first, note)) if rank == 0 else None
         try:
@@ -103,9 +106,13 @@ def _run(
                     if log:
                         log.write(state.step, loss, mean_by_level(losses, levels, recipe.n_levels).tolist(), states)
                     recent.clear()
-                    if state.step % save_every == 0 or state.step == recipe.n_steps:
+                    if save_every is not None:
+                        late = state.step % save_every == 0
+                    else:
+                        late = _any(time.monotonic() - saved_at > save_seconds)  # all processes save, or none
+                    if late or state.step == recipe.n_steps:
                         _save(keeper, states, recipe, seed, loss)
-                        saved = state.step
+                        saved, saved_at = state.step, time.monotonic()
                 yield state
                 if (n_processes == 1 or due) and _any(should_stop()):
                     break

@@ -114,7 +114,7 @@ def test_kill_9_while_writing(tmp_path):
     Folder(tmp_path).latest()
     assert list(tmp_path.glob("*.tmp")), "who only reads removes nothing: another process may be writing"
     Folder(tmp_path).save({"step": before + 1}, loss=1.0)
-    assert not [p for p in tmp_path.iterdir() if p.suffix != ".ckpt"]
+    assert not [p for p in tmp_path.iterdir() if p.suffix != ".ckpt" and p.name != "best.json"]
 
 
 def test_a_folder_keeps_the_last_and_the_best(tmp_path):
@@ -123,7 +123,30 @@ def test_a_folder_keeps_the_last_and_the_best(tmp_path):
         folder.save({**CONTENT, "step": step}, loss=loss)
     assert [path.name for path in folder.steps()] == ["step-000000004.ckpt", "step-000000003.ckpt"]
     assert folder.latest()["step"] == 4 and checkpoints.load(tmp_path / "best.ckpt")["step"] == 2
-    assert len(list(tmp_path.iterdir())) == 3
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".ckpt") == ["best.json"]
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_the_best_takes_no_room_of_its_own_and_is_read_by_no_save(tmp_path, monkeypatch):
+    folder = Folder(tmp_path, keep=2)
+    path = folder.save({**CONTENT, "step": 1}, loss=1.0)
+    assert (tmp_path / "best.ckpt").samefile(path)
+    folder.save({**CONTENT, "step": 1}, loss=0.5)  # the same step once more, with a lower loss
+    monkeypatch.setattr(checkpoints, "load", lambda path: pytest.fail("a checkpoint was read"))
+    folder.save({**CONTENT, "step": 2}, loss=2.0)
+    monkeypatch.undo()
+    assert checkpoints.load(tmp_path / "best.ckpt")["loss"] == 0.5
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_without_hard_links_the_best_is_a_copy(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError("Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    path = Folder(tmp_path).save({**CONTENT, "step": 1}, loss=1.0)
+    assert (tmp_path / "best.ckpt").read_bytes() == path.read_bytes()
+    assert not (tmp_path / "best.ckpt").samefile(path)
 
 
 def test_a_damaged_checkpoint_is_said_and_passed_over(tmp_path, capsys):

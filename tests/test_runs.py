@@ -70,6 +70,22 @@ def test_a_run_leaves_checkpoints_and_a_log(whole):
     assert best["recipe"]["net"] == "unet" and best["seed"] == 0
 
 
+def test_a_run_saves_by_the_clock(tmp_path, monkeypatch):
+    """With a clock that goes a minute on at each look, a save is due after every few lines of the log."""
+    now = iter(range(0, 10**9, 60))
+    monkeypatch.setattr("ncsn_edu.runs.time.monotonic", lambda: float(next(now)))
+    saved = []
+    real = checkpoints.Folder.save
+    monkeypatch.setattr(checkpoints.Folder, "save", lambda s, c, **o: saved.append(c["step"]) or real(s, c, **o))
+    for _ in run(RECIPE, IMAGES, tmp_path, log_every=1, save_minutes=10):
+        pass
+    assert len(saved) > 3 and saved[-1] == 30 and saved != list(range(1, 31))
+    saved.clear()
+    for _ in run(RECIPE, IMAGES, tmp_path / "long", log_every=1, save_minutes=1e6):
+        pass
+    assert saved == [30]
+
+
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """What TensorBoard shows of a folder."""
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -200,7 +216,7 @@ def test_kill_9_at_random_moments(tmp_path):
     command = [*COMMAND, "--out", str(tmp_path / "killed")]
     draw, killed, started = random.Random(0), 0, False
     while True:
-        # Checkpoints are written every 500 steps and here, by a patched default, every 20: so kills hit them too.
+        # Checkpoints are written every ten minutes and here, by a patched default, every 20 steps: kills hit them too.
         program = "import sys; from ncsn_edu import runs; runs.run.__kwdefaults__['save_every'] = 20; "
         program += "from ncsn_edu.__main__ import main; sys.exit(main(sys.argv[1:]))"
         there = bool(checkpoints.Folder(tmp_path / "killed").steps())
