@@ -186,7 +186,7 @@ class Training(Iterator[TrainState]):
     def __next__(self) -> TrainState:
         if self.step >= self.n_steps:
             raise StopIteration
-        if self.step == 0:
+        if not self.model.training:  # at the start, and after a watcher that has looked at samples
             self.model.train()
         self.broken = True
         losses, level = self._losses(self._next_batch())

@@ -164,6 +164,30 @@ def test_any_width_and_any_even_size(kind, height, width):
     assert all(p.grad is not None for p in net.parameters())
 
 
+@pytest.mark.parametrize("name", ["ncsn_rgb32", "ncsn_gray28", "ncsnv2_rgb32"])
+def test_the_form_for_accelerators_gives_the_golden_scores_too(name, monkeypatch):
+    monkeypatch.setattr(norm, "GROUPS_ON", ())
+    monkeypatch.setattr(F, "group_norm", lambda *_: pytest.fail("group norm was used"))
+    assert difference(name) < 2e-5
+
+
+def test_the_form_for_accelerators_has_the_same_gradients_and_keeps_type_and_layout(monkeypatch):
+    torch.manual_seed(0)
+    x, level = torch.randn(3, 4, 6, 8, dtype=torch.float64) + 2, torch.tensor([0, 2, 2])
+    layer, found = norm.CondInstanceNormPlus(4, 3).double(), []
+    for devices in (("cpu",), ()):
+        monkeypatch.setattr(norm, "GROUPS_ON", devices)
+        y = x.clone().requires_grad_()
+        out = layer(y, level)
+        gradients = torch.autograd.grad(out.square().sum(), [y, *layer.parameters()])
+        found.append([out, *gradients])
+    torch.testing.assert_close(found[0], found[1])
+    narrow = x.bfloat16().contiguous(memory_format=torch.channels_last)
+    out = layer.float()(narrow, level)
+    assert out.dtype == torch.bfloat16 and out.stride() == narrow.stride()
+    assert (out.double() - found[0][0]).abs().max() < 0.05
+
+
 def test_the_means_of_the_channels_survive_the_norm():
     """Plain instance norm maps an image and a brighter one to the same numbers; this one does not."""
     x = torch.rand(1, 3, 4, 4, dtype=torch.float64)

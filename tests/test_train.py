@@ -299,6 +299,17 @@ def test_the_average_follows_the_step_and_copies_buffers():
         assert state.ema.calls == model.calls == state.step
 
 
+def test_a_watcher_that_leaves_the_model_in_evaluation_mode_changes_nothing():
+    def losses(watch):
+        torch.manual_seed(0)
+        net, generator = UNet(1, 8, dropout=0.5), torch.Generator().manual_seed(1)
+        torch.nn.init.normal_(net.end[2].weight, std=0.01)
+        run = train(net, repeat(torch.ones(4, 1, 8, 8)), sigmas=geometric(1, 0.1, 3), n_steps=4, generator=generator)
+        return [(state.loss, watch(state.model))[0] for state in run]
+
+    assert losses(lambda model: model.eval()) == losses(lambda model: None)
+
+
 def test_without_an_average_the_model_stands_in_for_it():
     model = Linear()
     assert next(train(model, endless(), loss=sliced, n_steps=1)).ema is model
