@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from . import data, figures
+from . import data, devices, figures
 
 DISTRIBUTION = "ncsn_edu"
 SMALL_DISK = 1e9  # bytes: less cannot hold a data set, nor the figures of a long evening
@@ -182,14 +182,17 @@ def _gpu() -> Iterator[Check]:
         return
     import torch
 
-    if torch.cuda.is_available():
+    there, problem = devices.cuda_available()
+    if there:
         for i in range(torch.cuda.device_count()):
             about = torch.cuda.get_device_properties(i)
-            yield Check("gpu", "ok", f"cuda:{i} {about.name}, {about.total_memory / 2**30:.0f} GiB")
+            name = f"cuda:{i} {about.name}, {about.total_memory / 2**30:.0f} GiB"
+            what, repair = devices.kernel_problem(f"cuda:{i}")
+            yield Check("gpu", "optional", f"{name}: {what}", repair) if what else Check("gpu", "ok", name)
     elif torch.backends.mps.is_available():
         yield Check("gpu", "ok", "mps (Apple)")
     else:
-        yield Check("gpu", "optional", without)
+        yield Check("gpu", "optional", problem.what or without, problem.repair)
 
 
 def _machine() -> Iterator[Check]:

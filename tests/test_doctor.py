@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ncsn_edu import data, doctor, figures
+from ncsn_edu import data, devices, doctor, figures
 
 
 @pytest.fixture
@@ -200,6 +200,7 @@ def test_gpu(monkeypatch, version):
     )
     monkeypatch.setitem(sys.modules, "torch", torch)
     monkeypatch.setattr(doctor.metadata, "version", lambda name: version.split()[0])
+    monkeypatch.setattr(doctor.devices, "kernel_problem", lambda device: devices.Problem())
     (check,) = doctor._gpu()
     status, detail = GPU[version]
     assert check.status == status and check.detail.startswith(detail)

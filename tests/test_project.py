@@ -23,6 +23,7 @@ from constraints import installed_closure  # noqa: E402
 LAYERS = [
     "checks",
     "files",
+    "devices",
     "core",
     "pictures",
     "progress",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from .. import data, figures
+from ..devices import cuda_available, kernel_problem
 from ..progress import progress
 
 if TYPE_CHECKING:
@@ -60,17 +61,15 @@ def positive(text: str) -> float:
 
 
 def find_device(asked: str | None) -> str:
-    """The device asked for, if it can be used; otherwise a GPU where there is one, or the processor."""
-    import torch
-
+    """The device asked for, if it can be used; otherwise a GPU where there is one that works, or the processor."""
     if asked is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=asked)
-        torch.Generator(asked)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise Failed(f"--device {asked} cannot be used here ({reason}): leave it out, or use --device cpu") from error
+        there, problem = cuda_available()
+        problem = kernel_problem("cuda") if there else problem
+        if problem.what:
+            print(f"ncsn_edu: the GPU is not used ({problem})", file=sys.stderr)
+        return "cuda" if there and not problem.what else "cpu"
+    if (problem := kernel_problem(asked)).what:
+        raise Failed(f"--device {asked} cannot be used here ({problem}): leave it out, or use --device cpu")
     return asked
 
 

@@ -1,0 +1,53 @@
+"""Which devices of this machine can be used. A card that is there may be too old, or its driver may be.
+
+This file does NOT choose for anybody: the command line does.
+"""
+
+import warnings
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    """Why a device cannot be used, and what helps; both empty where it can."""
+
+    what: str = ""
+    repair: str = ""
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, self))
+
+
+def cuda_available() -> tuple[bool, Problem]:
+    """Whether PyTorch sees an NVIDIA card, and what hinders it where there is one that it does not see."""
+    import torch
+
+    with warnings.catch_warnings(record=True) as said:  # a driver that is too old is said in a warning
+        warnings.simplefilter("always")
+        if torch.cuda.is_available():
+            return True, Problem()
+    texts = [str(warning.message) for warning in said]
+    return False, next((_in_words(text) for text in texts if "CUDA" in text or "NVIDIA" in text), Problem())
+
+
+def kernel_problem(device: str) -> Problem:
+    """What hinders a kernel on the device. The only proof that there is nothing is to run one."""
+    import torch
+
+    try:
+        torch.Generator(device)
+        x = torch.ones(8, 8, device=device)
+        return Problem() if (x @ x).sum().item() == 512 else Problem("it computes wrong results")
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        return _in_words(str(error))
+
+
+def _in_words(message: str) -> Problem:
+    if "driver" in message and ("too old" in message or "insufficient" in message):
+        return Problem(
+            "the driver is too old for this PyTorch", "update it, or install a build of PyTorch for an older CUDA"
+        )
+    if "no kernel image" in message or "not compatible with the current PyTorch" in message:
+        return Problem(
+            "the card is too old, or too new, for this PyTorch", "install a build of PyTorch that supports the card"
+        )
+    return Problem(message.strip().splitlines()[0] if message.strip() else "no reason given")

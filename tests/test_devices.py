@@ -1,0 +1,95 @@
+"""A device is believed in after one kernel has run on it; what hinders it is said in words."""
+
+import subprocess
+import sys
+import warnings
+
+import pytest
+import torch
+
+from ncsn_edu import devices, doctor
+from ncsn_edu.commands.common import Failed, find_device
+
+# What PyTorch says of a card or a driver that is too old, as users report it.
+NO_KERNEL = (
+    "CUDA error: no kernel image is available for execution on the device\n"
+    "CUDA kernel errors might be asynchronously reported at some other API call"
+)
+OLD_DRIVER = (
+    "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040). Please update your GPU "
+    "driver by downloading and installing a new version"
+)
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """A card that is there, and whose kernels end as the list says: an error's text, or nothing."""
+    ends = []
+
+    def ones(*shape, device):
+        if ends:
+            raise RuntimeError(ends[0])
+        return torch.zeros(shape) + 1
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "ones", ones)
+    monkeypatch.setattr(torch, "Generator", lambda device: None)
+    return ends
+
+
+def test_a_card_that_runs_a_kernel_is_used(card, capsys):
+    assert find_device(None) == "cuda" and find_device("cuda:1") == "cuda:1"
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (NO_KERNEL, "the card is too old, or too new"),
+        ("CUDA driver version is insufficient for CUDA runtime version", "the driver is too old"),
+        ("CUDA error: unspecified launch failure", "unspecified launch failure"),
+        ("", "no reason given"),
+    ],
+)
+def test_a_card_that_cannot_is_not_used_and_refused_where_it_is_asked_for(card, capsys, text, said):
+    card.append(text)
+    assert find_device(None) == "cpu"
+    assert said in capsys.readouterr().err
+    with pytest.raises(Failed, match=f"--device cuda cannot be used here .*{said}.*--device cpu"):
+        find_device("cuda")
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(doctor.metadata, "version", lambda name: "2.13")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    about = type("About", (), {"name": "Old Card", "total_memory": 2**31})
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda i: about)
+    (check,) = doctor._gpu()
+    monkeypatch.undo()
+    assert check.status == "optional" and "Old Card" in check.detail and said in check.detail
+
+
+def test_a_driver_that_is_too_old_is_said(monkeypatch, capsys):
+    def not_available():
+        warnings.warn(OLD_DRIVER, stacklevel=2)
+        return False
+
+    monkeypatch.setattr(torch.cuda, "is_available", not_available)
+    assert find_device(None) == "cpu"
+    assert "the driver is too old" in capsys.readouterr().err
+    monkeypatch.setattr(doctor.metadata, "version", lambda name: "2.13")
+    (check,) = doctor._gpu()
+    assert check.detail == "the driver is too old for this PyTorch" and "update it" in check.mend
+
+
+def test_without_a_card_nothing_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert find_device(None) == "cpu" and capsys.readouterr().err == ""
+
+
+def test_the_processor_runs_a_kernel_and_unknown_devices_are_told():
+    assert devices.kernel_problem("cpu") == devices.Problem("", "")
+    assert devices.kernel_problem("gpu").what
+
+
+def test_the_command_line_answers_without_loading_torch():
+    code = "import sys, ncsn_edu.__main__ as m; m.main(['--version']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
