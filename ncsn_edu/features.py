@@ -85,6 +85,6 @@ def extract(images: Tensor, net: FeatureNet, *, batch_size: int = 500) -> Featur
                 f"{net.name} takes images in [0, 1], and these lie in [{low:.4g}, {high:.4g}]: pass {repair}"
             )
         features, logits = net.describe(part)
-        values.append(features.double().cpu())
-        probabilities.append(logits.double().softmax(1).cpu())
+        values.append(features.cpu().double())
+        probabilities.append(logits.cpu().double().softmax(1))
     return Features(net.name, torch.cat(values), torch.cat(probabilities))

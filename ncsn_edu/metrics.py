@@ -72,9 +72,10 @@ def nearest(x: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
     check_points(x), check_points(data)
     if x.shape[1:] != data.shape[1:]:
         raise ValueError(f"x {tuple(x.shape)} and data {tuple(data.shape)} must be of one shape but for the first size")
-    flat = data.flatten(1).double()  # in float32 an image would be 0.01 from itself
-    parts = [torch.cdist(part, flat).min(1) for part in x.flatten(1).double().split(1024)]
-    return torch.cat([part.values for part in parts]).to(x.dtype), torch.cat([part.indices for part in parts])
+    flat = _exact(data)  # in float32 an image would be 0.01 from itself
+    parts = [torch.cdist(part, flat).min(1) for part in _exact(x).split(1024)]
+    distances, which = (torch.cat(columns) for columns in zip(*parts, strict=True))
+    return distances.to(x), which.to(x.device)
 
 
 class Judgement(NamedTuple):
@@ -234,7 +235,16 @@ def _comparable(x: Features, y: Features) -> int:
 
 
 def _redrawn(n: int, generator: torch.Generator | None) -> Tensor:
-    return torch.randint(n, (n,), generator=generator)
+    return torch.randint(n, (n,), generator=generator, device=_device_of(generator)).cpu()
+
+
+def _device_of(generator: torch.Generator | None) -> torch.device | str:
+    return generator.device if generator is not None else "cpu"
+
+
+def _exact(x: Tensor) -> Tensor:
+    """Rows of 64-bit numbers on the CPU, (n, D): where sums of squares cancel, and as some accelerators have none."""
+    return x.detach().cpu().flatten(1).double()
 
 
 def _measured(name: str, value: float, again: list[float], x: Features, y: Features | None = None) -> Measured:
@@ -255,12 +265,14 @@ def gaussian_fit(
 
     With `rank`, of its largest principal components only: smooth, and without any noise.
     """
-    flat = check_points(images).flatten(1).double()
+    flat = _exact(check_points(images))
     values, vectors = torch.linalg.eigh(flat.T.cov())  # ascending
     keep = min(check_count("rank", rank), len(values)) if rank is not None else len(values)
     scaled = vectors[:, -keep:] * values[-keep:].clamp(min=0).sqrt()
-    z = torch.randn(check_count("n", n), keep, dtype=flat.dtype, generator=generator)
-    return (flat.mean(0) + z @ scaled.T).to(images.dtype).view(n, *images.shape[1:])
+    device = torch.device(_device_of(generator))
+    dtype = torch.float64 if device.type != "mps" else torch.float32  # Apple's GPU has no other
+    z = torch.randn(check_count("n", n), keep, dtype=dtype, generator=generator, device=device).cpu().double()
+    return (flat.mean(0) + z @ scaled.T).to(images).view(n, *images.shape[1:])
 
 
 def energy_distance(x: Tensor, y: Tensor, *, unbiased: bool = True, chunk: int = 2048) -> float:
@@ -287,7 +299,7 @@ def energy_test(
     distances = torch.cdist(torch.cat([x, y]), torch.cat([x, y]))
     side = torch.cat([torch.full((len(x),), 1 / len(x)), torch.full((len(y),), -1 / len(y))]).to(distances)
     sides = [side] + [
-        side[torch.randperm(len(side), generator=generator)]
+        side[torch.randperm(len(side), generator=generator, device=_device_of(generator)).cpu()]
         for _ in range(check_count("n_permutations", n_permutations))
     ]
     statistics = torch.stack(
@@ -311,7 +323,7 @@ def _pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError(
             f"two sets of at least two samples of one shape are needed, not {tuple(x.shape)} and {tuple(y.shape)}"
         )
-    return x.detach().flatten(1).double(), y.detach().to(x.device).flatten(1).double()
+    return _exact(x), _exact(y)
 
 
 def _energy(x: Tensor, y: Tensor, unbiased: bool, chunk: int) -> float:

@@ -9,6 +9,7 @@ from helpers import F64, FALSE_ALARM, normal, seeded
 from scipy import linalg, stats
 from scipy.spatial.distance import cdist
 
+from ncsn_edu import metrics
 from ncsn_edu.distributions import GaussianMixture
 from ncsn_edu.metrics import (
     INCEPTION,
@@ -423,3 +424,21 @@ def test_features_that_cannot_be_compared():
         frechet(some_features(50), some_features(50, net="another"))
     with pytest.raises(ValueError, match="6 images are too few for a covariance of 6 features: give at least 7"):
         frechet(some_features(50), some_features(6))
+
+
+def test_images_and_generators_may_be_on_any_device(device):
+    """What is drawn follows the generator, what comes back the images; numbers are those of the CPU."""
+    x, y = torch.rand(60, 1, 4, 4), torch.rand(80, 1, 4, 4)
+    far, near = x.to(device), y.to(device)
+    distances, which = metrics.nearest(far, near)
+    assert distances.device.type == which.device.type == device.type
+    torch.testing.assert_close(
+        distances.cpu(), torch.cdist(x.flatten(1).double(), y.flatten(1).double()).amin(1).float()
+    )
+    fit = metrics.gaussian_fit(far, 5, generator=seeded(0, device))
+    assert fit.shape == (5, 1, 4, 4) and fit.device.type == device.type
+    assert metrics.frechet_distance(far, near) == pytest.approx(metrics.frechet_distance(x, y))
+    assert 0 < metrics.energy_test(far, near, n_permutations=9, generator=seeded(0, device))[1] <= 1
+    features = [metrics.Features("net", part.flatten(1), part.flatten(1).softmax(1)) for part in (x, y)]
+    for measure in (metrics.frechet, metrics.kernel_distance, metrics.precision_recall):
+        assert measure(*features, n_bootstrap=3, generator=seeded(0, device))
