@@ -90,13 +90,43 @@ def test_gradients_of_denoising_are_those_of_explicit(dim):
     assert_zero_mean(parameter_gradients(net, gap, 60), limit=5.5)
 
 
-def test_the_floor_against_quadrature():
-    s, sigma = 0.8, 0.5  # for N(0, s^2): E||s*||^2 = 1 / (s^2 + sigma^2)
-    gaussian = GaussianMixture([[0.0]], s**2)
+@pytest.mark.parametrize("sigma", [0.01, 0.5, 20.0])
+def test_the_floor_of_a_gaussian_is_its_closed_form(sigma):
+    variances = torch.tensor([0.04, 1.0, 9.0], dtype=F64)
+    gaussian = GaussianMixture([[1.0, 0.0, -2.0]], variances[None])
     x = gaussian.sample(100_000, generator=torch.Generator().manual_seed(6)).double()
-    exact = 0.5 * (1 - sigma**2 / (s**2 + sigma**2))
-    assert_zero_mean(losses.dsm_floor(gaussian, x, sigma) - exact)
+    exact = 0.5 * (variances / (variances + sigma**2)).sum()  # half the posterior variance of z, direction by direction
     assert_zero_mean(losses.dsm(gaussian, x, sigma) - exact)
+    for rows in (1, 3):
+        floor = losses.dsm_floor(gaussian, x, sigma, rows_at_once=rows)
+        torch.testing.assert_close(floor, exact.expand(len(x)), rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.7, 2.0, 6.0, 40.0])
+def test_the_floor_is_unbiased_and_scatters_less_than_the_loss(sigma):
+    mixture = GaussianMixture([[-3.0], [4.0]], [[0.3], [2.0]], [0.7, 0.3])
+    clean, z = torch.linspace(-8, 13, 1501).double(), torch.linspace(-6, 6, 241).double()
+    weights = (mixture.log_prob(clean[:, None])[:, None] - z**2 / 2).flatten().softmax(0)  # of each pair (x, z)
+    residual = sigma * mixture((clean[:, None] + sigma * z).reshape(-1, 1), sigma)[:, 0] + z.repeat(len(clean))
+    exact = 0.5 * (weights * residual**2).sum()
+
+    x = mixture.sample(40_000, generator=torch.Generator().manual_seed(7)).double()
+    floor, loss = (
+        estimate(mixture, x, sigma, generator=torch.Generator().manual_seed(8))
+        for estimate in (losses.dsm_floor, losses.dsm)
+    )
+    assert_zero_mean(floor - exact)
+    assert floor.std() < 0.8 * loss.std()
+    by_row = losses.dsm_floor(mixture, x[:3], torch.full((3,), sigma, dtype=F64), generator=torch.Generator())
+    torch.testing.assert_close(by_row, losses.dsm_floor(mixture, x[:3], sigma, generator=torch.Generator()))
+
+
+def test_the_floor_is_a_plain_number_for_images_and_nets_too():
+    torch.manual_seed(0)
+    net, images = ScoreResNet(channels=1, width=4, blocks=1), torch.rand(3, 1, 4, 4)
+    floor = losses.dsm_floor(lambda x, sigma: net(x), images, 0.3)
+    assert floor.shape == (3,) and not floor.requires_grad
+    assert losses.dsm_floor(lambda x, sigma: net(x), images, 0.0).tolist() == [8.0] * 3
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 4, 4)])
@@ -271,7 +301,9 @@ def test_no_full_jacobian_is_held_unless_asked_for():
         (lambda x: losses.dsm(lambda x, sigma: x[:, :1], x, 0.5), "has the shape of x"),
         (lambda x: losses.sliced(lambda x, sigma: x.sum(1), x), "has the shape of x"),
         (lambda x: losses.explicit(lambda x, sigma: x[:1], x, a_mixture(2)), "has the shape of x"),
-        (lambda x: losses.dsm_floor(lambda x, sigma: x.numpy(), x, 0.5), "type ndarray"),
+        (lambda x: losses.dsm(lambda x, sigma: x.numpy(), x, 0.5), "type ndarray"),
+        (lambda x: losses.dsm_floor(lambda x, sigma: x.detach().numpy(), x, 0.5), "type ndarray"),
+        (lambda x: losses.dsm_floor(lambda x, sigma: x.detach(), x, 0.5), "no gradient at all"),
         (lambda x: EnergyScore(lambda x, sigma: x)(x), "one number a row"),
         (lambda x: a_net(2)(x, 0.5), "sigma 0 only"),
         (lambda x: a_net(3)(x), r"\(B, 3\)"),
