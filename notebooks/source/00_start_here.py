@@ -21,7 +21,7 @@ print("missing:", ", ".join(missing()) or "nothing, all is there")
 
 # %% [markdown]
 # If something is missing, `python -m ncsn_edu doctor` in a terminal says how to
-# mend it. It also tells what is optional (a GPU, data sets) and whether you have
+# fix it. It also tells what is optional (a GPU, data sets) and whether you have
 # it.
 #
 # ## The idea in one picture

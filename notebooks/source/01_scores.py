@@ -37,8 +37,8 @@ use_style()
 # %% [markdown]
 # ## 1.1 The constant that nobody can compute
 #
-# Any positive function can be written as $e^{-f(x)}$, and becomes a density once it
-# is divided by its integral:
+# Any positive function with a finite integral can be written as $e^{-f(x)}$, and
+# becomes a density once it is divided by that integral:
 #
 # $$ p(x) = \frac{e^{-f(x)}}{Z}, \qquad Z = \int e^{-f(x)}\,dx . $$
 #
@@ -107,7 +107,7 @@ for scale in (1.0, 1000.0):
 # <details><summary>Answer</summary>
 #
 # $p'$ dies out together with $p$: at $x = \pm 6$ there is no arrow left to follow,
-# just where a lost point needs one most. The score grows there, linearly, like that
+# just where a distant point needs one. The score grows there, linearly, like that
 # of a single Gaussian: $-(x \mp 2)$. Both vanish at the same three places, the two
 # modes and the valley between them, because $p'/p = 0$ exactly where $p' = 0$.
 # </details>
@@ -247,9 +247,12 @@ print(f"saddle at ({saddle[0]:.4f}, {saddle[1]:.4f})")
 #
 # Two, two, and one. The modes are $5\sqrt2 \approx 7.07$ from the middle; once
 # $s^2 + \sigma^2$ exceeds about $7.07^2$ the bumps melt into one. (With equal
-# weights that is exact; the lighter bump of an uneven pair drowns earlier.) The
-# arrows shrink like $1/(s^2 + \sigma^2)$: a wide density has a gentle score. That
-# is the reason why step sizes will grow with $\sigma^2$ in notebook 6.
+# weights that is exact; the lighter bump of an uneven pair drowns earlier.) At a
+# fixed point far from both modes the arrow shrinks about like
+# $1/(s^2 + \sigma^2)$: a wide density has a gentle score. That is the reason why
+# step sizes will grow with $\sigma^2$ in notebook 6. (At a *typical* point of
+# $p_\sigma$, which moves outwards as $\sigma$ grows, each coordinate of the score
+# is of size $1/\sqrt{s^2 + \sigma^2}$.)
 # </details>
 
 # %%
@@ -267,15 +270,31 @@ plt.show()
 # %% [markdown]
 # Each panel draws its longest arrow equally long; compare the lengths in the
 # titles. At that point they follow $1/(s^2 + \sigma^2)$ exactly: 17.49, a tenth of
-# it, a 65th of it.
+# it, a 65th of it. It lies on the line $x_1 + x_2 = 0$, equally far from both
+# modes, so that the responsibilities are the weights at every $\sigma$. At any
+# other point they change with $\sigma$, and the law holds only roughly.
 #
 # The third panel shows why noise is going to be useful. Far from all data the
-# arrows of the first panel point to the *nearest* mode, those of the third towards
-# the centre of *everything*, the mean $(3, 3)$: blurred, the density shows its
-# coarse structure only. A little blur keeps the details and loses the overview, a
-# large one the other way round. One noise level is never enough, and notebooks 6
-# and 7 will use a whole ladder of them.
+# arrows of the first panel point to the *nearest* mode. Those of the third aim at
+# a point between the two, $\sum_k r_k\, \mu_k$: both components pull, and their
+# responsibilities change slowly with $x$, as
+# $\log (r_2/r_1) = \log 4 + 10\,(x_1 + x_2)/65$. The more noise, the closer they
+# are to the weights everywhere, and the closer this point is to the mean of
+# *everything*, $(3, 3)$: blurred, the density shows its coarse structure only. A
+# little blur keeps the details and loses the overview, a large one the other way
+# round. One noise level is never enough, and notebooks 6 and 7 will use a whole
+# ladder of them.
 #
+# An arrow aims at the point $x + (1 + \sigma^2)\, s(x)$, so we can print where those of
+# the third panel aim: from its lower left corner, from the middle of its left side, from
+# the point in the titles, and from its upper right corner.
+
+# %%
+places = torch.tensor([[-14.0, -14.0], [-14.0, 0.0], [12.0, -12.0], [14.0, 14.0]], dtype=torch.float64)
+for place, aim in zip(places.tolist(), (places + (1 + 8**2) * mixture(places, 8.0)).tolist(), strict=True):
+    print("from ({:3.0f}, {:3.0f}) the arrow aims at ({:4.1f}, {:4.1f})".format(*place, *aim))
+
+# %% [markdown]
 # Two ways to the same thing are a test. The score of the perturbed mixture must
 # equal the perturbed score, also with a different $\sigma$ for each row, which is
 # how networks will be trained:
@@ -340,7 +359,7 @@ plt.show()
 # - Move the **weight** from one end to the other. The density changes at once;
 #   watch how little the arrows do. Then bring the components closer, and try again.
 # - Set the **weight** to 0.5 and the **distance** to 3, and raise the **noise**: at
-#   which $\sigma$ does the valley between the modes become a hill? (Exercise 2
+#   which $\sigma$ does the valley between the modes become a mode? (Exercise 2
 #   predicts 1.12.) Why does it happen much earlier at weight 0.2?
 # - Give the left component a **correlation**. Do the arrows still point to its
 #   mean? Where not, why not?

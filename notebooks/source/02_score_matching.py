@@ -16,7 +16,7 @@
 #   nothing;
 # - find out why the loss of a perfect denoiser is not zero;
 # - measure what each way costs and how much it scatters, from 2 to 3072 dimensions;
-# - turn a sign and mix up $x$ and $\tilde x$, and learn how to notice.
+# - flip a sign and mix up $x$ and $\tilde x$, and learn how to notice.
 #
 # The map, with names as in the library. $D$ is the number of coordinates:
 #
@@ -53,14 +53,14 @@ randn = partial(torch.randn, generator=generator, dtype=torch.float64)
 # ## 2.1 The loss we want, and cannot have
 #
 # We look for a vector field $s_\theta(x)$ that is close to the score of the density
-# $p$, where data are. The natural measure is the mean squared distance, half of
-# what is called the **Fisher divergence**:
+# $p$, where data are. The natural measure is the mean squared distance. Half of it
+# is called the **Fisher divergence** (some authors leave the half out):
 #
 # $$ J(\theta) = \tfrac12\, \mathbb{E}_{x \sim p}\, \big\| s_\theta(x) - \nabla_x \log p(x) \big\|^2 . $$
 #
 # This is **explicit** score matching. It is zero exactly when the two fields agree
-# wherever $p > 0$. Errors count as much as data are frequent: where there are none,
-# any arrow is as good as any other. And it needs $\nabla \log p$ inside the
+# wherever $p > 0$. An error at $x$ is weighted by the density $p(x)$: where $p$ is
+# zero, any arrow is as good as any other. And $J$ needs $\nabla \log p$ inside the
 # expectation. For data, nobody knows it.
 #
 # Our laboratory is a mixture, so here we do know it. We look at it through noise of
@@ -299,10 +299,10 @@ show(dsm, ne.dsm_floor, docstring=False)
 # %% [markdown]
 # Compare with the formula. The sign of `+ z` is that of *minus* the target: the loss
 # is $\frac12 \|\sigma s - (-z)\|^2$. The score gets `x + sigmas * z`, the noisy point,
-# and never sees $x$ or $z$ on their own. `dsm_floor` is the constant of the last
-# equation, times $\sigma^2$. It needs the true score, so it is there for
-# laboratories like this one. Section 2.12 is about what happens if one of the
-# two, the sign or the noisy point, goes wrong.
+# and never sees $x$ or $z$ on their own. `dsm_floor` estimates the constant of the
+# last equation, times $\sigma^2$, by a formula of section 2.6. It needs the true
+# score, so it is there for laboratories like this one. Section 2.12 is about what
+# happens if one of the two, the sign or the noisy point, goes wrong.
 #
 # **The same proof in other words.** The best prediction of a random target, in mean
 # square, is its conditional expectation. So the minimiser of denoising is
@@ -417,13 +417,13 @@ for name, field in fields.items():
     print(f"{name:15} mean zero: {mean_zero}  <s, score>, <s, target>: {products}  J = {fisher(field):.2f}")
 
 # %% [markdown]
-# All five have mean zero, and four of them are wrong; by the last column, one of them
-# is ten times as wrong as no arrows at all. A mean over the whole space compares
-# two *numbers*; two fields agree only if they agree *at every point*. The scalar
-# products in the middle see the difference. They agree in every row (up to chance),
-# and since they do so for every $s$, also for one that is zero outside a tiny
-# region, they compare the targets point by point. That is what "orthogonal" means
-# here: the error target − score is uncorrelated with *every function* of
+# All five have mean zero, and four of them are wrong; by the last column, the $J$ of
+# one of them is ten times that of the zero field. A mean over the whole space
+# compares two *numbers*; two fields agree only if they agree *at every point*. The
+# scalar products in the middle see the difference. They agree in every row (up to
+# chance), and since they do so for every $s$, also for one that is zero outside a
+# tiny region, they compare the targets point by point. That is what "orthogonal"
+# means here: the error target − score is uncorrelated with *every function* of
 # $\tilde x$, not just with the constant ones.
 #
 # How would you have found the gap without being told? Ask of each step of a proof
@@ -453,6 +453,19 @@ for name, field in fields.items():
 #
 # A better network cannot lower it, nor can more data. In two dimensions, for the
 # standard normal, it is $1/(1 + \sigma^2)$.
+#
+# The covariance can be read off the true score. Differentiate Tweedie's formula once
+# more:
+#
+# $$ \mathrm{Cov}(z \mid \tilde x) = I + \sigma^2\, \nabla s^*(\tilde x), \qquad \text{floor} = \frac D2 + \frac{\sigma^2}{2}\, \mathbb{E}\, \mathrm{tr}\, \nabla s^*(\tilde x) . $$
+#
+# `dsm_floor` returns $\frac D2 + \frac{\sigma^2}{2} \mathrm{tr}\, \nabla s^*$ at each noisy
+# point. Two other averages have the same mean: the loss `dsm` of the true score, and
+# $\frac D2 - \frac{\sigma^2}{2} \|s^*(\tilde x)\|^2$. But the loss scatters at small
+# $\sigma$, where its mean is near $D/2$, and the other one at large $\sigma$, where its
+# mean is near 0. The trace does better than the loss at *every* $\sigma$: it is the
+# conditional mean of the loss given $\tilde x$, and a conditional mean never varies
+# more (Rao-Blackwell).
 #
 # **Predict:** the left panel shows both losses for the fields $\theta \cdot \nabla \log p_\sigma$,
 # where $\theta = 1$ is perfect. What is the difference between the two curves? The
@@ -493,8 +506,10 @@ save_figure(fig, "score_matching_floor", numbers={"floor": floor, "perfect": den
 plt.show()
 
 # %% [markdown]
-# Each red dot has its own noise on the same clean points, so the dots scatter around
-# their curve. The curves come from the grid and do not scatter.
+# Each red dot on the left has its own noise on the same clean points, so the dots
+# scatter around their curve. The curves come from the grid and do not scatter. The
+# dots on the right do not scatter either: for a Gaussian the trace is the same at
+# every point.
 #
 # Two lessons. First, judge a denoising loss against $D/2$ and, where you can, the
 # floor, not against 0: here the whole difference between a perfect score and none
@@ -554,16 +569,18 @@ print("all within 4 standard errors:", all(abs(mean - exact) < 4 * error for mea
 # %% [markdown]
 # Read it from the top. The explicit estimate needs the truth and is there for
 # comparison. Replacing the unknown score by a derivative (implicit) costs some
-# accuracy, replacing the exact trace by one random direction costs some more, how
-# much depends on the distribution. Denoising comes without any derivative and pays
-# for it here: its bar is the longest. That is a statement about $\sigma = 0.5$ and
+# accuracy, and replacing the exact trace by one random direction costs more; how
+# much depends on the distribution. Denoising needs no derivative, and pays for
+# that here: its bar is the longest. That is a statement about $\sigma = 0.5$ and
 # this student. For a larger $\sigma$ the targets are calmer, but then one learns
 # the score of a more blurred density.
 #
-# Nine estimates, one number. They differ in their scatter, and section 2.9 explains
-# how the slices come by theirs. Note that on *single* samples they do not agree at
-# all: the implicit loss of one point can be far below zero, and explicit and
-# implicit differ by a random number whose *mean* is zero.
+# Nine estimates, one number. They differ in their scatter, and section 2.9 derives
+# that of the slices. Note that on *single* samples they do not agree: the implicit
+# loss of one point can be far below zero. Even with the constant
+# $\frac12 \mathbb{E}\|\nabla \log p_\sigma\|^2 = 0.91$ added, explicit and implicit
+# differ at one point by a random number, and only the *mean* of that number is
+# zero.
 #
 # ## 2.8 One minimiser
 #
@@ -696,10 +713,11 @@ for name in ("explicit", "implicit", "sliced VR", "denoising"):
 #
 # <details><summary>Answer</summary>
 #
-# All of them come close: two or three percent of the zero score's $J$ are left. The
-# explicit one is the best, as its targets carry no noise. The arrows part where
-# data are rare, in the corners: $J$ weighs the error with $p_\sigma$, so that
-# nothing forces a net to be right there. (Notebook 5 is about those places.)
+# All of them come close: the explicit one leaves 0.2 % of the zero score's $J$, the
+# other three between 1 and 2.5 %. The explicit one is the best, as its targets
+# carry no noise. The arrows part where data are rare, in the corners: $J$ weighs
+# the error with $p_\sigma$, so that nothing forces a net to be right there.
+# (Notebook 5 is about those places.)
 # </details>
 
 # %%
@@ -756,10 +774,10 @@ print("each below 5 % of the zero score:", all(value < 0.05 * constant for value
 # score is diagonal, and *one* vector of signs gives the trace without error. For an
 # isotropic Gaussian it is a multiple of the identity, and the sphere is exact as
 # well, because $v^\top v = D$ always. The Gaussian vector is never exact: its length
-# is random, and the length is of no use to us. Nor can it ever beat the signs, by
-# the same table.
+# is random, and that adds scatter only. By the same table it never scatters less than
+# the signs.
 #
-# To hold this against the library, take a Gaussian $\mathcal{N}(0, \Sigma)$ with
+# To compare this with the library, take a Gaussian $\mathcal{N}(0, \Sigma)$ with
 # correlations $\Sigma_{ij} = 0.7^{|i-j|}$ between neighbours, like pixels in a row. Its
 # score is $-Px$ with $P = \Sigma^{-1}$. For the plain form the formulas have to be
 # averaged over $x$, with $s \sim \mathcal{N}(0, P)$: then $\|M\|_F^2$ and
@@ -846,10 +864,12 @@ plt.show()
 # Points are measured, lines are the formulas. At $D = 64$ the variance of the plain
 # form is some ten times that of the reduced one for Gaussian directions, and more
 # than thirty times for signs. At $D = 2$ there is little between the two, and for
-# Gaussian directions the plain form is even a bit better (exercise 1 says why). The
-# ranking of signs and sphere depends on $A$: signs are exact for a diagonal
-# Jacobian, the sphere for a multiple of the identity. The library takes signs and
-# reduced variance where you do not ask for something else.
+# Gaussian directions the plain form is even a bit better. By the formulas above it
+# is better exactly where $(\mathrm{tr} P)^2 < 2 \|P\|_F^2$. Here that is
+# $15.4 < 22.9$; for uncorrelated coordinates, $P = I$, the two forms tie at $D = 2$
+# (exercise 1). The ranking of signs and sphere depends on $A$: signs are exact for
+# a diagonal Jacobian, the sphere for a multiple of the identity. The library takes
+# signs and reduced variance where you do not ask for something else.
 #
 # The right panel answers a practical question. A second direction for each $x$ costs
 # half of what a second example costs, or more. With signs it removes a quarter of
@@ -1049,7 +1069,7 @@ for name in ("denoising", "energy"):
 #
 # <details><summary>Answer</summary>
 #
-# (a) gives the score with the sign turned, and the same loss: since $z$ and $-z$
+# (a) gives the score with its sign flipped, and the same loss: since $z$ and $-z$
 # are equally likely, the loss curve cannot tell. Denoising with it makes points
 # *worse* than they were. (b) asks to guess a noise that the network does not see.
 # $x$ and $z$ are independent, the best guess is 0, and the loss is stuck at
@@ -1083,8 +1103,8 @@ for name, (theta, *_) in outcomes.items():
 # in the right direction, with the same kind of picture. The denoised error finds it
 # as well: for $\sigma = 0.5$ the points move only half of the way.
 #
-# Two turned signs hide each other. One in the loss and one in the sampler cancel, and
-# the day somebody repairs one of them the samples fly apart. Check each part
+# Two flipped signs hide each other. One in the loss and one in the sampler cancel,
+# and the day somebody fixes one of them the samples fly apart. Check each part
 # against something known, and not only the whole.
 #
 # Two habits follow. **Know the two marks of a denoising loss** before you train:
@@ -1110,7 +1130,7 @@ for name, (theta, *_) in outcomes.items():
 # ## 2.13 Your turn
 #
 # The explorer trains one small net under the objective of your choice. Left: the
-# true field and the learned one. Right: the loss less its constant (a running
+# true field and the learned one. Right: the loss minus its constant (a running
 # mean), which estimates the Fisher divergence, and the divergence itself. Say what
 # you expect, then press **Train**.
 #
@@ -1140,15 +1160,16 @@ ObjectiveExplorer()
 # - Name the floor and the starting value of a denoising loss, and read a training
 #   curve by them.
 # - Choose a method for given $D$, noise and budget.
-# - Notice a turned sign or a missing tilde without looking at the code.
+# - Notice a flipped sign or a missing tilde without looking at the code.
 #
 # ## Exercises
 #
 # 1. Fill in the averages of section 2.9: for $s \sim \mathcal{N}(0, P)$ and
-#    $M = -P + \frac12 s s^\top$ compute $\mathbb{E}\|M\|_F^2$, $\mathbb{E}(\mathrm{tr} M)^2$
-#    and $\mathbb{E} M_{ii}^2$. For $P = I$ and Gaussian $v$ compare the plain form,
-#    $D(D+2)/2$, with the reduced one, $2D$. Below which $D$ is the plain one
-#    better? Confirm it with `sliced`.
+#    $M = -P + \frac12 s s^\top$ compute $\mathbb{E}\|M\|_F^2$,
+#    $\mathbb{E}(\mathrm{tr} M)^2$ and $\mathbb{E} M_{ii}^2$. For $P = I$ and Gaussian $v$
+#    compare the plain form, $D(D+2)/2$, with the reduced one, $2D$. At which $D$ do they
+#    tie? Show that for any $P$ the plain one is better where
+#    $(\mathrm{tr} P)^2 < 2 \|P\|_F^2$. Confirm both with `sliced`.
 # 2. Replace the Gaussian noise of denoising by another one, such as
 #    $\tilde x = x + \sigma u$ with Laplace-distributed $u$. What is the target now?
 #    Which step of the proof changes? Fit the family of section 2.8 with it. Which

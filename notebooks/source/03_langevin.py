@@ -13,7 +13,7 @@
 # - its **bias** at a finite step, predicted by a formula and then measured, and the
 #   step at which it **explodes**;
 # - the **Metropolis correction** that removes the bias;
-# - and the first sign of a trouble that no step size cures.
+# - and the first sign of a problem that no step size solves.
 
 # %%
 import math
@@ -51,8 +51,8 @@ use_style()
 #
 # In code the sampler is a **generator**: it yields its state after every step and
 # knows nothing of plots or progress bars. Whoever calls it decides what to look at:
-# `last(...)` runs to the end, `every(..., k)` looks at each k-th state, a plain
-# `for` at all.
+# `last(...)` runs to the end, `every(..., k)` yields every k-th state, and a plain
+# `for` visits them all.
 
 # %%
 show(langevin)
@@ -68,7 +68,7 @@ show(langevin)
 #
 # <details><summary>Answer</summary>
 #
-# At first each walks to a hill near by (the one in the middle to either): far away
+# At first each walks to a nearby mode; the middle one may go either way. Far away
 # the drift always pulls the same way and adds up, while the noise cancels. From
 # then on it wanders, and now and then crosses over: the modes are four standard
 # deviations apart, which noise can manage. It never comes to rest, and it must not:
@@ -94,9 +94,9 @@ plt.show()
 # The long approaches come from the corners. Out there the score has length 5.8, and
 # the drift $0.05 \cdot 5.8 \approx 0.3$ is as large as the noise,
 # $\sqrt{0.1} \approx 0.3$ in each coordinate; but it keeps its direction, step
-# after step. In the hills the drift is some 0.05 only, the noise rules each single
-# step, and the path is a scribble. There it takes some tens of steps to forget
-# where one was: the drift takes back a twentieth of the distance in each.
+# after step. Near a mode the drift is only about 0.05, the noise dominates each
+# single step, and the path is a scribble. There it takes some tens of steps to
+# forget where one was: the drift takes back a twentieth of the distance in each.
 #
 # ## 3.2 One step size, four names
 #
@@ -106,7 +106,7 @@ plt.show()
 # |---|---|---|
 # | Song & Ermon 2019, this collection | $x + \frac{\alpha}{2} s + \sqrt{\alpha}\,z$ | $\alpha$, and `eps` for its value at the lowest noise level |
 # | physics, the published NCSN code | $x + \epsilon\, s + \sqrt{2\epsilon}\,z$ | $\alpha = 2 \epsilon$; its `step_lr` is `eps / 2` |
-# | score-SDE's corrector | "signal-to-noise ratio" $r$ of a step | $\alpha_i = 4 r^2 \sigma_i^2$, where the score has length $\sqrt{D}/\sigma_i$ |
+# | score-SDE's corrector | "signal-to-noise ratio" $r$ of a step | $\alpha_i = 4 r^2 \sigma_i^2$, for a typical noisy $x$, where the score has length about $\sqrt{D}/\sigma_i$ |
 # | technique 4 of Song & Ermon 2020 | $\epsilon$, as in physics | `eps / 2` |
 #
 # The paper prints $\epsilon = 2 \cdot 10^{-5}$ for its images. Its code uses the
@@ -137,8 +137,8 @@ print(f"NCSNv2: step_lr 6.2e-6 = eps {eps_2:.3g} = snr {ne.snr_from_eps(eps_2, s
 # The drift $c\,\alpha\, s$ and noise of variance $\nu$ balance at variance
 # $\nu / (2 c\, \alpha)$: 1 for the right pair, $\frac12$ if the drift is twice too
 # strong, $\alpha$ or $\alpha/2$ if the square root is missing. A missing root does
-# not crash anything; the samples just look "a little sharp", and with images that
-# may even please the eye.
+# not crash anything; the samples just look "a little sharp", and images may even
+# look better for it.
 # </details>
 
 # %%
@@ -153,9 +153,9 @@ for drift_name, drift in (("alpha/2", alpha / 2), ("alpha", alpha)):
 # %% [markdown]
 # ## 3.3 The bias of a finite step
 #
-# With a finite $\alpha$ the balance is not quite at $p$. For a Gaussian
-# $\mathcal{N}(0, s^2)$ one can say exactly where it is. ($s$ is its standard
-# deviation here.) The step is linear,
+# With a finite $\alpha$ the stationary distribution is not quite $p$. For a
+# Gaussian $\mathcal{N}(0, s^2)$ one can say exactly what it is. ($s$ is its
+# standard deviation here.) The step is linear,
 # $x \leftarrow (1 - \frac{\alpha}{2 s^2})\, x + \sqrt{\alpha}\, z$, so the variance
 # $v$ follows
 #
@@ -276,7 +276,7 @@ for share in (0.9, 1.1):
 # > Annealing will do something related with a single number: its step follows the
 # > width of the *noise*, $\alpha_i \propto \sigma_i^2$.
 #
-# ## 3.5 What no step size cures
+# ## 3.5 What no step size solves
 #
 # Between two modes lies a region where $p$ is tiny. A chain that wants to cross it
 # must climb against the score by luck.
@@ -288,12 +288,12 @@ for share in (0.9, 1.1):
 #
 # <details><summary>Answer</summary>
 #
-# At 2 and 4 about one half: the chain mixes in no time. (At 2 the two bumps have
-# just melted into one hill, see exercise 2 of notebook 1.) At 6 a quarter has
-# crossed; at 8 hardly any, and at 10 none. The waiting time grows like $e^{d^2/8}$,
-# the ratio of the density in the mode to that in the valley, and an exponential
-# always wins. A distance of 10 is nothing for images: two photographs of cats are
-# hundreds of "standard deviations" apart.
+# At 2 and 4 about one half: the chain mixes quickly. (At 2 the two bumps have just
+# melted into one, see exercise 2 of notebook 1.) At 6 a quarter has crossed; at 8
+# hardly any, and at 10 none. The waiting time grows like $e^{d^2/8}$, the ratio of
+# the density in the mode to that in the valley, and an exponential always wins. A
+# distance of 10 is nothing for images: two photographs of cats are hundreds of
+# "standard deviations" apart.
 # </details>
 
 # %%
@@ -327,7 +327,7 @@ plt.show()
 #
 # How many steps are enough? A simple, honest way is to follow a number whose true
 # value you know, or to start chains in very different places and wait until they
-# agree. Here 4000 chains start at one far point; `every` looks at each 25th step.
+# agree. Here 4000 chains start at one far point; `every` yields every 25th step.
 #
 # **Predict:** the target is $\mathcal{N}(0, I)$ and $\alpha = 0.1$. The mean starts
 # at 6 and shrinks by $1 - \alpha/2 = 0.95$ a step. After how many steps is it below
@@ -338,8 +338,8 @@ plt.show()
 #
 # $6 \cdot 0.95^n < 0.1$ from $n = 80$ on. The variance starts at 0, since all
 # chains start at one point, and rises to $1/(1 - 0.1/4) = 1.026$: past the truth,
-# to ULA's own balance. (The picture cannot show the difference: these 8000 numbers
-# scatter by 1.6 %. Section 3.3 can.)
+# to ULA's own stationary variance. (The picture cannot show the difference: these
+# 8000 numbers scatter by 1.6 %. Section 3.3 can.)
 # </details>
 
 # %%
@@ -354,8 +354,8 @@ steps, means, variances = zip(*watched, strict=True)
 fig, ax = plt.subplots(figsize=(5.2, 3.2))
 ax.plot(steps, means, "o-", color=RED, label="mean (truth 0)")
 ax.plot(steps, variances, "s-", color=BLUE, label="variance (truth 1)")
-ax.axhline(ne.stationary_variance(0.1, 1.0), color=GREY, ls="--", lw=0.8, label="balance of ULA, 1.026")
-ax.set(xlabel="steps", title="from a far start into the balance")
+ax.axhline(ne.stationary_variance(0.1, 1.0), color=GREY, ls="--", lw=0.8, label="stationary for ULA, 1.026")
+ax.set(xlabel="steps", title="from a far start to the stationary distribution")
 ax.legend()
 numbers = {"final_mean": means[-1], "final_variance": variances[-1]}
 save_figure(fig, "langevin_convergence", numbers=numbers, tolerance=0.05)
@@ -428,6 +428,6 @@ LangevinExplorer()
 # - Y. Song et al., *Score-Based Generative Modeling through Stochastic Differential
 #   Equations*, ICLR 2021: Algorithm 4.
 #
-# **Next:** [4 · The manifold hypothesis](04_manifold.ipynb) and
-# [5 · Where there are no data](05_low_density.ipynb) show what fails when the score
-# is learned; the cure for slow mixing is [6 · Annealing](06_annealing.ipynb).
+# **Next:** [4 · The manifold hypothesis](04_manifold.ipynb) and [5 · Where there
+# are no data](05_low_density.ipynb) show what fails when the score is learned; the
+# remedy for slow mixing is [6 · Annealing](06_annealing.ipynb).

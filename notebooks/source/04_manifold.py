@@ -38,8 +38,8 @@ use_style()
 # ## 4.1 Images are a thin set
 #
 # A photograph of $32 \times 32 \times 3$ values is a point in 3072 dimensions. Draw
-# such a point at random and you see static, never a photograph. Neighbouring
-# pixels hang together, so that an image has far fewer degrees of freedom than
+# such a point at random and you see static, never a photograph. Neighbouring pixels
+# are strongly correlated, so that an image has far fewer degrees of freedom than
 # pixels. The **manifold hypothesis** says: *data lie on, or very close to, a
 # surface of much lower dimension than the space around it.*
 #
@@ -160,8 +160,7 @@ def ring_batches(sigma: float, generator: torch.Generator):
 # %% [markdown]
 # The steepness of the field is its **divergence** $\operatorname{tr} \nabla s$ on
 # the circle. It is the implicit loss without its second term, so we need no new
-# code for it. We train, keep every loss, and put aside copies of the net at three
-# moments.
+# code for it. We train, keep every loss, and copy the net at three moments.
 
 # %%
 losses, nets = {}, {}
@@ -183,9 +182,9 @@ for sigma in (0.0, 0.2):
 #
 # <details><summary>Answer</summary>
 #
-# Above: towards minus infinity. The divergence is in the hundreds of the negative
-# after 300 steps and beyond a thousand after 600, and nothing stops it. Below: near
-# $-1/\sigma^2 = -25$, where it stays.
+# Above: towards minus infinity. The divergence is below $-100$ after 300 steps and
+# below $-1000$ after 600, and nothing stops it. Below: near $-1/\sigma^2 = -25$,
+# where it stays.
 # </details>
 
 
@@ -350,7 +349,7 @@ show(recipes.relative_spread, recipes.share_of_bound, docstring=False)
 # <details><summary>Answer</summary>
 #
 # The clean losses dive through the bound and go on, and swing. The noised ones come
-# down just as fast at first, then bend and go on slowly at a fraction of the
+# down just as fast at first, then bend, and descend slowly at a fraction of the
 # bound. They are still far from it: so short a training has not arrived, and a small
 # net may not be able to hold the optimum at all.
 # </details>
@@ -397,10 +396,10 @@ print("the clean runs spread more:", bool(table["clean"][0].min() > table["noise
 #
 # The spread says so, but note what it cannot say. It counts the steady descent of a
 # run as spread, too, and a part of the 0.2 of the noised runs is just that: they have
-# not arrived. It does not know where a loss ought to be. The share of the bound speaks
-# plainly. A loss that lies lower than *any* score could bring it with noise 0.01 is
-# a loss that has no bottom within reach, and this was three hundred steps of the
-# paper's fifty thousand.
+# not arrived. It does not know where a loss ought to be. The share of the bound is
+# clearer. A loss that lies lower than *any* score could bring it with noise 0.01 is a
+# loss that has no bottom within reach, and this was three hundred steps of the paper's
+# fifty thousand.
 #
 # Why do the clean losses swing? The likely reason: a steep field has arrows that
 # change direction within a small distance, so that a tiny step of the optimiser
@@ -418,7 +417,7 @@ print("the clean runs spread more:", bool(table["clean"][0].min() > table["noise
 #
 # The curves are in
 # [figures/fig1_manifold_cifar10.png](../figures/fig1_manifold_cifar10.png), and the
-# picture is that of the paper: the clean losses dart up and down, one of them
+# picture is that of the paper: the clean losses jump up and down, one of them
 # between 2 and 13 times the bound, and those with noise are almost smooth lines. The
 # clean runs differ much from seed to seed, as they must where nothing converges. To
 # make the figure anew, put CIFAR-10 on your machine and run this notebook; it takes
@@ -455,7 +454,7 @@ for sigma, kind in ((0.2, "noised"), (0.0, "clean")):
 # **Does dequantisation help?** It gives the data a density: each image becomes a
 # small cube of side $h = 1/256$, evenly filled. But inside a cube the density is
 # constant, so that its score is 0 there, and at the walls, where $p$ jumps, there is
-# no score. What does the implicit loss make of that? In one dimension, on a lonely
+# no score. What does the implicit loss make of that? In one dimension, on a single
 # cell $[0, h]$, let the model be 0 except near the ends, where it rises over a width
 # $w$ to $+M$ at the left end, and falls to $-M$ at the right end. Then
 #
@@ -496,12 +495,13 @@ print("dequantised: beyond the bound of noise 0.01:", recipes.share_of_bound(run
 # now learns $p_\sigma$ and not $p$. For pixels in $[0, 1]$ the two look the same, as
 # the first figure showed.
 #
-# Is the problem solved, then? Look at the size of things: at $\sigma = 0.01$ the score
-# has a length of about $\sqrt{D}/\sigma$, and it is learned only within about
-# $\sqrt{D}\,\sigma$ of the data. A sampler starts far outside, where the net has never
-# seen a point. More noise reaches farther and blurs more. That dilemma, low density between the modes,
-# is the subject of [5 · Where there are no data](05_low_density.ipynb), and the
-# ladder of noise levels in [6 · Annealing](06_annealing.ipynb) is its solution.
+# Is the problem solved, then? Look at the size of things: at $\sigma = 0.01$ the score of
+# a typical noisy image has a length of up to $\sqrt{D}/\sigma$ (section 4.4), and it is
+# learned only within about $\sqrt{D}\,\sigma$ of the data. A sampler starts far outside,
+# where the net has never seen a point. More noise reaches farther and blurs more. That
+# dilemma, low density between the modes, is the subject of [5 · Where there are no
+# data](05_low_density.ipynb), and the ladder of noise levels in [6 ·
+# Annealing](06_annealing.ipynb) is its solution.
 #
 # ## What you should be able to do now
 #

@@ -11,7 +11,7 @@
 # - choose a ladder, and look at real images on it;
 # - derive the loss with its weight $\lambda(\sigma) = \sigma^2$, know its value
 #   before training and the number that it cannot get below;
-# - train one small net on ten levels, and hold it against the exact score at
+# - train one small net on ten levels, and compare it with the exact score at
 #   each;
 # - see what another weight does to the gradients and to the net;
 # - sample with what was learned, and check weights *and* widths;
@@ -93,8 +93,7 @@ print(f"to the nearest other image, median: {nearest.median():.2f}; largest of a
 #
 # The share is practically 1 up to $\sigma = 0.13$ and falls to below 0.1 at
 # $\sigma_1 = 1$; guessing would give 1/898. The eye gives up somewhere around
-# 0.4, at about the same place: it does nothing else than compare with what it
-# knows.
+# 0.4, at about the same place: it only compares with what it knows.
 # </details>
 
 # %%
@@ -207,10 +206,12 @@ for name, ladder in ladders.items():
 #
 # $$ \mathbb{E}\,\Big\|\frac{\tilde x - x}{\sigma^2}\Big\|^2 = \frac{\mathbb{E}\|z\|^2}{\sigma^2} = \frac{D}{\sigma^2} . $$
 #
-# A good $s_\theta$ has a length of the same order, $\|s\| \sim \sqrt{D}/\sigma$.
-# So $\ell$ itself grows like $1/\sigma^2$ down the ladder, by a factor of 10,000
-# from 1 to 0.01, and the sum would be the last level and nothing else. The choice
-# $\lambda(\sigma) = \sigma^2$ takes that out. Multiply it into the norm:
+# At a typical noisy point a good $s_\theta$ has a length of at most that order,
+# $\|s\| \lesssim \sqrt{D}/\sigma$ (notebook 4), and of just that order where the
+# noise can be told from the data. So $\ell$ itself grows like $1/\sigma^2$ down
+# the ladder, by a factor of 10,000 from 1 to 0.01, and the sum would be the last
+# level and nothing else. The choice $\lambda(\sigma) = \sigma^2$ takes that out.
+# Multiply it into the norm:
 #
 # $$ \sigma^2\, \ell(\theta; \sigma) = \tfrac12\, \mathbb{E}\, \big\| \sigma s_\theta(x + \sigma z, \sigma) + z \big\|^2 . $$
 #
@@ -241,8 +242,8 @@ print({name: math.prod(data.SHAPES[name]) / 2 for name in ("digits", "mnist", "c
 #
 # The last line is the error of the denoised point: a denoiser trained in the
 # plain way, on all levels at once, uses $\lambda = \sigma^4$ without saying so,
-# and hears nearly nothing of the small levels. The middle line is the only one in
-# which no level is louder than another before training begins.
+# and gives almost no weight to the small levels. The middle line is the only one
+# in which no level costs more than another before training begins.
 #
 # A loss of 392 at the first step on MNIST, or of 1536 on CIFAR-10, is no reason
 # to worry. A loss that *stays* there is.
@@ -295,13 +296,13 @@ print(f"mean over the ladder / mean over random levels: {by_hand / drawn.mean():
 # $$ \sigma^2 \ell(\theta; \sigma) = \underbrace{\tfrac{\sigma^2}{2}\, \mathbb{E}\,\|s_\theta - \nabla \log p_\sigma\|^2}_{\text{what training can remove}}
 #    + \underbrace{\tfrac{D}{2} - \tfrac{\sigma^2}{2}\, \mathbb{E}\,\|\nabla \log p_\sigma\|^2}_{\text{the floor at } \sigma} . $$
 #
-# The floor is the variance of the noise that cannot be guessed from the noisy
-# point, and it differs from level to level. To see it we need data whose scores
-# are known: from here on the mixture of notebooks 5 and 6, two modes in the
-# plane. It asks for a ladder of its own. The gap is 14, so $\sigma_1 = 20$. At
-# the other end we stop at $\sigma_L = 0.5$, half of the modes' standard
-# deviation. That is *larger* than one would choose, on purpose: section 7.9 wants
-# to see what it does.
+# The floor is half the variance of the noise given the noisy point, the part that
+# cannot be guessed from it, and it differs from level to level. To see it we need
+# data whose scores are known: from here on the mixture of notebooks 5 and 6, two
+# modes in the plane. It asks for a ladder of its own. The gap is 14, so
+# $\sigma_1 = 20$. At the other end we stop at $\sigma_L = 0.5$, half of the
+# modes' standard deviation. That is *larger* than one would choose, on purpose:
+# section 7.9 wants to see what it does.
 
 # %%
 mixture = GaussianMixture([[-5.0, -5.0], [5.0, 5.0]], 1.0, [0.2, 0.8])
@@ -347,11 +348,11 @@ show(NoiseConditionalMLP.forward, docstring=False)
 # %% [markdown]
 # The two scalings are the argument for $\lambda = \sigma^2$ once more, now inside
 # the net. $\tilde x$ has a variance of about $\text{std}^2 + \sigma^2$ and is
-# divided by its root. A score has a length of about $1/\sigma$, so the layers
-# return $f = \sigma s$, of order one, and the division by $\sigma$ comes last.
-# Then the loss is $\frac12\|f + z\|^2$ at every level. Without it, one net would
-# have to return numbers of about $1/\sigma$, from 0.05 to 2 here, and from 1 to
-# 100 for images.
+# divided by its root. At a typical noisy point each coordinate of the score is of
+# size $1/\sigma$ at most, so the layers return $f = \sigma s$, of order one, and
+# the division by $\sigma$ comes last. Then the loss is $\frac12\|f + z\|^2$ at
+# every level. Without it, one net would have to return numbers of about
+# $1/\sigma$, from 0.05 to 2 here, and from 1 to 100 for images.
 #
 # The three matrices and their offsets are
 # $(3 \cdot 64 + 64) + 2\,(64 \cdot 64 + 64) + (64 \cdot 2 + 2) = 8706$ numbers,
@@ -360,7 +361,7 @@ show(NoiseConditionalMLP.forward, docstring=False)
 # 1.7 too.
 #
 # Training: batches of 256 fresh points, Adam, 3000 steps with learning rate 0.003
-# and 1000 with a tenth of it. (The second part takes out most of the trembling
+# and 1000 with a tenth of it. (The second part removes most of the fluctuation
 # that notebook 5 saw at a constant rate.)
 
 
@@ -392,7 +393,9 @@ history = torch.stack(history)  # (25, 10): what training can still remove, leve
 
 # %% [markdown]
 # For the floor we take `dsm_floor` with the exact score, for the loss `dsm` with
-# the net, on the same points with the same noise.
+# the net, on the same points with the same noise. The standard error of such a
+# mean is the standard deviation of its values over $\sqrt{20{,}000}$: at most
+# 0.002 for the floor, 0.0001 at $\sigma_1$, and up to 0.006 for the loss.
 #
 # **Predict:** left, the loss of the trained net at each level, and the floor. Is
 # the loss the same at all levels? Is it small at $\sigma_L$, where the zero score
@@ -401,7 +404,7 @@ history = torch.stack(history)  # (25, 10): what training can still remove, leve
 #
 # <details><summary>Answer</summary>
 #
-# The loss lies on the floor, and the floor goes from 0.03 at $\sigma_1$ to 0.8 at
+# The loss lies on the floor, and the floor goes from 0.04 at $\sigma_1$ to 0.8 at
 # $\sigma_L$: there the noise is small beside the mode, and most of it cannot be
 # guessed. (On the way it has a bump, near $\sigma = 6$.) So the net that is
 # nearly perfect everywhere shows a loss of 0.8 at one level. The large levels are
@@ -444,12 +447,12 @@ plt.show()
 # Three readings of this picture, all of them useful with real data, where nobody
 # knows the floor.
 #
-# *A loss that is not small may be a perfect one.* The mean of the floors is 0.29,
+# *A loss that is not small may be a perfect one.* The mean of the floors is 0.30,
 # that of the loss hardly more. Nobody who saw the number alone could tell how
 # good the net is, and a net with twice the parameters cannot get below it.
 #
 # *Compare a level with itself.* At $\sigma = 0.5$ the loss starts near 1 and can
-# fall by 0.2 at most; at $\sigma = 20$ by 0.97. The curve of the total loss is
+# fall by 0.2 at most; at $\sigma = 20$ by 0.96. The curve of the total loss is
 # dominated by levels that are learned within some hundred steps, and what is
 # still to be learned after that hides in the second and third decimal. So log the
 # loss **by level**: the states of `train` carry the level of each example,
@@ -540,7 +543,7 @@ noise_end = torch.stack([gradient_noise(net, sigma) for sigma in sigmas.tolist()
 # With $\lambda = 1$ that means a division by $\sigma^2$, and needs no second
 # measurement.
 #
-# And the other weight in earnest: the same net, the same points, levels and
+# And we train with the other weight: the same net, the same points, levels and
 # noise, with $\lambda = 1$.
 
 
@@ -598,11 +601,14 @@ plt.show()
 # mean square is twice the floor. The gradient is that residual times the
 # derivative of $\sigma s = f$, which is of similar size at all levels. So the
 # noise should rise like the root of the floor, by
-# $\sqrt{0.80/0.034} \approx 4.8$. The measured factor is smaller, but of that
+# $\sqrt{0.80/0.039} \approx 4.5$. The measured factor is smaller, but of that
 # order. Equal weights in the loss thus still leave the small levels with the
-# loudest gradients, and what is loud drowns what is quiet: a batch holds some 26
-# examples of each level, and their gradients are summed before anybody looks at
-# them.
+# noisiest gradients, and large gradients hide small ones: a batch holds some 26
+# examples of each level, and their gradients are summed before the optimiser sees
+# them. (This holds for a net whose output is divided by $\sigma$. NCSN does not
+# divide. There the gradient with respect to the output has a factor $\sigma$, and
+# at first the gradients of the small levels are the *smallest*, by a factor of a
+# hundred on the paper's ladder: section 8.8.)
 #
 # With $\lambda = 1$ the factor is multiplied by $\sigma_1^2/\sigma_L^2 = 1600$.
 # Whatever the net wants to learn about $\sigma_1$ arrives in gradients a thousand
@@ -635,10 +641,10 @@ plt.show()
 # <details><summary>Answer</summary>
 #
 # Higher at all levels below 1, since less noise is harder to find. Over the lower
-# half of the ladder it is pressed against its upper end, near $D/2$, as if
-# nothing could be learned there. The natural conclusion, "the small levels are
-# hard", is wrong: there is no noise. At $\sigma = 0.01$ it has standard deviation
-# 0.0001.
+# half of the ladder it is close to its upper end, as if nothing could be learned
+# there: 30, a little below $D/2 = 32$, since pixels that are the same in all
+# images cost nothing. The natural conclusion, "the small levels are hard", is
+# wrong: there is no noise. At $\sigma = 0.01$ it has standard deviation 0.0001.
 # </details>
 
 # %%
@@ -739,7 +745,7 @@ report("x + sigma z  ", x_exact)
 #
 # Recall why each level starts well. A chain that has settled at level $i-1$ is a
 # sample of $p_{\sigma_{i-1}}$. Seen from level $i$ that is a sample of
-# $p_{\sigma_i}$ with some noise too many, of variance
+# $p_{\sigma_i}$ with some excess noise, of variance
 # $\sigma_{i-1}^2 - \sigma_i^2$, a little more than $\sigma_i^2$ itself here. So
 # it is close to where $p_{\sigma_i}$ has its points, where the net was trained.
 # Starting points drawn from anything else have no such promise.
@@ -842,17 +848,17 @@ plt.show()
 # learn, is no better: 4000 chains scatter by 0.006 in the share, and both shares
 # lie within two or three such units of 0.20.
 #
-# So the two failures are cured together. The empty part of notebook 5 does no
+# So one method removes both failures. The empty part of notebook 5 does no
 # harm, since the levels that meet it have data there. The valley of notebook 6
-# does none either, since it is crossed before it opens. And it took nothing but
-# samples: training never asked for the mixture's own score.
+# does none either, since it is crossed before it opens. And the training needed
+# nothing but samples: it never asked for the mixture's own score.
 
 # %%
 print("share of the small mode between 0.15 and 0.25:", 0.15 < numbers["share, ladder"].item() < 0.25)
 
 # %% [markdown]
-# **The width, level by level.** In its balance at level $i$ a chain has the law
-# of $p_{\sigma_i}$, so a mode has the standard deviation
+# **The width, level by level.** In equilibrium at level $i$ a chain is
+# distributed as $p_{\sigma_i}$, so a mode has the standard deviation
 # $\sqrt{s^2 + \sigma_i^2}$, with $s = 1$. (Steps of finite size add a few percent
 # by ULA's formula, `stationary_variance`.) It is the truth only up to $\sigma_L$:
 # *who stops at $\sigma_L$ has samples of $p_{\sigma_L}$*. The final denoising
@@ -945,7 +951,7 @@ except ValueError as error:
 # lets one change the ladder after training. The code around them is the same,
 # since only the net knows which of the two it is. NCSNv2 takes a third way: its
 # net is not told $\sigma$ at all, and its output is divided by $\sigma$ (notebook
-# 11).
+# 8).
 #
 # ## 7.11 A page to keep
 #
@@ -956,7 +962,7 @@ except ValueError as error:
 # | the first loss is not near $D/2$ | a mean over coordinates instead of a sum; $\lambda$ is missing |
 # | the loss stays at $D/2$ on all levels | the net is given $x$ instead of $\tilde x$ |
 # | it stays there on the small levels only | $\sigma^2 z$ for $\sigma z$; or nothing, and that is the floor |
-# | the loss falls, denoising makes points worse | a turned sign, or a power of $\sigma$ |
+# | the loss falls, denoising makes points worse | a flipped sign, or a power of $\sigma$ |
 # | the large levels learn nothing | $\lambda = 1$ |
 # | chains run away at the first level | $\epsilon$ above `stable_eps` |
 # | right shapes, wrong weights | $\sigma_1$ does not fill the gap; too few steps where modes part |

@@ -325,14 +325,15 @@ print("they agree to 0.01:", torch.allclose(library, by_hand, atol=0.01))
 # | conditional instance norm | height, width | no | is lost |
 # | CondInstanceNorm++ | height, width; and then over channels | no | survives, relative to the other channels |
 #
-# What exactly survives? Take the same shift $b$ in *all* channels, or the
-# same factor $a > 0$: then $\mu_c - m$ does not change, or changes by the
-# factor that $v$ changes by, and $\hat m$ is the same. So the ++ norm is
-# still blind to one shift and one scale per image, out of $2C$ that
-# instance norm is blind to. (It is also blind to the scale of each single
-# channel, as far as $h$ goes.) In a feature space of 128 channels that is
-# little: a first convolution with a bias turns even a common shift of all
-# colours into different shifts of the features.
+# What exactly survives? Take the same shift $b$ in *all* channels, or the same
+# factor $a > 0$: then $\mu_c - m$ does not change, or changes by the factor
+# that $v$ changes by, and $\hat m$ is the same. Of the $2C$ numbers per image
+# that instance norm forgets, a mean and a standard deviation for each channel,
+# the ++ norm thus brings back $C - 2$: the means, but for one common shift and
+# one common factor. It still forgets the other $C + 2$, among them the standard
+# deviation of every channel. As far as the means go that is little in a feature
+# space of 128 channels: a first convolution with a bias turns even a common
+# shift of all colours into different shifts of the features.
 #
 # **Predict:** the next figure shows three images with the same digit on
 # three papers, after instance norm (middle), and after instance norm with
@@ -388,14 +389,14 @@ for channels in (3, 8, 64, 256):
     print(f"C = {channels:3}: m^ larger by {100 * ((channels / (channels - 1)) ** 0.5 - 1):.1f} %")
 
 # %% [markdown]
-# That looks harmless at 256 channels. But there are 71 norms in a row, and
-# a net whose weights were trained with one variance is another net with the
-# other. (A larger $\hat m$ is the same as a larger $\alpha$, so that
-# training would simply settle elsewhere; the trouble begins when weights
-# change hands.) A test that only compares shapes would never notice. One
-# that compares numbers with the published network does, and this library
-# has it. Nothing speaks for $C - 1$ in itself: it is what the published
-# code computes, and therefore what the published weights know.
+# That looks harmless at 256 channels. But there are 71 norms in a row, and a
+# net whose weights were trained with one variance is another net with the
+# other. (A larger $\hat m$ is the same as a larger $\alpha$, so that training
+# would simply settle elsewhere; the problem begins when weights of one are
+# loaded into the other.) A test that only compares shapes would never notice.
+# One that compares numbers with the published network does, and this library
+# has it. There is nothing special about $C - 1$: it is what the published code
+# computes, and the published weights were trained with it.
 #
 # ## 8.3 Where the norm stands
 #
@@ -488,14 +489,15 @@ print(f"level 4 touches rows {touched}; {len(norms)} norms hold {100 * share:.1f
 # refuses when that is more than 1 % away: the error names the levels that
 # it knows.
 #
-# Later networks do it otherwise. **NCSNv2** (Song & Ermon 2020) takes the
-# level out of the network altogether: one $f(x)$ without any $\sigma$,
-# divided by $\sigma$ at the end. It has to read the noise level off the
-# image, which is possible, because the average over many pixels of the
-# squared noise is very nearly $\sigma^2$. **U-Nets** in the manner of DDPM
-# (Ho et al. 2020) turn $\log \sigma$ into sines and cosines, put them
-# through a small network, and add the result to the features of each block.
-# What do the three cost, with the same number of filters?
+# Later networks do it otherwise. **NCSNv2** (Song & Ermon 2020) takes the level
+# out of the network altogether: one $f(x)$ without any $\sigma$, divided by
+# $\sigma$ at the end. It has to read the noise level off the image, which is
+# possible, because the average over many pixels of the squared noise is very
+# nearly $\sigma^2$. **U-Nets** in the manner of DDPM turn a number into sines
+# and cosines, put them through a small network, and add the result to the
+# features of each block. In DDPM (Ho et al. 2020) this number is $t$, the index
+# of the noise level; the U-Net of this package takes $\log \sigma$. What do the
+# three cost, with the same number of filters?
 
 # %%
 with torch.device("meta"):
@@ -542,11 +544,11 @@ class CondInstanceNorm(CondInstanceNormPlus):
 #
 # $$ \text{variance of the mean} \;=\; \frac{T}{64} \sum_{i=1}^{L} \alpha_i \;=\; \frac{0.6\, T}{64} \sum_i \sigma_i^2 . $$
 #
-# For $T = 10$ and the ladder from 2 to 0.05 in eight levels the sum is 6.1,
-# and the standard deviation $\sqrt{0.58} = 0.76$. The colours of an image
-# live in $[0, 1]$. Most of the walk is made at the first levels, as the sum
-# is that of a geometric series: *where the noise is large, somebody must
-# hold the colour.*
+# For $T = 10$ and the ladder from 2 to 0.05 in eight levels the sum is 6.1, and
+# the standard deviation $\sqrt{0.58} = 0.76$. The colours of an image live in
+# $[0, 1]$. Most of the walk is made at the first levels, as the sum is that of
+# a geometric series: *where the noise is large, the score has to keep the
+# colour in place.*
 #
 # The net is small, so that it trains in seconds: two of the library's
 # residual blocks (one of them dilated) between a first and a last
@@ -697,12 +699,12 @@ samples["data"] = coloured(256, torch.Generator().manual_seed(1))
 # should be the mean of the clean image. We look at its mean colour only,
 # and ask how far it is off.
 #
-# For a blind net there is a bound. The mean of a channel of $\tilde x$ is
-# the clean mean plus the mean of the noise over 64 pixels, which has
-# standard deviation $\sigma/8$. The mean of the noise is independent of the
-# rest of the noise (of $z$ less its mean), so it cannot be guessed from an
-# image whose mean was taken away. A blind net therefore errs by at least
-# $\sigma/8$, by as much as if it had done nothing.
+# For a blind net there is a bound. The mean of a channel of $\tilde x$ is the
+# clean mean plus the mean of the noise over 64 pixels, which has standard
+# deviation $\sigma/8$. The mean of the noise is independent of the rest of the
+# noise (of $z$ minus its mean), so it cannot be guessed from an image whose
+# mean was taken away. A blind net therefore errs by at least $\sigma/8$, by as
+# much as if it had done nothing.
 
 
 # %%
@@ -795,12 +797,11 @@ plt.show()
 # 192 directions, but it is the first that an eye looks at. The authors of
 # NCSN name shifted colours as the reason why they put the means back.
 #
-# On $32 \times 32$ photographs the balance is another one, and not
-# obviously a better one: the border is a smaller part of the image, and
-# there are 1024 pixels to average over, so that the walk has steps four
-# times smaller. We have not shown that the full RefineNet without the ++
-# would fail in the same way; it has more leaks, as you saw. What we have
-# shown is the mechanism.
+# On $32 \times 32$ photographs the trade-off differs, and is not obviously
+# better: the border is a smaller part of the image, and there are 1024 pixels
+# to average over, so that the walk has steps four times smaller. We have not
+# shown that the full RefineNet without the ++ would fail in the same way; it
+# has more leaks, as you saw. What we have shown is the mechanism.
 #
 # ## 8.6 How far it sees
 #
@@ -1035,7 +1036,7 @@ def slope(activation, pool: nn.Module, n: int) -> torch.Tensor:
 #
 # <details><summary>Answer</summary>
 #
-# Only the first. One kind of kinks is enough to make the slope jump.
+# Only the first. One kind of kink is enough to make the slope jump.
 # </details>
 
 # %%
@@ -1122,14 +1123,17 @@ plt.show()
 # level, and the division does the rest.
 #
 # What does it mean for training? The denoising loss is
-# $\tfrac12\|\sigma s + z\|^2$. At the last level of a fresh NCSN $\sigma s$
-# is about $0.01 \cdot 0.6$, next to nothing beside $z$: the loss starts at
-# $D/2$, and its gradient with respect to the output,
-# $\sigma(\sigma s + z)$, is a hundred times smaller than at the first
-# level. Adam looks at ratios and not at sizes, but all levels share the
-# convolutions, and the loud ones are heard first. Expect the loss of the
-# last levels to come down last. For $f(x)/\sigma$ the gradient with respect
-# to $f$ is $f + z$, the same size at all levels.
+# $\tfrac12\|\sigma s + z\|^2$. At the last level of a fresh NCSN $\sigma s$ is
+# about $0.01 \cdot 0.6$, next to nothing beside $z$: the loss starts at $D/2$,
+# and its gradient with respect to the output, $\sigma(\sigma s + z)$, is a
+# hundred times smaller than at the first level. Adam looks at ratios and not at
+# sizes, but all levels share the convolutions, and the largest gradients
+# decide. Expect the loss of the last levels to come down last. For
+# $f(x)/\sigma$ the gradient with respect to $f$ is $f + z$, the same size at
+# all levels before training. (After training it is the part of the noise that
+# cannot be guessed, which is largest at the small levels: section 7.7 measures
+# a factor of about 3, for a net that divides. So the division by $\sigma$
+# decides which levels have the larger gradients.)
 #
 # The same factor is behind the weight $\lambda = \sigma^2$ of the loss
 # (notebook 7): the residual $\sigma s + z$ is of size 1 at all levels. And

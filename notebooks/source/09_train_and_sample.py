@@ -100,7 +100,7 @@ show(Training.__next__, docstring=False)
 # The settings: batches of 64, Adam with a step of 0.002, 1500 steps. That is 107
 # times through the 898 images, each time with other noise, at another level, with
 # other grains. The average forgets with a rate of 0.995 a step, so it remembers
-# about the last 200 steps. Its purpose is to take out the trembling that a constant
+# about the last 200 steps. Its purpose is to remove the fluctuation that a constant
 # learning rate leaves in the weights. (For 300,000 steps NCSNv2 takes 0.999. For a
 # short training that would be too long a memory: after 1500 steps a fifth of the
 # average would still be the untrained network.)
@@ -114,9 +114,13 @@ show(Training.__next__, docstring=False)
 # Near 10, and it will never reach 0: the noise $z$ cannot be guessed from
 # $x + \sigma z$ alone. At $\sigma = 1$ the noise drowns the image, and the network
 # can guess most of $z$ by saying "all of what I see is noise": the cheapest level.
-# At $\sigma = 0.01$ the noise is as fine as the grain of the grey values, and
-# cannot be told from it: the dearest level. It costs 18 and not 32, because about
-# half of the pixels are plain black, and on black even the finest noise shows.
+# The smallest noise, $\sigma = 0.01$, is the most expensive level. It costs 18 and
+# not 32, because about half of the pixels are plain black, and on black even the
+# finest noise shows. On the grey ones the network does not find it, although it
+# could be found: the 17 grey values are 16/256 apart, six times this noise. A rule
+# that knows them, and looks at each pixel alone, has a loss of 1.4. So most of the
+# 18 is no floor. A smooth network does not learn such a comb. (At $\sigma = 0.03$
+# the comb is hidden, and the same rule costs 17.)
 # </details>
 
 
@@ -188,9 +192,15 @@ plt.show()
 # %% [markdown]
 # The lesson is general: **the loss does not tell how good the samples are.** It is
 # an average over noise levels and pixels, and what makes a digit a digit is a small
-# part of it. The reason is in notebook 7: most of the loss is the floor, noise that
-# nobody could guess. What the network can still improve is the small rest above it,
-# and on real data nobody knows where the floor lies.
+# part of it. Most of it comes from the small levels, where the digit is settled and
+# only the noise on each pixel remains to be found. How far could it fall? The least
+# possible loss on *digits* is not known. The least possible one on *these 898
+# images* is that of the ideal denoiser of section 9.7: 1.6, 2.3, 1.2 and 0.2 at the
+# four largest levels and less than 0.5 at each of the others, 0.6 in the mean,
+# where the network is at 10. But a network with a loss of 0.6 would not draw better
+# digits: it would have learned the training set by heart. How much of it a network
+# has memorised shows in the loss on held-out images: the shipped RefineNet has 9.0
+# on training images and 9.7 on held-out ones.
 #
 # Nor does a better loss mean better samples when two networks are compared. It does
 # compare a network with *itself*: a curve that rises, or jumps, says that something
@@ -393,7 +403,7 @@ plt.show()
 # And the samples were cut to $[0, 1]$ first, as a display does. That gives the
 # Gaussian fit away, which has many pixels below 0. Judged as drawn, it is as good
 # as anyone: the Frechet distance measures precisely what it was fitted to. A number
-# that one can optimise directly is no judge of who has optimised it.
+# does not judge a model that was fitted to it.
 
 # %%
 as_drawn = frechet_distance(gaussian_fit(n), held_out)
@@ -513,19 +523,21 @@ assert min(j.frechet for j in verdict.values()) > 2 * u_net.frechet
 # with $\mathbb E[x \mid \tilde x] = \sum_n w_n x_n$ and weights
 # $w_n \propto \exp(-\lVert \tilde x - x_n \rVert^2 / 2\sigma^2)$ that sum to 1. Its
 # score is known in closed form (`Empirical`), and that mean is called the *ideal
-# denoiser*. It minimises the training loss: no network can do better on it.
+# denoiser*. It minimises the training loss, up to the dequantisation, which makes a
+# small cube of each point. No network can do better on it: section 9.2 has its loss
+# at each level.
 #
 # **Predict:** we put this best of all scores into Algorithm 1. What are the
 # samples? What do the three numbers say?
 #
 # <details><summary>Answer</summary>
 #
-# Training images, every one, to the last pixel. The classifier is delighted, the
-# Frechet distance is that of real images, and `memory` is 0. The best score for the
-# *training set* is useless as a generator. What makes a network generate is that it
-# does **not** reach the minimum: it is too small, or stopped too early, or too
-# smooth, to learn the 898 points by heart. Train our U-Net ten times as long, and
-# `memory` falls.
+# Training images, every one, to the last pixel. The classifier is sure of nearly
+# all of them, the Frechet distance is that of real images, and `memory` is 0. The
+# best score for the *training set* is useless as a generator. What makes a network
+# generate is that it does **not** reach the minimum: it is too small, or stopped
+# too early, or too smooth, to learn the 898 points by heart. Train our U-Net ten
+# times as long, and `memory` falls.
 # </details>
 
 # %%
@@ -624,7 +636,7 @@ plt.show()
 # ```
 # python -m ncsn_edu train digits_unet            # the compact network
 # python -m ncsn_edu train digits                 # the RefineNet that ships
-# python -m ncsn_edu train digits --resume        # go on after Ctrl-C, exactly
+# python -m ncsn_edu train digits --resume        # resume after Ctrl-C, exactly
 # python -m ncsn_edu sample digits --n 100        # a grid of samples, as a PNG
 # python -m ncsn_edu sample digits --animate --out digits.gif
 # ```
@@ -632,8 +644,9 @@ plt.show()
 # A run is a folder: checkpoints that are whole or not there, and a log with the
 # loss by level, which TensorBoard shows where it is installed
 # (`tensorboard --logdir runs`). Whatever stops a run, Ctrl-C, a full disk or a
-# power cut, `--resume` goes on from the last checkpoint as if nothing had happened,
-# to the last bit. `sample` takes the folder of a run in place of `digits`.
+# power cut, `--resume` continues from the last checkpoint as if nothing had
+# happened, to the last bit. `sample` takes the folder of a run in place of
+# `digits`.
 #
 # ## What you should be able to do now
 #
@@ -649,7 +662,7 @@ plt.show()
 #
 # 1. *Steps against quality.* Sample with 2, 5, 10 and 30 steps a level at
 #    $\alpha_i / 2 = 0.3\,\sigma_i^2$, and draw `sure` and `frechet` against the
-#    number of evaluations. Which of the two goes on improving, and what does the
+#    number of evaluations. Which of the two keeps improving, and what does the
 #    other do?
 # 2. *No denoising.* Leave out the final denoising step. Which of the three numbers
 #    notices? By how much should the squared distance to any image grow in theory?

@@ -1,7 +1,10 @@
 # %% [markdown]
 # # 11 · CIFAR-10 at full scale
 #
-# *Reading and trying: about 45 minutes. Running every cell: about a minute on a laptop. The stored outputs are those of a compact network that two CPU cores trained at laptop scale; the paper's own network is one command away, and runs through the same cells.*
+# *Reading and trying: about 45 minutes. Running every cell: about a minute on a laptop.
+# The stored outputs are those of a compact network that two CPU cores trained at laptop
+# scale; the paper's own network needs the data set and a GPU for an hour or more, and a
+# GPU for its samples.*
 #
 # Digits were a rehearsal. The experiment that made score-based models known is
 # CIFAR-10: 50,000 colour photographs of 32x32 pixels, ten kinds of things, a network
@@ -44,10 +47,13 @@ from ncsn_edu.widgets import InpaintingExplorer
 use_style()
 
 # %% [markdown]
-# Everything below follows from one line. It names weights that come with the
-# package, or the folder of a run of your own: after
-# `python -m ncsn_edu train cifar10 --scale paper` write `"runs/cifar10-paper"`, and run
-# all cells again.
+# Everything below follows from one line. It names weights that come with the package,
+# or the folder of a run of your own: after
+# `python -m ncsn_edu train cifar10 --scale paper`, started where this repository lies,
+# write `"../runs/cifar10-paper"` (paths count from the folder of the notebook). Before
+# you run all cells again, let `tools/quality.py` make the numbers of section 11.5. And
+# `load_trained` puts the network on the CPU, where the paper's one takes an hour and
+# more for the samples of section 11.4; draw them on a GPU by the command `sample`.
 
 # %%
 SOURCE = "cifar10_small"
@@ -161,10 +167,11 @@ plt.show()
 #
 # ## 11.2 Fast, and stopped at any time
 #
-# One line starts the paper's experiment. On a GPU, two words make it
-# fast:
+# The paper's experiment takes a line to get the data and a line to start. On a
+# GPU, two words make it fast:
 #
 # ```
+# python -m ncsn_edu data get cifar10
 # python -m ncsn_edu train cifar10 --scale paper --bf16 --compile --minutes 55
 # python -m ncsn_edu train cifar10 --scale paper --bf16 --compile --minutes 55 --resume
 # ```
@@ -193,8 +200,9 @@ show(EMA)
 # variants taking turns, against the textbook module in float32 with the loop that one
 # writes first. `tests/benchmarks/bench_gpu.py` does so in about eight minutes, counts
 # images per second for training and sampling, the share of the card's own measured
-# matrix product, and memory. Its numbers belong to a card; where they have been
-# measured, the next cell shows them.
+# matrix product, and memory. Its numbers belong to a card. The next cell shows them
+# where they have been measured and lie beside the weights, as
+# `ncsn_edu/weights/cifar10_speed.json`.
 
 # %%
 speed = WEIGHTS / "cifar10_speed.json"
@@ -280,11 +288,11 @@ for name, score in {"zero": lambda x, sigma: torch.zeros_like(x), "U-Net, fresh"
 # $\sigma = 20$, where 6000 steps had got to 3.4 without it.
 #
 # One thing more has to change with it. The loss now hardly depends on $f$ at large
-# $\sigma$; levels would be learned in the order of their smallness, and the large ones
-# never. So each example is weighed by $1 + 4\sigma^2$, which makes its loss
-# $\tfrac12 \lVert f - f^* \rVert^2$, with $f^*$ the best $f$ for that example, at every level. (Only the
-# gradient sees these weights. The losses that are logged and drawn are those of the
-# paper, with $\lambda = \sigma^2$, and can be compared with 1536.)
+# $\sigma$; the smallest levels would be learned first, and the large ones never. So each
+# example is weighed by $1 + 4\sigma^2$, which makes its loss
+# $\tfrac12 \lVert f - f^* \rVert^2$, with $f^*$ the best $f$ for that example, at every
+# level. (Only the gradient sees these weights. The losses that are logged and drawn are
+# those of the paper, with $\lambda = \sigma^2$, and can be compared with 1536.)
 #
 # The network of this notebook was trained by
 #
@@ -294,18 +302,19 @@ for name, score in {"zero": lambda x, sigma: torch.zeros_like(x), "U-Net, fresh"
 #
 # on two cores, and its log came with the weights.
 #
-# **Predict:** two curves. On the left the loss against minutes, on logarithmic axes:
-# it begins below 1536, as you now know, and how far does it get? On the right the loss at
-# each noise level, at the end: which level is the dearest, by which factor, and how is
-# the rest of the loss shared?
+# **Predict:** two curves. On the left the loss against minutes, on logarithmic axes: it
+# begins below 1536, as you now know, and how far does it get? On the right the loss at
+# each noise level, at the end: which level is the most expensive, by which factor, and
+# how is the rest of the loss shared?
 #
 # <details><summary>Answer</summary>
 #
 # It begins near 710, which is the mean of nearly nothing at the large levels and 1536 at
 # the small ones. One minute later it is 270. The other 56 minutes bring it to 171. The
-# dearest level is that of the smallest noise: 740, half of 1536, since noise of 0.01 is
-# as fine as the grain of the photographs. At $\sigma = 20$ it is 0.3, less by a factor
-# of 2800. The five smallest of the twenty levels make three quarters of the loss.
+# most expensive level is that of the smallest noise: 740, half of 1536. Noise of 0.01 is
+# two and a half grey values, and this network can tell only half of its variance from
+# the texture of a photograph. At $\sigma = 20$ the loss is 0.28, less by a factor of
+# 2600. The five smallest of the twenty levels make three quarters of the loss.
 # </details>
 
 # %%
@@ -328,12 +337,13 @@ plt.show()
 # from 175.0 to 170.5, and in the quarter before only from 176.3 to 175.0. It does not
 # tell how good the samples are. In the second thousand of steps the loss was 202, which
 # is 19 % more than at the end, and the samples were clouds of colour. What makes
-# photographs of them is decided between $\sigma = 4$ and $0.4$ (next section), and these
-# levels together are 5 % of the loss.
+# photographs of them is decided between $\sigma = 4$ and $0.5$ (next section), and the
+# six levels from 4.04 to 0.55 together are 3.3 % of the loss.
 #
-# With the paper's network the same curve would begin elsewhere and end lower. How much
-# lower nobody can say from ours: its ladder goes from 1 to 0.01 and has none of the
-# cheap large levels. Losses can be compared for equal ladders only.
+# How would the paper's network compare? Losses can be compared for equal ladders
+# only, and its ladder goes from 1 to 0.01 and has none of the cheap large levels. On
+# those ten levels our network has about 287, interpolated between the dots on the
+# right: that is the number to compare with.
 #
 # ## 11.4 Photographs out of noise
 #
@@ -501,17 +511,18 @@ print(f"{about['name']}, features of {about['net']}, {about['n']} samples agains
 
 # %% [markdown]
 # **Predict:** distance against the number of evaluations, both logarithmic, one curve
-# for each sampler. Which is best at 20 evaluations, which at 1000? Where does it stop to
-# matter how often the network is asked? And will any come near to the floor, the
-# distance of real training images?
+# for each sampler. Which is best at 20 evaluations, which at 1000? Beyond how many
+# evaluations does it stop mattering? And will any come near to the floor, the distance
+# of real training images?
 #
 # <details><summary>Answer</summary>
 #
 # The flow is best everywhere. With 19 evaluations it is at 30, with 35 at 28.7, and with
 # 99 at 28.6: from 35 on it does not matter how often one asks. Ancestral sampling comes
 # near with a hundred. Annealed Langevin dynamics is still at 47 after a thousand, and
-# falling. Consistent annealed sampling gets *worse* with more levels. The floor, 2.5, is
-# far below all of them.
+# falling. Consistent annealed sampling, with $\eta = 0.5$ for every ladder, gets *worse*
+# with more levels; below you find that this is the fault of the fixed $\eta$. The floor,
+# 2.5, is far below all of them.
 # </details>
 
 # %%
@@ -552,14 +563,20 @@ for sampler, value in cheap.items():
 #   and 0.64 with 1001, where the flow and ancestral sampling have 0.9.
 # - **Predictor and corrector.** Its predictor adds as much noise as it takes away, which
 #   is right for infinitely many levels only. It was made for a thousand of them.
-# - **Consistent annealed sampling** replaces half of the noise at every level,
-#   $\eta = 0.5$. With a hundred levels only 7 % would have to go from one to the next.
-#   What goes is replaced by the network's *guess*, which is a mean over all images that
-#   are possible. Each time a bit of variety is lost, and nothing brings it back: at a
-#   hundred levels precision is 0.89, as high as that of real images, and recall is 0.07.
-#   The samples are smooth, probable, and alike. With the smallest $\eta$ that gets from
-#   level to level it *is* the flow, by Euler's method, and ancestral sampling is the
-#   case $\eta = 1 - \sigma_{i+1}^2 / \sigma_i^2$ (put both into `fresh` in its source).
+# - **Consistent annealed sampling** was run with one $\eta = 0.5$ for all ladders, and
+#   the orange curve rises for that reason alone. Half of the noise is replaced at every
+#   level. With a hundred levels only 7 % would have to go from one to the next. What
+#   goes is replaced by the network's *guess*, which is a mean over all images that are
+#   possible. Each time a bit of variety is lost, and nothing brings it back: at a
+#   hundred levels recall is 0.07. But $\eta$ has to be chosen for the ladder. With
+#   $\gamma = \sigma_{i+1}/\sigma_i$, the settings of its authors come to about
+#   $\eta = 1.5\,(1 - \gamma)$: $5.6 \cdot 10^{-6} / 10^{-4} = 0.056$ at
+#   $\gamma = 0.964$. With this rule the same network, on 256 samples, has 35.9 at 50
+#   levels ($\eta = 0.216$), where $\eta = 0.5$ gives 63.0, and 32.9 at 100 levels
+#   ($\eta = 0.111$). More levels help, then, and it is as good as ancestral sampling.
+#   The two are relatives: ancestral sampling is the case $\eta = 1 - \gamma^2$, and with
+#   the smallest $\eta$ that gets from level to level, $1 - \gamma$, consistent annealed
+#   sampling *is* the flow, by Euler's method (put both into `fresh` in its source).
 #
 # On the digits of notebook 9, from $\sigma = 1$ down, annealed Langevin dynamics with 101
 # evaluations was good enough. A ranking of samplers belongs to a network, a ladder, a
@@ -598,11 +615,12 @@ for what, found in known.items():
 # - **A Gaussian** with the right mean and covariance of pixels is at 91, one with its 32
 #   largest components at 128. These have the right colours, and the right smoothness.
 #   Whoever is not clearly below them has learned nothing that a covariance does not know.
-# - **Our samples**: 29, a third of the Gaussian. Precision is that of real images.
-#   Recall is 0.28 where real images have 0.87: the samples are all in places where
-#   photographs are, and there are kinds of photographs that they never show. The score of
-#   3.8, of at most 10 and of 7.8 for real images, says the same in the classifier's
-#   way: it is rarely sure what it sees.
+# - **Our samples**: 29, a third of the Gaussian. Precision is that of real images, but
+#   this says little: the over-smooth samples of consistent annealed sampling, with
+#   $\eta = 0.5$ and 50 levels, have an even higher one, 0.93, at a distance of 63. Recall
+#   is 0.28 where real images have 0.87: there are kinds of photographs that the samples
+#   never show. The score of 3.8, of at most 10 and of 7.8 for real images, says the same
+#   in the classifier's way: it is rarely sure what it sees.
 #
 # The card of the weights has the same with 1024 samples, with intervals.
 #
@@ -654,10 +672,10 @@ else:
 # ![samples, and their nearest training images](../figures/neighbours_cifar10.png)
 #
 # The mean distance by pixels is 9.8. Shared among 3072 numbers that is
-# $9.8/\sqrt{3072} = 0.18$ for each, three quarters of what pixels vary at all. A copy would
-# be near 0. So these samples were not learned by heart, in either sense. (For a large
-# network that was trained for days the question is a serious one; see the end of notebook
-# 9 for what a perfect score does.)
+# $9.8/\sqrt{3072} = 0.18$ for each, three quarters of what pixels vary at all. A copy
+# would be near 0. So these samples were not learned by heart, in either sense. (For a
+# large network that was trained for days the question is a serious one; see section 9.7
+# for what a perfect score does.)
 #
 # ## 11.8 Completing photographs
 #
@@ -695,11 +713,12 @@ def complete(image, mask, n, generator):  # (B, 3, 32, 32), (B, 1, 32, 32) -> (B
 #
 # <details><summary>Answer</summary>
 #
-# They agree on what can be guessed from the border: the sky goes on as sky, the dark
-# background of the flower stays dark more often than not. They disagree on everything
-# else. The pagoda is never built again, for this network has not seen one. A flower that
-# is seen in part gets petals of the right colour, and no proper circle: what holds it
-# together is a shape, and shapes are what this network lacks.
+# They agree on what can be guessed from the border: the sky mostly continues as sky,
+# though some completions put objects into it, and the dark background of the flower
+# stays dark more often than not. They disagree on everything else. The pagoda is never
+# built again, for this network has not seen one. A flower that is seen in part gets
+# petals of the right colour, and no proper circle: what holds it together is a shape,
+# and shapes are what this network lacks.
 # </details>
 
 # %%
@@ -715,12 +734,13 @@ save_figure(fig, "cifar_inpainting", numbers=numbers, tolerance=0.05)
 plt.show()
 
 # %% [markdown]
-# Every completion fits at its seam. That is what the algorithm does for you, with any
-# network. What is put behind the seam is the network's idea of photographs, and it shows
-# the state of that idea more plainly than a sheet of samples: things that a person
-# completes at a glance, it paints over. The network of the paper, with 25 times as many
-# parameters, completes faces and horizons so that one has to look twice (Song & Ermon
-# 2019, Figure 6).
+# Look at the seams first. Large areas of one colour often continue across them. Objects
+# do not: in many of the pictures you still see the straight edge of the mask, most of
+# all around the square in the sky. The algorithm makes both sides of the seam agree only
+# as far as the network knows what fits, and this network knows little: things that a
+# person completes at a glance, it paints over. Completions show that more plainly than a
+# sheet of samples. The network of the paper, with 25 times as many parameters, completes
+# faces and horizons so that one has to look twice (Song & Ermon 2019, Figure 6).
 #
 # Paint your own hole:
 
@@ -733,25 +753,31 @@ InpaintingExplorer(net.score, net.sigmas, photographs, eps=net.sampling.eps, n_s
 # What would the paper's network add? Nothing in the method. Its published numbers are an
 # inception score of 8.87 and an FID of 25.3 from 50,000 samples; NCSNv2 with the
 # denoising step has 10.9. Neither can be compared with ours: another feature net, another
-# number of samples. To get numbers that can, install torch-fidelity and run
+# number of samples. To get numbers that can, install torch-fidelity and run (with the
+# folder of a run)
 #
 # ```
 # python -m ncsn_edu sample runs/cifar10-paper --paper --n 50000 --npy samples.npy
 # python -m ncsn_edu evaluate samples.npy --features inception
 # ```
 #
-# The library calls the result FID then, and only then. Mind the bill: 50,000 images of
-# a thousand evaluations are $10^{18}$ FLOP, as much as the training was.
+# The library calls the result FID then, and only then. One difference is left:
+# `--paper` takes the printed step, $\epsilon = 2 \cdot 10^{-5}$. The published code
+# behind the FID of 25.3 has `step_lr` $2 \cdot 10^{-5}$, which is
+# $\epsilon = 4 \cdot 10^{-5}$ in our letters ([notebook 3](03_langevin.ipynb));
+# `--eps 4e-5 --steps-each 100` takes that step, and ends with a denoising step, which
+# that code does not have. Mind the bill: 50,000 images of a thousand evaluations are
+# $10^{18}$ FLOP, as much as the training was.
 #
-# Official weights can be used as well: `load_official` reads the published checkpoints of
-# NCSN and NCSNv2 ([notebook 8](08_architecture.ipynb)), and a score is a score.
+# Official weights can be used as well: `ncsn_edu.checkpoints.load_official` reads the
+# published checkpoints of NCSN and NCSNv2, and returns a score like any other.
 #
 # ## What you should be able to do now
 #
 # - Say what a training costs in FLOP before it starts, and in hours on a given machine.
 # - Name what makes a GPU wait, and what each remedy is worth measuring for.
-# - Read a loss curve of a long run: where it starts, what its floor is made of, and what
-#   it does not show.
+# - Read a loss curve of a long run: where it starts, which levels it consists of, and
+#   what it does not show.
 # - Derive the probability flow from the heat equation, and say what is gained by it.
 # - Compare samplers at equal cost, with a floor, and with the same start and end.
 # - Defend a number for samples: features, counts, intervals, neighbours of known quality.

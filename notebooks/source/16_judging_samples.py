@@ -10,8 +10,8 @@
 #
 # - derive and measure by how much the Frechet distance is too large, and take the
 #   error out by extrapolation;
-# - give known diseases to good images, and see which number notices which;
-# - trade precision against recall with one knob;
+# - give known defects to good images, and see which number notices which;
+# - trade precision against recall by one number;
 # - fool a score that never looks at real images;
 # - read a bootstrap interval, and know what it leaves out.
 #
@@ -48,12 +48,12 @@ use_style()
 # A model is good if its distribution $q$ is the data's $p$. We have samples of both
 # and neither density. (Some models know their density. Most do not, and a good
 # density is no guarantee of good samples either.) So everything in this notebook
-# compares two heaps of images.
+# compares two sets of images.
 #
 # Comparing pixels is honest and short-sighted. A digit that is moved by one pixel
 # is far from itself, and a blur is near everything. Hence the usual way: send both
-# heaps through a network that was trained to tell images apart, and compare what
-# its last hidden layer says. Those numbers are called **features**.
+# sets through a network that was trained to tell images apart, and compare the
+# activations of its last hidden layer. These numbers are called **features**.
 #
 # | number | compares | in the space of |
 # |---|---|---|
@@ -92,11 +92,11 @@ print(reference.values.shape, "features of the held-out digits, by", reference.n
 #
 # $$ d^2 = \lVert \mu_x - \mu_y \rVert^2 + \operatorname{tr}\big( S_x + S_y - 2\,(S_x S_y)^{1/2} \big) . $$
 #
-# The Frechet distance of two heaps is this formula, with their means and
+# The Frechet distance of two sets is this formula, with their means and
 # covariances put in. (By habit the square is called the distance.) It compares the
-# heaps by two moments, as if they were Gaussian.
+# sets by two moments, as if they were Gaussian.
 #
-# Now let both heaps come from the *same* distribution. The true distance is 0. What
+# Now let both sets come from the *same* distribution. The true distance is 0. What
 # do we get from $n$ samples each, in $D$ dimensions? Take a standard normal. The
 # means differ by noise of variance $2/n$ in each coordinate: together $2D/n$. For
 # two covariances that are both near the identity the trace is, to lowest order, a
@@ -121,7 +121,7 @@ print(reference.values.shape, "features of the held-out digits, by", reference.n
 # <details><summary>Answer</summary>
 #
 # $2 \cdot 1104 / n < 0.05$ needs about 44,000 samples. The slope is $-1$. And the
-# measured points lie on the line: a single pair of heaps scatters little, because
+# measured points lie on the line: a single pair of sets scatters little, because
 # thousands of entries are summed.
 # </details>
 
@@ -153,12 +153,12 @@ plt.show()
 # still tens of thousands.
 #
 # The way out is to use the $1/n$. Measure at several $n$, plot against $1/n$, and
-# go on along the line to $1/n = 0$ (Chong & Forsyth 2020). We try it where the
-# truth is known: a second Gaussian, moved by 0.3 in every direction and 10 % wider.
-# Its distance is $64 \cdot 0.3^2 + 64 \cdot 0.1^2 = 6.4$.
+# extend the line to $1/n = 0$ (Chong & Forsyth 2020). We try it where the truth is
+# known: a second Gaussian, moved by 0.3 in every direction and 10 % wider. Its
+# distance is $64 \cdot 0.3^2 + 64 \cdot 0.1^2 = 6.4$.
 #
 # Beside it we draw the **kernel distance** (Binkowski et al. 2018). It compares all
-# pairs by $k(a, b) = (a \cdot b / D + 1)^3$, within each heap and between the two,
+# pairs by $k(a, b) = (a \cdot b / D + 1)^3$, within each set and between the two,
 #
 # $$ \mathbb E\, k(x, x') + \mathbb E\, k(y, y') - 2\, \mathbb E\, k(x, y) . $$
 #
@@ -166,7 +166,8 @@ plt.show()
 # skewness, all in one number. It is 0 for equal distributions, and each of the three
 # means can be estimated from pairs without any bias, as long as no image is paired
 # with itself. The price: it has no unit that anybody knows, and when the truth is 0
-# the estimate is negative half of the time.
+# the estimate is negative a little more than half of the time: its mean is 0, and it
+# is skewed to the right.
 #
 # **Predict:** from $n \le 8000$ only: will the line through the points hit 6.4 to
 # within 5 %? The kernel distance is divided by its own value at the largest
@@ -214,7 +215,7 @@ plt.show()
 # wrong conclusion, with any number of decimals.
 #
 # **Trap: too few samples for a covariance.** With $n \le D$ samples the covariance
-# has no inverse and whole directions in which the heap seems to have no width. The
+# has no inverse and whole directions in which the set seems to have no width. The
 # formula still returns a number. The library refuses:
 
 # %%
@@ -224,10 +225,10 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# ## 16.3 Known diseases
+# ## 16.3 Known defects
 #
 # A number is worth what it notices. We take 600 training digits, which are as good
-# as samples can be, and give them diseases whose nature we know:
+# as samples can be, and give them defects whose nature we know:
 #
 # - **noise** of 0.05, of 0.1: a sampler that stopped a level too early, or forgot
 #   the denoising step;
@@ -235,7 +236,7 @@ except ValueError as error:
 # - **blur** over $3 \times 3$ pixels: a model that predicts means;
 # - **a Gaussian** with the right mean and covariance of pixels;
 # - **ten images**, one of each class, sixty times each: total collapse;
-# - and no disease at all, except that they are **copies** of the training set.
+# - and no defect, except that they are **copies** of the training set.
 
 # %%
 chosen = torch.randperm(len(train), generator=generator)[:600]
@@ -279,19 +280,21 @@ for name, x in heaps.items():
     }
 
 # %% [markdown]
-# **Predict:** five bars for each heap: Frechet distance in pixels, in features,
-# precision, recall, memory. Which heap is best in all of the first four, and
-# worthless? Which number sees that a class is missing, and which does not? What
+# **Predict:** five bars for each set: Frechet distance in pixels, in features,
+# precision, recall, memory. Which set is as good as any in all of the first four,
+# and worthless? Which number sees that a class is missing, and which does not? What
 # does the distance in pixels say of the Gaussian, and what does the one in features
 # say?
 #
 # <details><summary>Answer</summary>
 #
-# The copies are the best in everything but memory. Missing classes show in recall,
-# and in both distances; precision does not move, because every single image is
-# fine. In pixels the Gaussian has a small distance: its means and covariances *are*
-# the right ones, up to what is cut off at 0 and 1, and that is all that the number
-# looks at. The features see that it is no digit.
+# The copies: they have the smallest distances and the best recall, and a precision
+# of 0.885, which scatters by 0.013, so that 0.90 for the ten images and 0.89 for a
+# missing class are no better. Missing classes show in recall, and in both
+# distances; precision hardly moves, because every single image is fine. In pixels
+# the Gaussian has a small distance: its means and covariances *are* the right ones,
+# up to what is cut off at 0 and 1, and that is all that the number looks at. The
+# features see that it is no digit.
 # </details>
 
 # %%
@@ -310,44 +313,49 @@ plt.show()
 # %% [markdown]
 # Read it row by row.
 #
-# - **Copies** win. No number in the space of features can object to a training set:
-#   it *is* a heap of real images. Memorising has to be looked for on purpose, by the
-#   distance to the training images against that to others.
+# - **Copies** are judged as well as any set. No number in the space of features can
+#   object to a training set: it *is* a set of real images. Memorising has to be
+#   looked for on purpose, by the distance to the training images against that to
+#   others.
 # - **Noise of 0.05** is nearly invisible to a person. It moves every number a little:
 #   the last step of a sampler, which removes noise of 0.01, is worth its one
-#   evaluation (Jolicoeur-Martineau et al. 2021).
-#   It also hides copies: at 0.1 half of the distance to the nearest training image
-#   is noise, and `memory` looks half healthy. A test for memorising should denoise
-#   first.
+#   evaluation (Jolicoeur-Martineau et al. 2021). It also hides copies: at 0.1 half of
+#   the distance to the nearest training image is noise, and `memory` is half of what
+#   new digits have. A test for memorising should denoise first.
 # - **A missing class** is what a person does not notice in a sheet of samples. The
 #   distances do, and recall says what it is.
 # - **Blur** is a catastrophe in every column but memory, although each image can still
 #   be read. Features trained on sharp images have never seen a blur.
-# - **The Gaussian** is as near as a heap with one class missing, in pixels. In
+# - **The Gaussian** is as near as a set with one class missing, in pixels. In
 #   features it is as far as one with nearly half of the classes missing. Whoever
 #   reports pixel distances alone has to report that of a Gaussian beside them.
-# - **Ten images** have full precision and no recall at all.
+# - **Ten images** have the precision of real images and no recall. Their
+#   Frechet distance in features, 47, is *smaller* than that of the Gaussian
+#   (66) and that of the set with five classes missing (76): ten good images
+#   have nearly the right mean, and part of the covariance. A distance alone
+#   would prefer total collapse.
 #
 # So it takes at least two numbers: one for "are they real", one for "are they all
 # there", and a third one for "are they new".
 
 # %% [markdown]
-# ## 16.4 One knob, two numbers
+# ## 16.4 Precision against recall
 #
 # Precision asks what share of the samples lies near real images, recall what share
 # of the real images lies near samples. Near means: inside a ball around one of the
 # others, whose radius is the distance to its third neighbour of its own kind.
 #
-# Both definitions look at balls and not at densities. A heap that has one sample in
+# Both definitions look at balls and not at densities. A set that has one sample in
 # every place where the data are has full recall, however unequal the weights: that
 # one mode is ten times too frequent, neither of the two can see. And an outlier
 # among the real images has a huge ball, in which anything counts as precise. The
-# numbers are useful when heaps are of equal size and the features few; they are no
+# numbers are useful when sets are of equal size and the features few; they are no
 # probabilities.
 #
 # They can be traded. Pull every digit towards the mean of its class,
-# $x' = m_c + t\,(x - m_c)$: with $t < 1$ the heap gets narrower, its odd members
-# come home. (Guidance and "truncation" in large models do this on purpose.)
+# $x' = m_c + t\,(x - m_c)$: with $t < 1$ the set gets narrower, and its outliers
+# move to the centre. (Guidance and "truncation" in large models do this on
+# purpose.)
 #
 # **Predict:** from $t = 1$ down to 0.4: does precision rise all the way? Recall? And
 # the Frechet distance, which knows nothing of either?
@@ -357,7 +365,7 @@ plt.show()
 # Recall falls all the way, at first slowly and then to nothing. Precision rises a
 # little, and falls again in the end: means of images are blurred, and no longer
 # near any digit. The distance grows from the first moment on, since the covariance
-# is wrong at once. It pays no bonus for looking tidy.
+# is wrong at once. It does not reward samples that look clean.
 # </details>
 
 # %%
@@ -411,7 +419,7 @@ for name, x in rows.items():
 # ## 16.6 What an interval says
 #
 # The library gives every number an interval, by the **bootstrap**: draw as many
-# images *from the heap*, with repetition, compute the number again, do so a hundred
+# images *from the set*, with repetition, compute the number again, do so a hundred
 # times, and look at the spread.
 
 # %%
@@ -424,14 +432,14 @@ show(frechet, docstring=False)
 # It answers: how would the number scatter, if somebody drew other images from the
 # same model and the same data? It does not answer
 #
-# - how biased it is. Redrawn heaps repeat images, have fewer different ones, and so
+# - how biased it is. Redrawn sets repeat images, have fewer different ones, and so
 #   an even larger bias: the spread is taken around *their* mean and put around the
 #   number. What the bias is, section 16.2 says;
 # - how the number depends on the training seed. That is another spread, usually a
 #   larger one, and takes other trainings;
 # - whether the features see what you care about.
 #
-# A test of whether it is right: draw heaps again and again, and count how often the
+# A test of whether it is right: draw sets again and again, and count how often the
 # interval holds the mean of all of them. The library's own tests do that.
 #
 # ## 16.7 Before you believe a number
@@ -441,8 +449,8 @@ show(frechet, docstring=False)
 # 1. How many samples, how many reference images? Equal for all that is compared?
 # 2. Which net, which layer, which resizing? An image that was made smaller without
 #    a filter, or stored as JPEG, moves FID by more than most papers gain.
-# 3. Against the training images or against held-out ones? For memorising models the
-#    first is a gift.
+# 3. Against the training images or against held-out ones? Models that memorise look
+#    better against the first.
 # 4. What do real images get, at the same $n$? It is the floor, and not 0.
 # 5. What do simple things get: a Gaussian, real images with noise?
 # 6. Best checkpoint of how many? A minimum over many noisy numbers is biased
@@ -461,7 +469,7 @@ show(frechet, docstring=False)
 # - Say by how much a Frechet distance of $n$ samples is too large, how that depends
 #   on $D$, and how to extrapolate.
 # - Explain "39 against 10" to a colleague.
-# - Name a disease that each number does not notice.
+# - Name a defect that each number does not notice.
 # - Say what precision and recall trade, and why pretty samples may be a bad sign.
 # - Read a bootstrap interval, and name three things that it leaves out.
 #
@@ -471,7 +479,7 @@ show(frechet, docstring=False)
 #    deviations are $1/k$, $k = 1 \dots 64$. Is it nearer to that of 64 equal
 #    dimensions or to that of a few? Derive it: for small differences the trace is
 #    $\sum_{ij} (\Delta_{ij})^2 / (2 (s_i + s_j))$ with variances $s_i$.
-# 2. Invent a disease that leaves the Frechet distance in features as it is, to within
+# 2. Invent a defect that leaves the Frechet distance in features as it is, to within
 #    its interval, and that a person sees at once. (Look for what the classifier was
 #    taught to ignore.)
 # 3. `precision_recall` with $k = 1$ and $k = 10$: what happens to the floor, that is
