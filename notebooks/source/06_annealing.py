@@ -435,9 +435,9 @@ for sigma_1, eps in ((20, 0.003), (10, 0.002), (1, 0.005)):
 # the share alone would scatter by 0.011.) The runs differ in two things only: the
 # model that is asked for the score, and where the ladder ends. Note that
 # `five_points` in the last one is the very model that was *right* in section 6.4:
-# there the ladder stopped at
-# $\sigma_L = 1$, which supplied the width of the modes. A variance may be counted
-# with the data or with the noise, but it has to be counted once.
+# there the ladder stopped at $\sigma_L = 1$, which supplied the width of the modes.
+# A variance may be counted with the data or with the noise, but it has to be
+# counted once.
 
 # %%
 long, short = geometric(20, 0.1, 10), geometric(20, 1, 10)

@@ -422,7 +422,7 @@ show(ChainedPooling.forward, docstring=False)
 
 # %% [markdown]
 # ELU first, then norm, pooling and convolution, with no activation between
-# them. Both rounds work on `path`, which goes on from the last convolution,
+# them. Both rounds work on `path`, which continues from the last convolution,
 # while `x` collects. This is **chained residual pooling**: means over
 # $5 \times 5$ neighbourhoods, then means of means, which reach over
 # $9 \times 9$, and a residual sum of all three scales.
@@ -1171,7 +1171,7 @@ for aligned in (True, False):
 # 1. the input: $[0, 1]$ or $[-1, 1]$, and who maps it;
 # 2. the variance of $\hat m$: $C - 1$;
 # 3. the order of norm, ELU and convolution, in each kind of block;
-# 4. ELU before the chained pooling, and the path that goes on from the
+# 4. ELU before the chained pooling, and the path that continues from the
 #    convolution;
 # 5. average pooling that counts the zeros outside;
 # 6. `align_corners=True`;

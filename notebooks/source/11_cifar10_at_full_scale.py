@@ -183,9 +183,9 @@ plt.show()
 #   a GPU the recipe lays out the weights in that way without being asked.
 # - **one kernel in place of many** (`--compile`). Norm and activation are cheap sums
 #   over a lot of memory; compiled, they are done in one pass. It takes minutes at the
-#   beginning, and the log says how many. If it fails, training goes on without it and
-#   says so. `--compile reduce-overhead` adds CUDA graphs, which help where a step is
-#   so short that launching it takes longer than doing it.
+#   beginning, and the log says how many. If it fails, training continues without it
+#   and says so. `--compile reduce-overhead` adds CUDA graphs, which help where a step
+#   is so short that launching it takes longer than doing it.
 # - **data on the device.** All 50,000 images are 154 MB as bytes. They go there once,
 #   and a batch is an index.
 # - **nobody waits.** Reading a loss makes the CPU wait for the GPU, and the GPU runs
