@@ -30,9 +30,9 @@ class Check:
 
 
 def checks() -> list[Check]:
-    """Look at Python, the required packages, extras, kernel, GPU, processor, data, disk, figures folder, browser."""
+    """Look at Python, packages, extras, kernel, GPU, processor, data, disk, figures folder, browser, grading."""
     found: list[Check] = []
-    for look in (_python, _packages, _extras, _kernel, _gpu, _machine, _data, _disk, _figures, _browser):
+    for look in (_python, _packages, _extras, _kernel, _gpu, _machine, _data, _disk, _figures, _browser, _grading):
         found += _safely(look)
     return found
 
@@ -244,6 +244,15 @@ def _browser() -> Iterator[Check]:
     else:
         mend = "install chromium with the system's package manager, such as apt-get install chromium"
         yield Check("chromium", "optional", "not found: only the browser tests need it", mend)
+
+
+def _grading() -> Iterator[Check]:
+    if find_spec("nbgrader") is not None:
+        from .grading.sandbox import protection
+
+        found = protection()
+        detail = f"submissions are confined by {found.by}" + (f": {found.open}" if found.open else "")
+        yield Check("grading", "optional" if found.advice else "ok", detail, found.advice)
 
 
 def _existing(folder: Path) -> Path:

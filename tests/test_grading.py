@@ -31,10 +31,10 @@ import handed_in  # noqa: E402
 from nbgrader.utils import determine_grade  # noqa: E402
 
 from ncsn_edu.__main__ import main  # noqa: E402
-from ncsn_edu.grading import confine, tasks  # noqa: E402
+from ncsn_edu.grading import tasks  # noqa: E402
 from ncsn_edu.grading.course import Course, CourseError  # noqa: E402
 from ncsn_edu.grading.execute import Confined, Limits, run_cells  # noqa: E402
-from ncsn_edu.grading.submissions import Submission, Unreadable, defines, find, mend, read, recognise  # noqa: E402
+from ncsn_edu.grading.submissions import Submission, Unreadable, defines, mend, read, recognise  # noqa: E402
 from ncsn_edu.grading.tasks import FALSE_ALARM, Given, Task, Wrong, close, plausible  # noqa: E402
 
 TINY = """
@@ -348,23 +348,6 @@ def test_many_processes_are_too_many():
     assert "more than 12 processes" in said(cells[1]) and said(cells[2]) == "1"
 
 
-@pytest.mark.skipif(confine.landlock_version() < 6, reason="needs Linux 6.12 or newer, with Landlock")
-def test_out_of_reach_are_files_network_and_other_processes(tmp_path):
-    (tmp_path / "hidden.txt").write_text("42")
-    cells, _ = run(
-        f"open({str(tmp_path / 'hidden.txt')!r}).read()",
-        f"open({str(tmp_path / 'new.txt')!r}, 'w')",
-        f"import os\nos.listdir({str(ROOT / 'notebooks')!r})",
-        "import socket\nsocket.create_connection(('127.0.0.1', 9), 1)",
-        "os.kill(os.getppid(), 9)",
-        "open('mine.txt', 'w').write('x')",
-        "import ncsn_edu, numpy\n1",
-    )
-    refused = ["Permission denied"] * 4 + ["Operation not permitted"]
-    assert all(word in said(cell) for word, cell in zip(refused, cells, strict=False))
-    assert not (tmp_path / "new.txt").exists() and said(cells[5]) == "1" and said(cells[6]) == "1"
-
-
 def test_it_works_in_a_folder_with_the_assignments_files_and_no_notebook(tmp_path):
     (tmp_path / "data.csv").write_text("1,2")
     (tmp_path / "solution.ipynb").write_text("{}")
@@ -400,41 +383,7 @@ def test_points_of_a_test_cell(code, points):
     assert determine_grade(cell)[0] == points
 
 
-def test_tools_that_were_changed_are_noticed():
-    honest, fooled = (run("import ncsn_edu.grading.tasks as t", code, limits=Limits())[1] for code in ("1", CHEAT))
-    assert honest == []
-    assert len(fooled) == 1 and "TOOLS OF THE TESTS WERE CHANGED" in fooled[0]
-
-
-CHEAT = "t.close = lambda *a, **k: None"
-
-
 # ---- finding, reading, mending ----------------------------------------------------------------------------------
-
-
-def test_submissions_are_found_in_all_three_layouts(tmp_path):
-    for name in (
-        "anna/tiny/tiny.ipynb",
-        "bob/homework.ipynb",
-        "carl_tiny.ipynb",
-        "dora.ipynb",
-        "eve/tiny/report.docx",
-        "bob/homework.feedback.html",
-        "grades.csv",
-        ".hidden",
-    ):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("x")
-    (tmp_path / "frank").mkdir()
-    found = {(s.student, s.path.name, s.assignment) for s in find(tmp_path, ["tiny"])}
-    assert found == {
-        ("anna", "tiny.ipynb", "tiny"),
-        ("bob", "homework.ipynb", None),
-        ("carl", "carl_tiny.ipynb", None),
-        ("dora", "dora.ipynb", None),
-        ("eve", "report.docx", "tiny"),
-        ("frank", "frank", None),
-    }
 
 
 def test_defined_names_are_found_also_in_code_that_cannot_be_parsed():
@@ -578,20 +527,6 @@ def test_a_folder_is_graded_with_table_feedback_and_gradebook(handed, course, tm
     assert graded == ["bob.ipynb"] and rows(handed)["bob"]["points"] == "5" and len(rows(handed)) == 3
     with Gradebook(f"sqlite:///{own.root / 'gradebook.db'}") as book:
         assert book.find_submission("tiny", "anna").score == 8.0
-
-
-def test_of_two_files_by_one_student_the_newer_counts(tmp_path):
-    from ncsn_edu.grading.grade import Result, mark_older
-
-    results = [
-        Result("anna", name, "tiny", points={"tests-1": points}, most={"tests-1": 2.0})
-        for name, points in (("old.ipynb", 2.0), ("new.ipynb", 1.0))
-    ] + [Result("bob", "old.ipynb", "tiny", points={"tests-1": 0.0}), Result("anna", "notes.txt", reason="a text")]
-    for age, name in enumerate(("notes.txt", "new.ipynb", "old.ipynb")):
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
-    assert mark_older(tmp_path, results) == results[:1]
-    assert results[0].remarks == ["new.ipynb is newer, and counts"]
 
 
 def test_files_that_are_no_notebook_by_their_size_are_not_read(tmp_path, monkeypatch):

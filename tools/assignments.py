@@ -8,7 +8,8 @@
 
 A source is notebooks/source/assignments/NAME.py in jupytext's percent format. A cell's role says what nbgrader makes
 of it: role="answer 3" (the learner's), "tests 3 2" (2 points), "written 3 4" (read by a person, 4 points), "setup" and
-"question 3" (locked). Cells without a role are text of no consequence.
+"question 3" (locked). Cells without a role are text of no consequence. "setup tests" is what test cells share. These
+and test cells get a first line `%%tests ...`, which runs them in names of their own (ncsn_edu/grading/cells.py).
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ from nbformat import NotebookNode
 from notebooks import NOTEBOOK_METADATA, STYLE_METADATA, NotebookError, source_hash, write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
+FIRST_LINE = "%%tests {}  (not found? First run the set-up cell at the top of the notebook)"
 PRIVATE = (
     "notebooks/source/assignments/",
     "notebooks/assignments/source/",
     "notebooks/assignments/teachers_guide.md",
     "tests/assignments/wrong/",
     "tests/assignments/right/",
+    "tests/assignments/own/",
 )
 
 
@@ -71,11 +74,15 @@ def parse(name: str, text: str) -> NotebookNode:
         if cell.metadata:
             raise NotebookError(f"{name}, cell {index + 1}: {', '.join(cell.metadata)!r} would be lost; use role=")
         cell.id = f"{index:02d}-{source_hash(cell)}"
-        if role is not None:
-            setups += role == "setup"
-            cell.metadata["nbgrader"] = nbgrader_data(f"setup {setups}" if role == "setup" else role, cell.cell_type)
         if cell.cell_type == "code":
             cell.source = cell.source.strip("\n")
+        if role is not None:
+            kind, *words = role.split()
+            setups += kind == "setup"
+            if (kind == "tests" and words) or role == "setup tests":
+                cell.source = f"{FIRST_LINE.format('setup' if kind == 'setup' else words[0])}\n{cell.source}"
+                role = role.removesuffix(" tests")
+            cell.metadata["nbgrader"] = nbgrader_data(f"setup {setups}" if role == "setup" else role, cell.cell_type)
     notebook.metadata = nbformat.from_dict(NOTEBOOK_METADATA)
     version = source_hash(nbformat.v4.new_raw_cell("".join(cell.id for cell in notebook.cells)))
     notebook.metadata["ncsn_edu"] = {"assignment": name, "version": version}
@@ -148,22 +155,24 @@ def problems(name: str) -> list[str]:
 def pull(name: str) -> None:
     """Write source/NAME/NAME.ipynb, as it was edited, back to the source."""
     notebook = nbformat.read(made_path(name, "source"), as_version=4)
+    wanted = [(cell.cell_type, cell.source.strip()) for cell in notebook.cells]
     for cell in notebook.cells:
         data = cell.metadata.get("nbgrader")
-        cell.metadata = nbformat.from_dict({} if data is None else {"role": role_of(data)})
+        cell.metadata = nbformat.from_dict({} if data is None else {"role": role_of(data, cell.source)})
+        if data is not None and cell.source.startswith("%%tests "):
+            cell.source = cell.source.partition("\n")[2]
         cell.pop("outputs", None) if cell.cell_type == "markdown" else cell.update(outputs=[], execution_count=None)
     notebook.metadata = nbformat.from_dict({})
     text = jupytext.writes(notebook, fmt="py:percent").split("# ---\n")[-1].lstrip("\n")
-    wanted = [(cell.cell_type, cell.source.strip()) for cell in notebook.cells]
     if [(cell.cell_type, cell.source.strip()) for cell in parse(name, text).cells] != wanted:
         raise NotebookError(f"{name}: a percent script cannot hold these cells (a line '# %%' inside a cell?)")
     write_atomically(source_path(name), text)
 
 
-def role_of(data: dict[str, Any]) -> str:
+def role_of(data: dict[str, Any], source: str) -> str:
     kind, _, number = data["grade_id"].partition("-")
     if kind == "setup":
-        return "setup"
+        return "setup tests" if source.startswith("%%tests ") else "setup"
     return f"{kind} {number}" + (f" {data['points']:g}" if data.get("grade") else "")
 
 

@@ -1,77 +1,174 @@
 """grade: a folder of handed-in notebooks, graded by nbgrader. This file does NOT grade: grading/ does."""
 
 import argparse
+import atexit
 import importlib.util
 import os
+import shutil
+import signal
+import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .common import Commands, Failed, WrongUsage, count, new_command, notebooks_folder, whole_number, with_bar
 
 if TYPE_CHECKING:
-    from ..grading.grade import Result
+    from collections.abc import Callable
 
-ABOUT = """FOLDER holds what was handed in, as STUDENT/ASSIGNMENT/file.ipynb (so nbgrader collects), STUDENT/file.ipynb
-or STUDENT.ipynb; which assignment a notebook answers is read from the notebook. Each runs in a process and a folder of
-its own, within limits of time, memory and disk (nbgrader_config.py of the course sets them), without the internet and,
-on Linux, without sight of the course. The table is written to FOLDER/grades.csv after each of them, and feedback to
-NAME.feedback.html beside each. What could not be graded has no points and a reason: nothing is zero in silence.
-Run again, it grades what is new or has changed. With --record the points and notebooks go into the course itself too,
-where the formgrader shows them and a person reads the written answers."""
+    from ..grading.grade import Result
+    from ..grading.zips import Member
+
+ABOUT = """FOLDER holds what was handed in, as STUDENT/ASSIGNMENT/file.ipynb (so nbgrader collects), STUDENT/file.ipynb,
+STUDENT.ipynb, ASSIGNMENT/STUDENT/file.ipynb or ASSIGNMENT/STUDENT.ipynb, or it is the zip file that Moodle or Canvas
+gives, which is unpacked beside it. Which assignment a notebook answers is read from the notebook. Each runs in a
+process and a folder of its own, within limits of time, memory and disk (nbgrader_config.py of the course sets them).
+
+The table is written to FOLDER/grades.csv after each of them, with a line for each file that was found: its points, why
+it could not be graded, or why it is ignored. Feedback goes to NAME.feedback.html beside each notebook. Run again, the
+command grades what is new or has changed. With --record the points and notebooks go into the course itself too, where
+the formgrader shows them and a person reads the written answers; the points given there come back into the table and
+the feedback with the next --record.
+
+exit codes: 0 all was graded (ignored files do not count), 1 something was not, or nothing could be done at all,
+2 wrong usage, 130 stopped by Ctrl-C"""
 
 
 def add(commands: Commands) -> None:
     """The parser of grade."""
     parser = new_command(commands, "grade", grade, "grade a folder of handed-in assignments")
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, ABOUT
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="what was handed in")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="what was handed in: a folder, or a zip file")
     parser.add_argument("--course", type=Path, metavar="DIR", help="nbgrader's course (default: notebooks/assignments)")
     parser.add_argument("--jobs", type=whole_number(1, 64), metavar="N", help="at a time (default: one for two cores)")
     parser.add_argument("--again", action="store_true", help="also what was graded before and has not changed")
     parser.add_argument("--record", action="store_true", help="enter the points into the course's gradebook")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="where table and feedback go (default: into FOLDER)")
+    parser.add_argument("--feedback-zip", type=Path, metavar="FILE", help="all feedback, to upload to Moodle or Canvas")
 
 
 def grade(arguments: argparse.Namespace) -> int:
     """Print a line for each submission and a table's file; 1 if there is one that could not be graded."""
     if importlib.util.find_spec("nbgrader") is None:
         raise Failed("grading needs nbgrader: pip install 'ncsn_edu[teach]'")
+    _have_home_and_folder()
     from ..grading.course import Course, CourseError
-    from ..grading.grade import TABLE, grade_folder, mark_older, read_results, record, write_results
-    from ..grading.submissions import find
+    from ..grading.folders import find, shown
+    from ..grading.grade import TABLE, Places, grade_folder, pack_feedback, read_results, record, write_results
+    from ..grading.sandbox import protection
 
-    folder: Path = arguments.folder
-    if not folder.is_dir():
-        raise WrongUsage(f"{folder} is not a folder: give the one that holds what was handed in")
-    if not os.access(folder, os.W_OK):
-        raise Failed(f"{folder} cannot be written to, and the table and the feedback go there: copy it")
+    if hasattr(sys.stdout, "reconfigure"):  # names of files may have any letters
+        sys.stdout.reconfigure(errors="backslashreplace")
+    folder, lost = _folder(arguments)
+    out = _out(folder, arguments.to)
     try:
         course = Course((arguments.course or notebooks_folder() / "assignments").resolve())
         jobs = arguments.jobs or max(1, (os.cpu_count() or 1) // 2)
         done: list[Result] = []
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):  # as Ctrl-C does: what was started ends, too
+                signal.signal(getattr(signal, name), signal.default_int_handler)
+        print(protection())
+        places = Places(folder, out)
         with tempfile.TemporaryDirectory(prefix="ncsn-grades-", ignore_cleanup_errors=True) as work:
-            known = {} if arguments.again else read_results(folder)
-            results = grade_folder(course, folder, Path(work), jobs=jobs, known=known)
-            for result in with_bar(results, len(find(folder, course.names())), "notebooks"):
-                done.append(result)
-                print(_line(result), flush=True)
-                write_results(folder, done, known)
-        for result in (older := mark_older(folder, done)):
-            print(f"{result.student}: {result.file}: {result.remarks[-1]}")
-        write_results(folder, done)
-        if arguments.record:
-            for result in done:
-                if result.points and result not in older:
-                    record(course, folder, result)
+            found = find(folder, course.names(), Path(work) / "unpacked", lost, out)
+            for note in found.notes:
+                print(note)
+            known = {} if arguments.again else read_results(out)
+            results = grade_folder(course, folder, Path(work), jobs=jobs, known=known, found=found, out=out)
+            written = 0.0
+            try:
+                for result in with_bar(results, len(found.submissions), "notebooks"):
+                    done.append(result)
+                    print(_line(result, shown), flush=True)
+                    if time.monotonic() > written + 1.0:  # of a thousand files most may take no time
+                        write_results(places, done, known)
+                        written = time.monotonic()
+            finally:  # also after Ctrl-C
+                if done:
+                    write_results(places, done, known)
+            trouble = record(course, places, done, found.submissions) if arguments.record else []
+        write_results(places, done)
+        for line in trouble:
+            print(line)
+        if arguments.feedback_zip is not None:
+            pages = pack_feedback(arguments.feedback_zip, places, done)
+            print(f"{pages} pages of feedback: {arguments.feedback_zip}")
     except CourseError as error:
         raise Failed(str(error)) from error
-    failed = [result for result in done if result.reason]
-    print(f"\n{count(done, 'submission')}, of which {len(failed)} could not be graded. Table: {folder / TABLE}")
-    return int(bool(failed))
+    except OSError as error:
+        place = shown(str(error.filename)) if error.filename else "a file"
+        raise Failed(f"{place}: {error.strerror or error}; what was graded before is in {out / TABLE}") from error
+    graded, failed = [r for r in done if r.points], [r for r in done if r.reason]
+    counted = [*graded, *failed]
+    others = f" ({count(done, 'file')} in all)" if len(done) > len(counted) else ""
+    nothing = "NOTHING could be graded" if not graded else f"of which {len(failed)} could not be graded"
+    print(f"\n{count(counted, 'submission')}{others}, {nothing}. Table: {out / TABLE}")
+    return int(bool(failed or trouble or not graded))
 
 
-def _line(result: "Result") -> str:
-    who = f"{result.student}: {result.assignment or result.file}"
+def _have_home_and_folder() -> None:
+    """Jupyter cannot be imported without: by a user in a container that only has a number, in a folder that is gone."""
+    try:
+        os.getcwd()
+    except OSError:
+        os.chdir(tempfile.gettempdir())
+    if not os.path.isabs(os.path.expanduser("~")):
+        os.environ["HOME"] = tempfile.mkdtemp(prefix="ncsn-grade-home-")
+        atexit.register(shutil.rmtree, os.environ["HOME"], ignore_errors=True)
+
+
+def _folder(arguments: argparse.Namespace) -> tuple[Path, "list[Member]"]:
+    """The folder of submissions, unpacked if it was a zip, and what could not be unpacked."""
+    from ..grading.submissions import Unreadable
+    from ..grading.zips import is_zip, unpack_download
+
+    given: Path = arguments.folder
+    if given.is_dir():
+        return given, []
+    if not is_zip(given):
+        raise WrongUsage(f"{given} is not a folder or a zip file: give the one that holds what was handed in")
+    to = arguments.to or given.with_suffix("")
+    if to == given:
+        to = given.with_name(given.name + "-unpacked")
+    try:
+        lost = unpack_download(given, to)
+    except FileExistsError as error:
+        raise WrongUsage(
+            f"{to} is there already: grade that folder, or give another one to unpack into with --to"
+        ) from error
+    except Unreadable as error:
+        raise Failed(f"{given}: {error}") from error
+    except OSError as error:
+        raise Failed(
+            f"{given} cannot be unpacked into {to} ({error.strerror or error}): give another folder with --to"
+        ) from error
+    print(f"{given} was unpacked into {to}")
+    arguments.to = None
+    return to, lost
+
+
+def _out(folder: Path, asked: Path | None) -> Path:
+    """The folder for table and feedback: the one asked for, that of the submissions, or one here if need be."""
+    if asked is not None:
+        out = asked
+    elif os.access(folder, os.W_OK | os.X_OK):
+        return folder
+    else:
+        out = Path(f"{folder.resolve().name}-graded")
+        print(f"{folder} cannot be written to: table and feedback go into {out.resolve()} (another one: --to)")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failed(f"{out} cannot be made ({error.strerror or error}): give another folder with --to") from error
+    return out
+
+
+def _line(result: "Result", shown: "Callable[[str], str]") -> str:
+    if result.ignored:
+        return f"{shown(result.file)}: ignored: {result.ignored}"
+    who = f"{shown(result.student)}: {result.assignment or shown(result.file)}"
     if result.reason:
         return f"{who}: NOT GRADED: {result.reason}"
     wait = f", {count(result.to_read, 'answer')} to read" if result.to_read else ""

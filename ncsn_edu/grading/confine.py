@@ -4,8 +4,9 @@
 
 A watcher starts the command in its own folder, looks after it ten times a second, kills all of it when it takes more
 than it may, when it ends, or when whoever started the watcher is gone, and then writes why into a file that the
-command cannot reach. On Linux the kernel's Landlock keeps the command from writing outside its folder, from reading
-what is not Python, its libraries or that folder, from TCP, and from signals to others. It needs no privileges.
+command cannot reach. Whoever is gone cannot clean up either: then the watcher deletes the folder. On SIGUSR1 it
+interrupts the command and all that this has started. It needs no privileges. What the command sees and reaches is
+bubblewrap's part, which is in the command, or else that of barrier.py.
 This file is run as a script, for it must start at once. It does NOT import the package, or anything but psutil.
 """
 
@@ -14,60 +15,17 @@ import ctypes
 import json
 import os
 import signal
-import struct
+import stat
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from barrier import drop_privileges, landlock  # beside this file
+from cleanup import remove, size
+
 LOOK_EVERY = 0.1  # seconds
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/dev", "/opt", "/run")
-# linux/landlock.h
-CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same numbers on every architecture
-READ = 1 << 0 | 1 << 2 | 1 << 3  # execute, read a file, list a folder
-FOR_FILES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15  # what a rule for a single file may hold
-ALL_OF_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
-TCP = 1 << 0 | 1 << 1  # bind and connect, since version 4
-SIGNALS_AND_SOCKETS = 1 << 0 | 1 << 1  # to processes outside, since version 6
-
-
-def landlock_version() -> int:
-    """Of this kernel; 0 where there is none."""
-    if sys.platform != "linux":
-        return 0
-    return max(0, ctypes.CDLL(None).syscall(CREATE_RULESET, None, ctypes.c_size_t(0), 1))
-
-
-def landlock(readable: Iterable[str], writable: Iterable[str]) -> None:
-    """From here on this process and its children reach only these files and folders. Nothing where there is none.
-
-    Raises OSError where the kernel has Landlock and refuses.
-    """
-    version = landlock_version()
-    if not version:
-        return
-    system = ctypes.CDLL(None, use_errno=True)
-    everything = ALL_OF_VERSION[min(version, 5)]
-    attributes = struct.pack("=QQQ", everything, TCP if version >= 4 else 0, SIGNALS_AND_SOCKETS if version >= 6 else 0)
-    size = 8 if version < 4 else 16 if version < 6 else 24
-
-    def checked(result: int) -> int:
-        if result < 0:
-            raise OSError(ctypes.get_errno(), f"Landlock: {os.strerror(ctypes.get_errno())}")
-        return result
-
-    rules = checked(system.syscall(CREATE_RULESET, attributes, ctypes.c_size_t(size), 0))
-    for paths, access in ((readable, READ), (writable, everything)):
-        for path in paths:
-            with contextlib.suppress(FileNotFoundError):
-                place = os.open(path, os.O_PATH | os.O_CLOEXEC)
-                allowed = access & everything if os.path.isdir(path) else access & everything & FOR_FILES
-                checked(system.syscall(ADD_RULE, rules, 1, struct.pack("=Qi", allowed, place), 0))
-                os.close(place)
-    checked(system.prctl(38, 1, 0, 0, 0))  # PR_SET_NO_NEW_PRIVS
-    checked(system.syscall(RESTRICT_SELF, rules, 0))
-    os.close(rules)
+SHARED_MEMORY = "/dev/shm"
 
 
 def start(command: list[str], limits: dict[str, Any]) -> int:
@@ -78,15 +36,20 @@ def start(command: list[str], limits: dict[str, Any]) -> int:
     try:
         import resource
 
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_DFL)
+        os.setsid()  # no terminal; and Linux shares the processors out by sessions: many processes get no more than one
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: nobody would watch it
         os.chdir(limits["folder"])
+        os.umask(0o077)
         memory, file_size = int(limits["memory"]), int(limits["disk"])
         for name, most in (("RLIMIT_DATA", memory), ("RLIMIT_FSIZE", file_size), ("RLIMIT_CORE", 0)):
             with contextlib.suppress(ValueError, OSError):  # not all of them are on every system
                 resource.setrlimit(getattr(resource, name), (most, most))
-        packages = [place for place in sys.path if place.endswith(("site-packages", "dist-packages"))]
-        own = {sys.prefix, sys.base_prefix, *packages, *limits["readable"]}
-        landlock([*SYSTEM, *own], [limits["folder"], os.devnull])
+        if limits["visible"] is not None:
+            landlock(**limits["visible"])
+            drop_privileges()
         os.execv(command[0], command)
     except BaseException as error:
         print(f"{command[0]}: {error}", file=sys.stderr, flush=True)
@@ -94,8 +57,8 @@ def start(command: list[str], limits: dict[str, Any]) -> int:
         os._exit(127)
 
 
-def excess(limits: dict[str, Any], tree: list[Any], look: int) -> str | None:
-    """What the processes take too much of, if anything."""
+def excess(limits: dict[str, Any], tree: list[Any], look: int, shared: set[str]) -> str | None:
+    """What the processes take too much of, if anything. Adds to shared the files of theirs in shared memory."""
     import psutil
 
     if len(tree) > limits["processes"]:
@@ -106,21 +69,44 @@ def excess(limits: dict[str, Any], tree: list[Any], look: int) -> str | None:
             memory += process.memory_info().rss
     if memory > limits["memory"]:
         return "memory"
-    if look % 5 == 0 and _size(limits["folder"], limits["disk"]) > limits["disk"]:
+    nameless = _open_files(tree, shared, limits["place"])
+    if nameless > limits["disk"] or (
+        look % 5 == 0 and nameless + size(limits["place"], limits["disk"]) > limits["disk"]
+    ):
         return "disk"
     return None
 
 
-def _size(folder: str, enough: int) -> int:
-    """Bytes in all files below; stops counting at enough."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(place, name)).st_blocks * 512
-            if total > enough:
-                return total
-    return total
+def _open_files(tree: list[Any], shared: set[str], place: str) -> int:
+    """Bytes in files that are open, and in no folder that is looked at: those deleted, and those in shared memory."""
+    if sys.platform != "linux":
+        return 0
+    memory = os.stat(SHARED_MEMORY).st_dev if os.path.isdir(SHARED_MEMORY) else None
+    if memory == os.stat(place).st_dev:  # looked at already
+        memory = None
+    found: dict[tuple[int, int], int] = {}
+    for process in tree:
+        folder = f"/proc/{process.pid}/fd"
+        with contextlib.suppress(OSError):
+            for number in os.listdir(folder):
+                with contextlib.suppress(OSError):
+                    about = os.stat(f"{folder}/{number}")
+                    if stat.S_ISREG(about.st_mode) and (about.st_nlink == 0 or about.st_dev == memory):
+                        found[about.st_dev, about.st_ino] = about.st_blocks * 512
+                        name = os.readlink(f"{folder}/{number}")
+                        if about.st_nlink and name.startswith(SHARED_MEMORY + "/"):
+                            shared.add(name)
+    return sum(found.values())
+
+
+def interrupt() -> None:
+    """Ask all processes below this one to stop what they do; not bubblewrap, which would end."""
+    import psutil
+
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if not _is_bubblewrap(process):
+                process.send_signal(signal.SIGINT)
 
 
 def kill_all() -> None:
@@ -139,7 +125,7 @@ def kill_all() -> None:
         time.sleep(0.01)
 
 
-def watch(child: int, limits: dict[str, Any], parent: int) -> str:
+def watch(child: int, limits: dict[str, Any], parent: int, shared: set[str]) -> str:
     """Wait for the command's end, of its own or for a reason, which is returned."""
     import psutil
 
@@ -147,15 +133,26 @@ def watch(child: int, limits: dict[str, Any], parent: int) -> str:
     while True:
         done, status = os.waitpid(-1, os.WNOHANG)
         if done == child:
-            signalled = os.WIFSIGNALED(status)
-            return f"signal {os.WTERMSIG(status)}" if signalled else f"exit {os.WEXITSTATUS(status)}"
+            code = os.waitstatus_to_exitcode(status)
+            ended_by = -code if code < 0 else code - 128 if limits["visible"] is None else 0  # bubblewrap says 128 + n
+            return f"signal {ended_by}" if ended_by > 0 else f"exit {code}"
         if os.getppid() != parent:
             return "abandoned"
         if not done:
-            if reason := excess(limits, me.children(recursive=True), look):
+            tree = [process for process in me.children(recursive=True) if not _is_bubblewrap(process)]
+            if reason := excess(limits, tree, look, shared):
                 return reason
             look += 1
             time.sleep(LOOK_EVERY)
+
+
+def _is_bubblewrap(process: Any) -> bool:
+    import psutil
+
+    try:
+        return bool(process.name() == "bwrap")
+    except psutil.Error:
+        return False
 
 
 class _Stopped(Exception):
@@ -172,17 +169,24 @@ def main() -> int:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # is for the command, which is in the same group
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGUSR1, lambda number, frame: interrupt())
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans below come here
-    reason = "stopped"
+    reason, shared = "stopped", set[str]()
     try:
-        reason = watch(start(sys.argv[2:], limits), limits, parent)
+        reason = watch(start(sys.argv[2:], limits), limits, parent, shared)
     except _Stopped:
         pass
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)
         kill_all()
+        for name in shared:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
         Path(limits["reason"]).write_text(reason)
+        if os.getppid() != parent:
+            remove(limits["place"])
     return 0
 
 

@@ -5,12 +5,13 @@ cannot disturb another, nor the course. This file does NOT find submissions (sub
 """
 
 import contextlib
+import json
 import logging
 import os
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme
+from nbgrader.utils import is_locked
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config, PyFileConfigLoader
 
@@ -106,6 +109,31 @@ def grade_one(course: Course, place: Path, name: str, student: str, notebook: No
     return read_grade(place, name, student), list(graded.metadata.get("ncsn_edu", {}).get("remarks", []))
 
 
+def make_feedback(course: Course, name: str, student: str) -> Path:
+    """nbgrader's feedback on what the course's own gradebook and autograded/ have; returns the page."""
+    with _programs_on_path():
+        _start(GenerateFeedback, course.config(), name, student)
+    return course.root / "feedback" / student / name / f"{name}.html"
+
+
+def without_secrets(notebook: NotebookNode) -> NotebookNode:
+    """A copy without hidden tests and rubrics, as the settings of nbgrader's preprocessors mark them."""
+    notebook = nbformat.from_dict(json.loads(json.dumps(notebook)))
+    for make in (ClearHiddenTests, ClearMarkScheme):
+        notebook, _ = make(enforce_metadata=False).preprocess(notebook, {})
+    return notebook
+
+
+def with_secrets(notebook: NotebookNode, source: NotebookNode) -> NotebookNode:
+    """A copy in which locked cells read as in the source again, with hidden tests and rubrics."""
+    notebook = nbformat.from_dict(json.loads(json.dumps(notebook)))
+    full = {cell.metadata.nbgrader.grade_id: cell.source for cell in source.cells if is_locked(cell)}
+    for cell in notebook.cells:
+        if is_locked(cell):
+            cell.source = full.get(cell.metadata.nbgrader.grade_id, cell.source)
+    return notebook
+
+
 def read_grade(place: Path, name: str, student: str) -> Grade:
     """A submission's points in the gradebook of a folder."""
     with _gradebook(place) as book:
@@ -114,16 +142,33 @@ def read_grade(place: Path, name: str, student: str) -> Grade:
         return Grade(points, {grade.name: grade.max_score for grade in notebook.grades})
 
 
-def enter(place: Path, name: str, student: str, points: dict[str, float | None]) -> None:
-    """Put points into the gradebook of a folder; what a person has given to a written answer stays."""
+def enter(
+    place: Path, name: str, student: str, points: dict[str, float | None], changed: Collection[str] = ()
+) -> dict[str, float | None]:
+    """Put points into the gradebook of a folder; what a person has given stays. Returns what a person has given.
+
+    An answer that was read is read again only if it is among the `changed`; until then its points are None.
+    """
     with _gradebook(place) as book:
         book.update_or_create_student(student)
         book.update_or_create_submission(name, student)
+        given: dict[str, float | None] = {}
         for cell, value in points.items():
             grade = book.find_grade(cell, name, name, student)
+            touched = grade.manual_score is not None
             grade.auto_score = value
-            grade.needs_manual_grade = value is None or grade.manual_score is not None
-        book.db.commit()
+            grade.needs_manual_grade = (grade.needs_manual_grade or cell in changed) if touched else value is None
+            book.db.commit()
+            if touched or grade.extra_credit:
+                given[cell] = None if grade.needs_manual_grade else grade.score
+        return given
+
+
+def has_comments(place: Path, name: str, student: str) -> bool:
+    """Has a person written comments on the submission?"""
+    with _gradebook(place) as book:
+        (notebook,) = book.find_submission(name, student).notebooks
+        return any(comment.manual_comment for comment in notebook.comments)
 
 
 def is_known(place: Path, name: str) -> bool:
@@ -159,20 +204,30 @@ def _start(converter: type[Any], config: Config, name: str, student: str = "*") 
         made.force = True
         made.start()
     except (Exception, SystemExit) as error:
-        raise CourseError(f"nbgrader: {said.last or error}") from error
+        raise CourseError(_in_words(said.cause or error, said.last)) from error
     finally:
         LOG.removeHandler(said)
 
 
+def _in_words(error: BaseException, last: str) -> str:
+    """What is wrong: in its own words, if the error is of this package."""
+    if type(error).__module__.partition(".")[0] == "ncsn_edu" and str(error):
+        return str(error)
+    said = last if isinstance(error, SystemExit) or not str(error) else f"{type(error).__name__}: {error}"
+    return f"nbgrader: {said or type(error).__name__}"
+
+
 class _Said(logging.Handler):
-    """Remembers the last error."""
+    """Remembers the last error, and the first exception that was being handled when one was logged."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.last = ""
+        self.cause: BaseException | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         self.last = record.getMessage().strip()
+        self.cause = self.cause or sys.exc_info()[1]
 
 
 @contextlib.contextmanager

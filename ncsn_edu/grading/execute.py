@@ -10,12 +10,14 @@ import importlib.util
 import json
 import os
 import queue
+import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,28 +30,44 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade
 from traitlets import Dict, Float, Integer
 
+from . import sandbox
+from .cleanup import remove
+
+ENDING = 60.0  # seconds that the watcher may take to kill all and to clean up, on a busy machine
 GRACE = 5.0  # seconds between asking a cell to stop and ending its process
-# Does the judge still judge? Two checks, one of which fails, and an assertion.
-CANARY = """
-def _canary():
-    from ncsn_edu.grading.tasks import Task, close
-    task = Task("canary", {})
-    task.check("right", points=1)(lambda: close(1.0, 1.0))
-    task.check("wrong", points=2)(lambda: close(1.0, 2.0))
-    try:
-        assert not task
-    except AssertionError:
-        return task.done()
-_canary()
-"""
+NO_KERNEL = "no kernel could be started"
+STARTING = 120.0  # seconds that a kernel may take to answer, on a busy machine
+# What is said below an error that comes from being graded, and not from the code: the error, and the words.
+NOT_HERE = (
+    (r"StdinNotImplemented", "nobody answers input() while a notebook is graded"),
+    (
+        r"gaierror|URLError|HTTPError|ConnectionError|ConnectionRefused|ConnectTimeout|Network is unreachable"
+        r"|resolve host|Name or service not known",
+        "a notebook is graded without the internet",
+    ),
+    (
+        r"PermissionError|Read-only file system|Permission denied|Operation not permitted",
+        "while it is graded a notebook can write in its own folder and in tempfile's, and read Python's libraries and "
+        "the files of the assignment, and nothing else of the machine",
+    ),
+    (r"FileNotFoundError.*'(/|~|[A-Z]:)", "it is graded on another machine, on which your own files are not"),
+    (
+        r"^EOFError",
+        "if this comes from multiprocessing: where a notebook is graded there may be no sockets; Queue, Pool and Lock "
+        "work without, but Manager and forkserver do not",
+    ),
+    (r"File too large|No space left", "there is a limit to what a notebook may write while it is graded"),
+    (r"can't start new thread|Resource temporarily", "there is a limit to the processes and threads of a notebook"),
+)
+INSTALL = "__import__('ncsn_edu.grading.kernel').grading.kernel.install()"
 
 
 @dataclass(frozen=True)
 class Limits:
     """What one submission may take: seconds, bytes, processes."""
 
-    cell_seconds: float = 60.0
-    total_seconds: float = 600.0
+    cell_seconds: float = 120.0
+    total_seconds: float = 900.0
     memory: int = 4 << 30
     disk: int = 256 << 20
     processes: int = 64
@@ -60,78 +78,99 @@ class Died(Exception):
     """The process is gone, or had to be ended; the message is for the learner."""
 
 
+class NotStarted(Exception):
+    """This machine could not start a kernel, which is no learner's fault; the message is for the teacher."""
+
+
 class Confined:
     """A Python kernel within limits, in a folder of its own that is deleted in the end. A context manager."""
 
     def __init__(self, limits: Limits, files: Path | None = None, environment: dict[str, str] | None = None) -> None:
+        """Raises NotStarted where there is no place for the folder."""
         self._limits, self._environment = limits, environment or {}
         self._files = files
-        self._place = Path(tempfile.mkdtemp(prefix="ncsn-grade-")).resolve()
-        self.folder = self._place / "w"  # short: names of sockets have to be
-        (self._place / "lib").mkdir()  # the package alone: beside it may lie the course
-        (self._place / "lib" / "ncsn_edu").symlink_to(_package(), target_is_directory=True)
         self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._place = sandbox.new_place()
+        except OSError as error:
+            raise NotStarted(f"{NO_KERNEL}: {error}") from error
+        self.folder = self._place / "w"
 
     def __enter__(self) -> "Confined":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        _remove(self._place)
+        remove(self._place)
 
     def start(self) -> None:
-        """A fresh kernel in a fresh folder. Raises Died where none comes up."""
+        """A fresh kernel in a fresh folder. Raises NotStarted where none comes up."""
         self.stop()
+        try:
+            self._spawn()
+            self._await_ready()
+        except (Died, OSError) as error:
+            self.stop()
+            with contextlib.suppress(OSError):
+                log = (self._place / "log").read_text(errors="replace").strip().splitlines()
+                cause = [line for line in log if "rror" in line][-1:] or log[-1:]
+                raise NotStarted(": ".join([NO_KERNEL, str(error), *cause])) from error
+            raise NotStarted(f"{NO_KERNEL}: {error}") from error
+
+    def _spawn(self) -> None:
         self._fill_folder()
         connection, self._reason = self._place / "kernel.json", self._place / "reason"
-        connection.unlink(missing_ok=True)
-        self._reason.unlink(missing_ok=True)
-        write_connection_file(str(connection), transport="ipc", ip=str(self.folder / ".k"))
+        write_connection_file(str(connection), transport="ipc", ip=str(self._place / "h" / "k"))
+        libraries = sandbox.libraries(_package(), self._place / "lib")
+        readable = [*libraries.readable, str(connection)]
+        wrapped = sandbox.bubblewrap() is not None
         limits = asdict(self._limits) | {
+            "place": str(self._place),
             "folder": str(self.folder),
             "reason": str(self._reason),
-            "readable": [str(_package()), str(self._place / "lib"), str(connection)],
+            "visible": None if wrapped else sandbox.visible(readable, self._place),
         }
         (self._place / "limits.json").write_text(json.dumps(limits))
-        confine = Path(__file__).with_name("confine.py")
-        kernel = [sys.executable, "-m", "ipykernel_launcher", "-f", str(connection), "--HistoryManager.enabled=False"]
+        ours = Path(__file__).parent
+        how = "wrapped" if wrapped else "bare"
+        kernel = [sys.executable, str(ours / "launch.py"), str(connection), how, *libraries.after]
+        command = sandbox.wrapped(kernel, readable, self._place) if wrapped else kernel
         with open(self._place / "log", "wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(confine), str(self._place / "limits.json"), *kernel],
+                [sys.executable, str(ours / "confine.py"), str(self._place / "limits.json"), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                cwd=self._place,  # that of the teacher may be gone
                 start_new_session=True,
-                env=_environment(self.folder) | {"PYTHONPATH": str(self._place / "lib")} | self._environment,
+                env=sandbox.environment(self._place, libraries.before) | self._environment,
             )
         self._client = BlockingKernelClient(connection_file=str(connection))
         self._client.load_connection_file()
         self._client.start_channels()
-        try:
-            self._await_ready(60)
-        except Died as error:
-            self.stop()
-            log_text = (self._place / "log").read_text(errors="replace")[-500:]
-            raise Died(f"no kernel could be started: {error} {log_text}".strip()) from None
 
     def _fill_folder(self) -> None:
-        """The assignment's files and no others; no notebook."""
-        _remove(self.folder)
-        self.folder.mkdir()
+        """The assignment's files and no others; no notebook, and no link."""
+        for name in ("w", "h", "t", "s", "lib"):
+            remove(self._place / name)
+            (self._place / name).mkdir()
+        for name in ("kernel.json", "reason", "limits.json"):
+            (self._place / name).unlink(missing_ok=True)
         for fonts in _matplotlib_cache().glob("fontlist*.json"):
-            shutil.copy(fonts, self.folder)
+            with contextlib.suppress(OSError):  # another user's
+                shutil.copy(fonts, self.folder)
         if self._files is not None:
-            skip = shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints", "*.db")
-            shutil.copytree(self._files, self.folder, ignore=skip, dirs_exist_ok=True)
+            with contextlib.suppress(shutil.Error):  # what cannot be read is not there
+                shutil.copytree(self._files, self.folder, ignore=_not_to_copy, dirs_exist_ok=True)
 
     @property
     def alive(self) -> bool:
         """Is there a process, as far as is known?"""
         return self._process is not None
 
-    def _await_ready(self, seconds: float) -> None:
+    def _await_ready(self) -> None:
         """Until it answers, and its broadcasts arrive: what it says before somebody listens is lost."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + STARTING
         answered = heard = False
         while time.monotonic() < end:
             self._client.kernel_info()
@@ -141,7 +180,7 @@ class Confined:
             if answered and heard:
                 return
             self._look()
-        raise Died("it did not answer")
+        raise Died(f"it did not answer for {STARTING:.0f} seconds")
 
     def stop(self) -> None:
         """End the kernel and all that it started."""
@@ -151,16 +190,31 @@ class Confined:
         if self._process.poll() is None:
             self._process.terminate()  # the watcher, which kills all that is below
         try:
-            self._process.wait(GRACE)
+            self._process.wait(ENDING)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._process = None
 
-    def run(self, code: str, seconds: float) -> list[NotebookNode]:
-        """The outputs of a cell. Raises Died if the kernel went, or had to go for it would not stop in time."""
-        ours = self._client.execute(code, store_history=True, allow_stdin=False)
+    def run(self, code: str, seconds: float, *, hidden: bool = False) -> list[NotebookNode]:
+        """The outputs of a cell. Raises Died if the kernel went, or had to go for it would not stop in time.
+
+        hidden: the notebook's history does not get it.
+        """
+        return self._run(code, seconds, store_history=not hidden)[0]
+
+    def run_tests(self, code: str, seconds: float, *, share: float) -> dict[str, Any]:
+        """What a test cell gives, as kernel.py puts it into its reply. Raises Died as `run` does."""
+        tests = {"seconds": seconds, "share": share}
+        _, reply = self._run(code, seconds, store_history=False, user_expressions={"tests": json.dumps(tests)})
+        given: dict[str, Any] = reply.get("user_expressions", {}).get("tests") or {}
+        if not given:
+            raise Died("was not answered")
+        return given
+
+    def _run(self, code: str, seconds: float, **how: Any) -> tuple[list[NotebookNode], dict[str, Any]]:
+        ours = self._client.execute(code, allow_stdin=False, **how)
         outputs: list[NotebookNode] = []
         end, asked, kept = time.monotonic() + seconds, False, 0
         while True:
@@ -182,9 +236,10 @@ class Confined:
                 if asked:
                     self.stop()
                     raise Died(f"took more than {seconds:.0f} seconds, and could not be interrupted")
-                os.killpg(self._process.pid, signal.SIGINT)  # type: ignore[union-attr]
+                self._process.send_signal(signal.SIGUSR1)  # type: ignore[union-attr]  # the watcher passes it on
                 asked, end = True, end + GRACE
-        if self._asked_to_exit(ours):
+        reply = self._reply(ours)
+        if any(part.get("source") == "ask_exit" for part in reply.get("payload", [])):  # exit() or quit()
             self.stop()
             raise Died("ended the Python process (exit)")
         if kept > self._limits.output:
@@ -195,16 +250,17 @@ class Confined:
             error = _error("OutOfTime", f"took more than {seconds:.0f} seconds")
             # A test cell that was interrupted has counted its points; another cell has failed.
             outputs += [] if any(o.output_type == "execute_result" for o in outputs) else [error]
-        return outputs
+        return outputs + _because_it_is_graded(outputs), reply
 
-    def _asked_to_exit(self, request: str) -> bool:
-        """Did the cell call exit() or quit()? The process ends only after it has answered."""
+    def _reply(self, request: str) -> dict[str, Any]:
+        """What the kernel answered in the end; nothing where it did not."""
         with contextlib.suppress(queue.Empty):
             while True:
                 reply = self._client.get_shell_msg(timeout=GRACE)
                 if reply["parent_header"].get("msg_id") == request:
-                    return any(part.get("source") == "ask_exit" for part in reply["content"].get("payload", []))
-        return False
+                    content: dict[str, Any] = reply["content"]
+                    return content
+        return {}
 
     def _look(self) -> None:
         """Raises Died if the process is gone."""
@@ -221,6 +277,12 @@ class Confined:
         raise Died(words.get(reason, f"ended the Python process ({reason})"))
 
 
+def try_kernel() -> None:
+    """Start one and end it. Raises NotStarted where this machine cannot."""
+    with Confined(Limits()) as kernel:
+        kernel.start()
+
+
 class Execute(NbGraderPreprocessor):
     """Runs a notebook in place of nbgrader's own preprocessor, within limits. Remarks go into the notebook's metadata.
 
@@ -234,65 +296,150 @@ class Execute(NbGraderPreprocessor):
     processes = Integer(Limits.processes, help="processes at a time").tag(config=True)
     output = Integer(Limits.output, help="characters kept of what one cell prints").tag(config=True)
     environment = Dict(help="environment variables of the process").tag(config=True)
+    stuck_share = Float(1.0, help="of its points that a task gets whose answer calls what its *Stuck?* line names").tag(
+        config=True
+    )
 
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         """Run all code cells of nb and store their outputs in it."""
         limits = Limits(**{field: getattr(self, field) for field in Limits.__dataclass_fields__})
         with Confined(limits, Path(resources["metadata"]["path"]), dict(self.environment)) as kernel:
-            remarks = run_cells(nb.cells, kernel, limits)
+            remarks = run_cells(nb.cells, kernel, limits, share=self.stuck_share)
         ours = nb.metadata.setdefault("ncsn_edu", {})
         ours["remarks"] = [*ours.get("remarks", []), *remarks]
         return nb, resources
 
 
-def run_cells(cells: list[NotebookNode], kernel: Confined, limits: Limits) -> list[str]:
+def run_cells(cells: list[NotebookNode], kernel: Confined, limits: Limits, *, share: float = 1.0) -> list[str]:
     """Run the code cells in order and store their outputs; returns remarks for the teacher.
 
     When the process is lost, a new one runs the cells before again, except for those that ended it and for tests.
+    share: of its points that a task gets whose answer calls what its *Stuck?* line names.
     """
     remarks: list[str] = []
     end = time.monotonic() + limits.total_seconds
-    good: list[str] = []
+    good: list[NotebookNode] = []
+    hidden = _hidden_lines(cells)
     for number, cell in enumerate(cells, start=1):
         if cell.cell_type != "code":
             continue
         cell.outputs, cell.execution_count = [], None
         left = end - time.monotonic()
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", f"{number}")
         try:
             if left <= 0:
                 raise Died(f"not run: the notebook took more than {limits.total_seconds:.0f} seconds")
             if not kernel.alive:
-                _restart(kernel, good, limits, end)
-            cell.outputs = kernel.run(cell.source, min(limits.cell_seconds, left))
+                _restart(kernel, good, limits, end, tests=any(map(_is_tests, cells)))
+            seconds = min(limits.cell_seconds, left)
+            if _is_tests(cell):
+                given = kernel.run_tests(cell.source, seconds, share=share)
+                cell.outputs = _as_outputs(given, share, limits.output)
+                remarks += _remarks(name, given, share)
+            else:
+                cell.outputs = kernel.run(cell.source, seconds)
             errors = {output.ename for output in cell.outputs if output.output_type == "error"}
             full = any("File too large" in output.get("evalue", "") for output in cell.outputs)
             if full or "MemoryError" in errors:  # what filled it may still be there
                 kernel.stop()
             elif not is_grade(cell) and "OutOfTime" not in errors:
-                good.append(cell.source)
+                good.append(cell)
         except Died as error:
-            name = cell.metadata.get("nbgrader", {}).get("grade_id", f"{number}")
             remarks.append(f"cell {name} {error}")
             cell.outputs.append(_error("Stopped", str(error)))
+        if _shows(cell.outputs, hidden):
+            shown = [new_output("stream", name="stdout", text="(what this cell shows is left out)")]
+            cell.outputs = shown + [
+                output for output in cell.outputs if output.output_type == "execute_result"
+            ] * is_grade(cell)
+            remarks.append(f"cell {name} SHOWS HIDDEN TESTS: what it shows is not in the feedback; read it")
         if is_grade(cell):
             _only_the_points(cell, remarks)
-    if kernel.alive and any("ncsn_edu.grading" in cell.source for cell in cells):
-        with contextlib.suppress(Died):
-            values = [output.data.get("text/plain") for output in kernel.run(CANARY, 30) if "data" in output]
-            if values != ["1.0"]:
-                remarks.append("THE TOOLS OF THE TESTS WERE CHANGED by this notebook: its points mean nothing; read it")
     return remarks
 
 
-def _restart(kernel: Confined, good: list[str], limits: Limits, end: float) -> None:
+def _is_tests(cell: NotebookNode) -> bool:
+    """A locked cell of tests, or of what they share: a learner's own cell of this kind is an ordinary one."""
+    locked = cell.metadata.get("nbgrader", {}).get("locked", False)
+    return bool(locked) and cell.cell_type == "code" and cell.source.startswith("%%tests ")
+
+
+def _restart(kernel: Confined, good: list[NotebookNode], limits: Limits, end: float, *, tests: bool) -> None:
     """A new process that has run the good cells; one that ends it now is good no more."""
     kernel.start()
-    for code in list(good):
+    if tests:
+        errors = [output for output in kernel.run(INSTALL, 120.0, hidden=True) if output.output_type == "error"]
+        if errors:
+            raise NotStarted(f"{NO_KERNEL} for the tests: {errors[0].ename}: {errors[0].evalue}")
+    for cell in list(good):
+        seconds = max(1.0, min(limits.cell_seconds, end - time.monotonic()))
         try:
-            kernel.run(code, max(1.0, min(limits.cell_seconds, end - time.monotonic())))
+            if _is_tests(cell):
+                kernel.run_tests(cell.source, seconds, share=1.0)
+            else:
+                kernel.run(cell.source, seconds)
         except Died:
-            good.remove(code)
-            return _restart(kernel, good, limits, end)
+            good.remove(cell)
+            return _restart(kernel, good, limits, end, tests=tests)
+
+
+def _as_outputs(given: dict[str, Any], share: float, most: int) -> list[NotebookNode]:
+    """A test cell's reply as what the cell shows: lines, and then an error or the points."""
+    text = given["text"]
+    text = text if len(text) <= most else f"{text[:most]}\n... the rest is left out\n"
+    outputs = [new_output("stream", name="stdout", text=text)] if text else []
+    if given["error"] is not None:
+        outputs.append(_error(*given["error"]))
+    elif _changed(given, share):
+        outputs.append(_error("NoPoints", "the tools of the tests were changed"))
+    elif given["value"] is not None:
+        outputs.append(new_output("execute_result", data={"text/plain": given["value"]}))
+    return outputs
+
+
+def _changed(given: dict[str, Any], share: float) -> str:
+    """Why the points of a test cell cannot be believed; nothing if they can."""
+    if given["replaced_meanwhile"]:
+        return f"while it was tested, the answer replaced {', '.join(given['replaced_meanwhile'])}"
+    if not given["judges"]:
+        return "a wrong result passes them"
+    passed = sum(map(float, re.findall(r"^✓ .*\(([\d.]+) points?\)", given["text"], re.MULTILINE)))
+    with contextlib.suppress(TypeError, ValueError):  # no points at all, or no number: that is said elsewhere
+        if abs(float(given["value"]) - passed * (share if given["helped"] else 1.0)) > 1e-6:
+            return f"they gave {given['value']}, and the checks that passed make {passed:g}"
+    return ""
+
+
+def _remarks(name: str, given: dict[str, Any], share: float) -> Iterator[str]:
+    """What a teacher should know about a test cell."""
+    if why := _changed(given, share):
+        yield f"THE TOOLS OF THE TESTS WERE CHANGED by this notebook: no points for {name}; read it ({why})"
+    if given["replaced"]:
+        names = ", ".join(given["replaced"])
+        yield f"before {name} this notebook replaced {names}: the tests ran with the originals; read it"
+    if given["helped"]:
+        calls = " and ".join(given["helped"])
+        yield f"{name}: the answer calls {calls}, which its task names for the stuck: it counts {share:g}"
+
+
+def _hidden_lines(cells: list[NotebookNode]) -> list[str]:
+    """What stands in hidden tests and nowhere else in a notebook, without blanks and quotes; no short lines."""
+    hidden: list[str] = []
+    visible = ""
+    for cell in cells:
+        parts = re.split(r"^### (?:BEGIN|END) HIDDEN TESTS$", cell.source, flags=re.MULTILINE)
+        hidden += [line for part in parts[1::2] for line in map(_bare, part.splitlines()) if len(line) > 25]
+        visible += _bare("\n".join(parts[::2]))
+    return [line for line in dict.fromkeys(hidden) if line not in visible]
+
+
+def _shows(outputs: list[NotebookNode], lines: list[str]) -> bool:
+    shown = _bare(json.dumps(outputs, ensure_ascii=False, default=str)) if outputs else ""
+    return any(line in shown for line in lines)
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"\\u001b\[[0-9;]*m|\\[nrt]|[\s\\'\"]", "", text)
 
 
 def _only_the_points(cell: NotebookNode, remarks: list[str]) -> None:
@@ -351,32 +498,27 @@ def _package() -> Path:
     return Path(spec.origin).parent
 
 
-def _remove(folder: Path) -> None:
-    """Also where somebody has taken the right to."""
-    for place, names, _ in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                os.chmod(os.path.join(place, name), 0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+def _because_it_is_graded(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """In words, why an error happens here and not on the learner's machine, as far as can be told."""
+    for error in (output for output in outputs if output.output_type == "error"):
+        for pattern, words in NOT_HERE:
+            if re.search(pattern, f"{error.ename}: {error.evalue}"):
+                return [new_output("stream", name="stdout", text=f"\n({words})\n")]
+    return []
+
+
+def _not_to_copy(folder: str, names: list[str]) -> set[str]:
+    """Notebooks, databases, and what is neither a file nor a folder: a link may lead anywhere, a pipe to nowhere."""
+    found = set()
+    for name in names:
+        kind = os.lstat(os.path.join(folder, name)).st_mode
+        plain = stat.S_ISREG(kind) or stat.S_ISDIR(kind)
+        if not plain or name.endswith((".ipynb", ".db")) or name == ".ipynb_checkpoints":
+            found.add(name)
+    return found
 
 
 def _matplotlib_cache() -> Path:
     """Where it keeps its list of fonts, which takes seconds to make."""
-    cache = os.environ.get("MPLCONFIGDIR") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "matplotlib")
-    return Path(cache).expanduser()
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Nobody's settings, and all caches in the folder."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("NCSN_EDU_", "JUPYTER", "IPYTHON"))}
-    kept |= {key: value for key, value in os.environ.items() if key == "NCSN_EDU_GRADING_SEED"}
-    places = ("HOME", "TMPDIR", "IPYTHONDIR", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TORCH_HOME")
-    return kept | {
-        **{name: str(folder) for name in places},
-        "JUPYTER_RUNTIME_DIR": str(folder),
-        "NCSN_EDU_PROGRESS": "0",
-        "NCSN_EDU_DATA": os.devnull,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        # Threads that wait must not spin: beside another busy process two of them would take ten times as long as one.
-        "OMP_WAIT_POLICY": "PASSIVE",
-    }
+    cache = os.environ.get("MPLCONFIGDIR") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "matplotlib")
+    return Path(os.path.expanduser(cache))

@@ -2,26 +2,37 @@
 
 A test cell calls the learner's function as any code would, looks at what comes back, and says in words what differs.
 It judges results alone: how they were computed, in which type, with which random numbers and with what printed on the
-way does not count. This file does NOT run notebooks, keep grades or need nbgrader: learners have it, too.
+way does not count. Its first line, `%%tests 3`, runs it in names of its own (cells.py); importing this file makes that
+known to IPython. This file does NOT run notebooks, keep grades or need nbgrader: learners have it, too.
 """
 
 import contextlib
+import functools
 import io
+import linecache
 import math
+import numbers
 import os
 import random
+import sys
 import traceback
+import types
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from . import calls
+from .settings import our_numbers, random_state, set_random_state, theirs
+
 FALSE_ALARM = 1e-6  # the probability that a right answer fails one check of chance
 SEED = "NCSN_EDU_GRADING_SEED"  # the environment variable that gives the tests other random numbers
+OURS = "__tests__"  # what the code of a test cell has for a __name__
+OWN_SHARE = 0.4  # of a cell's time may go into checks that do not count, or with the learner's own earlier tasks
 
 
 class Wrong(Exception):
@@ -34,7 +45,7 @@ class Wrong(Exception):
 class Task:
     """A task of an assignment, as its test cell sees it.
 
-        task = Task("1", globals())
+        task = Task("1")
         score = task.answer("gaussian_score")
 
         @task.check("many points at once", points=2)
@@ -44,13 +55,30 @@ class Task:
         task.done()
 
     A check that fails says so and costs its points; the next one is made all the same. `done` gives the points as
-    the value of the cell, which is where nbgrader looks for partial credit. names: the notebook's global names.
+    the value of the cell, which is where nbgrader looks for partial credit. In a test cell names, the notebook's
+    global names, are given already.
     """
 
-    def __init__(self, title: str, names: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        title: str,
+        names: MutableMapping[str, Any],
+        *,
+        stuck: str = "",
+        share: float = 1.0,
+        seconds: float = math.inf,
+    ) -> None:
+        """stuck: the functions and classes of the package that the task names for those who are stuck, as "train.EMA".
+
+        share: of the points, for an answer that calls one of them. seconds: how long the cell may take.
+        """
         self.title, self._names = title, names
-        self._points = 0.0
+        self._record: list[tuple[str, float]] = []  # each check that was passed, and its points
         self._counts = self._lost = self._failed = self._stopped = False
+        self._right: dict[str, Any] = {}  # what may stand in for the learner's own
+        self._in_place = False  # does it now?
+        self._own_seconds = OWN_SHARE * seconds
+        self._share, self._watch = share, calls.Watch(stuck.split(), names) if share != 1 else None
         seed = zlib.crc32(f"{os.environ.get(SEED, 0)} {title}".encode())
         random.seed(seed)
         np.random.seed(seed)
@@ -67,7 +95,7 @@ class Task:
             function = self._names.get(name)
             if not callable(function):
                 raise Wrong(f"there is no function {name}: run the cell that defines it, and keep its name")
-            with _quietly():
+            with self._as_theirs():
                 result = function(*map(_copied, arguments), **{key: _copied(value) for key, value in options.items()})
             result = _tensors(result, name)
             if shape is not None:
@@ -77,14 +105,33 @@ class Task:
         return call
 
     def value(self, name: str) -> Any:
-        """What the learner has called so. Raises Wrong where there is nothing yet."""
-        if self._names.get(name) is None or self._names[name] is ...:
+        """What the learner has called so; a function is as his but for its prints. Raises Wrong if there is nothing."""
+        value = self._names.get(name)
+        if value is None or value is ...:
             raise Wrong(f"{name} has no value yet: put yours in place of the dots, and run the cell")
-        return self._names[name]
+        if not isinstance(value, types.FunctionType):
+            return value
+
+        @functools.wraps(value)
+        def call(*arguments: Any, **options: Any) -> Any:
+            with self._as_theirs():
+                return value(*arguments, **options)
+
+        return call
+
+    @contextlib.contextmanager
+    def _as_theirs(self) -> Iterator[None]:
+        with _quietly(), theirs(), self._watch or contextlib.nullcontext():
+            yield
 
     def uses(self, **right: Any) -> None:
-        """From here on these names are right, whatever the learner's earlier tasks made of them."""
-        self._names.update(right)
+        """Right versions of earlier tasks: a check that fails with the learner's own is made once more with these.
+
+        The learner's own come back after each check.
+        """
+        self._right |= right
+        if self._in_place:
+            self._names.update(right)
 
     def check(self, text: str, *, points: float = 0, beyond: bool = False) -> Callable[[Callable[[], None]], None]:
         """Makes the decorated function's check at once. What it raises is said, and costs these points.
@@ -102,27 +149,76 @@ class Task:
             if beyond and self._failed:
                 print(f"✗ {text}{worth}: not made, for it counts beyond the one above")
                 return
-            try:
-                body()
-            except (Exception, KeyboardInterrupt) as error:
+            error, note = self._made(body, limited=not points)
+            if error is None:
+                self._record.append((text, points))
+                print(f"✓ {text}{worth}{note}")
+            else:
                 self._lost = True
                 self._failed |= points > 0
                 self._stopped = isinstance(error, KeyboardInterrupt)
-                print(f"✗ {text}{worth}: {_in_words(error)}")
-            else:
-                self._points += points
-                print(f"✓ {text}{worth}")
+                print(f"✗ {text}{worth}: {_in_words(error, self._names)}")
 
         return make
+
+    def _made(self, body: Callable[[], None], *, limited: bool) -> tuple[BaseException | None, str]:
+        """What a check raises, and how it was made: with the learner's own versions, then with the right ones.
+
+        Own ones, and `limited` checks, may take a part of the time, so that some is left for those that count.
+        """
+        drawn, kept = random_state(), calls.Kept(self._names)
+        limited |= bool(self._right)
+        if not (limited and self._own_seconds <= 0):
+            error = self._tried(body, limited)
+            if error is None:
+                return None, ""
+            kept.put_back()
+            if not self._right or isinstance(error, KeyboardInterrupt):
+                return error, ""
+            set_random_state(drawn)
+        elif not self._right:
+            return calls.TooSlow(), ""
+        self._names.update(self._right)
+        self._in_place = True
+        try:
+            error = self._tried(body, limited=False)
+        finally:
+            self._in_place = False
+            kept.put_back()
+        return error, f", with {' and '.join(self._right)} put right"
+
+    def _tried(self, body: Callable[[], None], limited: bool) -> BaseException | None:
+        try:
+            if limited and self._own_seconds < math.inf:
+                with calls.at_most(self._own_seconds) as left:
+                    body()
+                self._own_seconds = left()
+            else:
+                body()
+        except calls.TooSlow as error:
+            self._own_seconds = 0.0
+            return error
+        except BaseException as error:  # also SystemExit, and what a learner derives from it
+            return error
+        return None
 
     def done(self) -> float | None:
         """The points, once hidden checks have been made; before that, whether all that can be seen is well."""
         if self._counts:
-            return self._points
+            points = sum(points for _, points in self._record)
+            if points and self.helped:
+                print(f"{self._share:g} of the points: the answer calls {', '.join(self.helped)}, named for the stuck")
+                points *= self._share
+            return points
         if self._lost:
             raise Wrong(f"Task {self.title}: not yet. The lines above say what to look at.")
         print(f"Task {self.title}: all checks that you can see pass. Hidden ones with other inputs decide.")
         return None
+
+    @property
+    def helped(self) -> list[str]:
+        """The functions named for those who are stuck that the answer has called, where they have a price."""
+        return self._watch.seen(besides=list(self._right)) if self._watch else []
 
 
 # ---- comparing -------------------------------------------------------------------------------------------------
@@ -227,13 +323,14 @@ class Given:
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """The function of the arguments, in the type of the first."""
         first = arguments[0] if arguments else next(iter(options.values()))
-        ours = [_double(value) for value in arguments]
         self.calls += 1
         self.rows += len(first) if np.ndim(first) else 1
-        result = self._function(*ours, **{name: _double(value) for name, value in options.items()})
-        if isinstance(first, np.ndarray):
-            return result.detach().numpy().astype(first.dtype)
-        return result.to(first.device, first.dtype) if isinstance(first, Tensor) else result
+        with our_numbers():
+            ours = [_double(value) for value in arguments]
+            result = self._function(*ours, **{name: _double(value) for name, value in options.items()})
+            if isinstance(first, np.ndarray):
+                return result.detach().numpy().astype(first.dtype)
+            return result.to(first.device, first.dtype) if isinstance(first, Tensor) else result
 
 
 def _double(value: Any) -> Any:
@@ -276,9 +373,17 @@ def _tensors(result: Any, name: str) -> Any:
 
 
 def _numbers(value: Any, what: str) -> Tensor:
+    """As a plain tensor of 64 bits: a subclass may have its own idea of what is equal."""
     try:
-        tensor = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
-        return tensor.detach().to("cpu", torch.float64)
+        if isinstance(value, Tensor):
+            with torch._C.DisableTorchFunctionSubclass():
+                value = value.as_subclass(Tensor).detach()
+                value = value if value.layout == torch.strided else value.to_dense()
+                value = value.resolve_conj().resolve_neg().to("cpu", torch.float64).numpy()
+        array = np.ma.filled(value, np.nan) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+        if array.dtype.kind not in "biufc" and not all(isinstance(number, numbers.Number) for number in array.flat):
+            raise TypeError("no numbers")
+        return torch.from_numpy(np.array(array, dtype=np.float64, subok=False, order="C"))
     except (TypeError, ValueError, RuntimeError) as error:
         raise Wrong(f"{what} is a {type(value).__name__}, not numbers") from error
 
@@ -298,18 +403,66 @@ def _some(mask: Tensor) -> str:
     return "all of it" if mask.all() else f"{int(mask.sum())} of {mask.numel()} numbers"
 
 
-def _in_words(error: BaseException) -> str:
-    """What went wrong, for the one who wrote the function: the line of theirs where it stopped, if it stopped."""
-    if isinstance(error, Wrong):
-        return str(error)
-    if isinstance(error, AssertionError) and str(error):
-        return str(error)
-    if isinstance(error, KeyboardInterrupt):
+def _in_words(error: BaseException, names: MutableMapping[str, Any]) -> str:
+    """What went wrong, for the one who wrote the function: the line of theirs where it stopped, if it stopped.
+
+    A line is theirs if it ran in the notebook's names.
+    """
+    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    last = frames[-1][0] if frames else None
+    ours = last is not None and last.f_globals.get("__name__") in (OURS, __name__)
+    said = _said(error)
+    if isinstance(error, Wrong) or (isinstance(error, AssertionError) and said and ours):
+        return said
+    if isinstance(error, KeyboardInterrupt | calls.TooSlow):
         return "it ran out of time"
     if isinstance(error, MemoryError):
         return "it ran out of memory"
-    if isinstance(error, NotImplementedError):
+    if isinstance(error, NotImplementedError) and not said:
         return "not written yet"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "ipykernel" in frame.filename]
-    where = f", in your line {frames[-1].line!r}" if frames and frames[-1].line else ""
-    return f"your code stopped with {type(error).__name__}: {error}{where}"
+    if isinstance(error, NameError) and ours:
+        return missing(error)
+    own = [(frame.f_code.co_filename, line) for frame, line in frames if frame.f_globals is names]
+    line = linecache.getline(*own[-1]).strip() if own else ""
+    where = f", in your line {_short(line)!r}" if line else ""
+    return f"your code stopped with {type(error).__name__}{': ' if said else ''}{said}{where}"
+
+
+def _said(error: BaseException) -> str:
+    """An exception's own words: their first line, and not too long."""
+    try:
+        return _short(next(iter(str(error).strip().splitlines()), ""))
+    except Exception:  # its author has made a mistake
+        return ""
+
+
+def _short(text: str, most: int = 300) -> str:
+    return text if len(text) <= most else text[:most] + " ..."
+
+
+def missing(error: NameError) -> str:
+    """In words, for a test that lacks what a set-up cell defines."""
+    return f"the tests lack {error.name}, which a set-up cell defines: run the notebook from the top"
+
+
+# ---- %%tests ----------------------------------------------------------------------------------------------------
+
+
+def _make_known() -> None:
+    """%%tests, to the IPython in which this is imported."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None:
+        return
+    found: list[Any] = []  # the cells of this notebook
+
+    def tests(line: str, cell: str) -> Any:
+        """Run the tests of a task, or set them up, in names of their own."""
+        from .cells import Cells
+
+        found[:] = found or [Cells(shell.user_ns)]
+        return found[0].run(line, cell)
+
+    shell.register_magic_function(tests, "cell", "tests")
+
+
+_make_known()

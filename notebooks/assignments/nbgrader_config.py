@@ -10,15 +10,19 @@ c.CourseDirectory.root = str(Path(__file__).resolve().parent)
 # Each submission runs in a confined process and folder of its own; a crash in a cell costs that cell.
 c.Autograde.autograde_preprocessors = [
     "ncsn_edu.grading.execute.Execute",
+    "ncsn_edu.grading.feedback.Harmless",  # what learners' cells show cannot act on whoever looks at it
     "nbgrader.preprocessors.LimitOutput",
     "nbgrader.preprocessors.SaveAutoGrades",
     "nbgrader.preprocessors.AssignLatePenalties",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
-c.Execute.cell_seconds = 60.0
-c.Execute.total_seconds = 600.0
+# Learners are told that a cell has one minute, on a laptop: this machine may be slower, or grade several at a time.
+c.Execute.cell_seconds = 120.0
+c.Execute.total_seconds = 900.0
 c.Execute.memory = 4 << 30
 c.Execute.disk = 256 << 20
+# The share of its points that a task gets whose answer calls what its last line, *Stuck?*, names: 1 is all of them.
+c.Execute.stuck_share = 1.0
 
 # A test cell that a student has deleted comes back.
 c.OverwriteCells.add_missing_cells = True
@@ -30,5 +34,5 @@ c.GenerateFeedback.preprocessors = [
     "nbgrader.preprocessors.GetGrades",
     "nbgrader.preprocessors.ClearHiddenTests",
     "nbgrader.preprocessors.ClearMarkScheme",
-    "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
+c.GenerateFeedback.exporter_class = "ncsn_edu.grading.feedback.FeedbackPage"

@@ -2,6 +2,8 @@
 
 A bank is a Python file in chunks: a line `# %% 3 | what is special about it | 2` opens an answer to task 3 that is
 worth 2 points (none: 0 in the wrong ones, all in the right ones), and the chunk is what stands in the answer cell.
+In the bank own/ all chunks with the same words belong to one notebook, in which they replace the solutions; a chunk for
+task 0 is a cell of the learner's after the first set-up. All tasks that are replaced get their points; with task 0 all.
 """
 
 import ast
@@ -10,12 +12,14 @@ import io
 import os
 import sys
 import time
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
 import nbformat
+import numpy as np
 
 matplotlib.use("agg")
 from matplotlib import pyplot as plt
@@ -25,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 import assignments as tool  # noqa: E402
 
+from ncsn_edu.grading.cells import Cells  # noqa: E402
+from ncsn_edu.grading.settings import Settings  # noqa: E402
 from ncsn_edu.grading.submissions import grade_id  # noqa: E402
 
 NAMES = tool.find_names([])
@@ -67,49 +73,89 @@ def bank(kind: str, name: str) -> list[Answer]:
     return found
 
 
-def run_cell(source: str, names: dict[str, Any]) -> Any:
+def run_cell(source: str, cells: Cells) -> Any:
     """Execute a cell; the value of its last line, if that is an expression."""
+    if source.startswith("%%tests "):
+        first, _, body = source.partition("\n")
+        return cells.run(first.removeprefix("%%tests "), body)
     tree = ast.parse(source)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, "<ipykernel>", "exec"), names)
-    return eval(compile(ast.Expression(last.value), "<ipykernel>", "eval"), names) if last else None
+    exec(compile(tree, "<ipykernel>", "exec"), cells.names)
+    return eval(compile(ast.Expression(last.value), "<ipykernel>", "eval"), cells.names) if last else None
 
 
-def run_quietly(source: str, names: dict[str, Any], *forgiven: type[Exception]) -> None:
+def run_quietly(source: str, cells: Cells, *forgiven: type[Exception]) -> None:
     """Execute a cell for the names that it leaves."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(*forgiven):
-        run_cell(source, names)
+        run_cell(source, cells)
 
 
 def points(name: str, answer: Answer, *, seed: int = 0) -> tuple[float, str]:
     """What the task's test cell gives for the answer, the tasks before being right, and what it prints."""
-    return _points(_names_before(name, answer.task), name, answer, seed)
+    return _points(_before(name, answer.task), name, answer, seed)
 
 
-def _names_before(name: str, task: str) -> dict[str, Any]:
-    """The notebook's names when everything before a task's answer has been run, with right answers."""
-    names: dict[str, Any] = {"__name__": "__main__"}
+def _before(name: str, task: str) -> Cells:
+    """The notebook when everything before a task's answer has been run, with right answers."""
+    cells = Cells({"__name__": "__main__"})
     for cell in notebook(name).cells:
         if grade_id(cell) == f"answer-{task}":
-            return names
+            return cells
         if cell.cell_type == "code" and not grade_id(cell).startswith("tests-"):
-            run_quietly(cell.source, names)
+            run_quietly(cell.source, cells)
     raise ValueError(f"{name} has no task {task}")
 
 
-def _points(names: dict[str, Any], name: str, answer: Answer, seed: int) -> tuple[float, str]:
+def _points(cells: Cells, name: str, answer: Answer, seed: int) -> tuple[float, str]:
     """The answer, then the cells up to its test, then the test."""
     sources = {grade_id(cell): cell.source for cell in notebook(name).cells if cell.cell_type == "code"}
     order = list(sources)
     at, end = order.index(f"answer-{answer.task}"), order.index(f"tests-{answer.task}")
     for source in [answer.code, *(sources[cell] for cell in order[at + 1 : end])]:
-        run_quietly(source, names, Exception)  # an answer whose cell fails is a wrong one
-    return _tested(sources[f"tests-{answer.task}"], names, seed)
+        run_quietly(source, cells, Exception)  # an answer whose cell fails is a wrong one
+    return _tested(sources[f"tests-{answer.task}"], cells, seed)
 
 
 def reference(name: str, *, seed: int = 0) -> dict[str, tuple[float, str]]:
     """Points and words for the reference solutions, all in one run."""
     return _graded(name, notebook(name).cells, seed)
+
+
+def owns(name: str) -> dict[str, dict[str, Answer]]:
+    """The notebooks of the bank own/: by their words, and in each the chunks by task."""
+    found: dict[str, dict[str, Answer]] = {}
+    for answer in bank("own", name):
+        found.setdefault(answer.why, {})[answer.task] = answer
+    return found
+
+
+def own(name: str, answers: dict[str, Answer], *, seed: int = 0) -> list[tuple[Answer, float, float, str]]:
+    """The notebook with these answers: each task's expected points, those it got, and what the tests said."""
+    before = Settings.now()
+    with warnings.catch_warnings(), np.errstate():
+        try:
+            return _own(name, answers, seed)
+        finally:
+            before.set()
+
+
+def _own(name: str, answers: dict[str, Answer], seed: int) -> list[tuple[Answer, float, float, str]]:
+    cells, rows = Cells({"__name__": "__main__"}), []
+    tested = tasks(name) if "0" in answers else list(answers)
+    for cell in notebook(name).cells:
+        kind, _, task = grade_id(cell).partition("-")
+        if kind == "tests" and task in tested:
+            answer = answers.get(task, Answer(task, "", "", None))
+            most = tasks(name)[task] if answer.points is None else answer.points
+            rows.append((answer, most, *_tested(cell.source, cells, seed)))
+        elif cell.cell_type == "code" and kind != "tests":
+            replaced = kind == "answer" and task in answers
+            run_quietly(answers[task].code if replaced else cell.source, cells, Exception)
+        if grade_id(cell) == "setup-1" and "0" in answers:
+            run_quietly(answers["0"].code, cells, Exception)
+        if len(rows) == len(tested):
+            break
+    return rows
 
 
 def unanswered(name: str) -> dict[str, float]:
@@ -119,26 +165,26 @@ def unanswered(name: str) -> dict[str, float]:
 
 
 def _graded(
-    name: str, cells: list[NotebookNode], seed: int, *forgiven: type[Exception]
+    name: str, theirs: list[NotebookNode], seed: int, *forgiven: type[Exception]
 ) -> dict[str, tuple[float, str]]:
     """Points and words for each task of a notebook, with the tests of the source."""
     tests = {grade_id(cell): cell.source for cell in notebook(name).cells if grade_id(cell).startswith("tests-")}
-    names: dict[str, Any] = {"__name__": "__main__"}
+    cells = Cells({"__name__": "__main__"})
     found = {}
-    for cell in cells:
+    for cell in theirs:
         if grade_id(cell) in tests:
-            found[grade_id(cell).removeprefix("tests-")] = _tested(tests[grade_id(cell)], names, seed)
+            found[grade_id(cell).removeprefix("tests-")] = _tested(tests[grade_id(cell)], cells, seed)
         elif cell.cell_type == "code":
-            run_quietly(cell.source, names, *forgiven)
+            run_quietly(cell.source, cells, *forgiven)
     return found
 
 
-def _tested(source: str, names: dict[str, Any], seed: int) -> tuple[float, str]:
+def _tested(source: str, cells: Cells, seed: int) -> tuple[float, str]:
     said = io.StringIO()
     os.environ["NCSN_EDU_GRADING_SEED"] = str(seed)
     try:
         with contextlib.redirect_stdout(said):
-            value = run_cell(source, names)
+            value = run_cell(source, cells)
     finally:
         del os.environ["NCSN_EDU_GRADING_SEED"]
         plt.close("all")
@@ -153,13 +199,13 @@ def table(kind: str, name: str, seed: int = 0, every: int = 1) -> list[tuple[Ans
     """
     rows: list[tuple[Answer, float, float, str]] = []
     for task in tasks(name):
-        before = _names_before(name, task)
-        kept = dict(before)
+        before = _before(name, task)
+        kept = dict(before.names)
         answers = [answer for answer in bank(kind, name) if answer.task == task]
         for answer in answers[:: every if (name, task) in SLOW else 1]:
             rows.append((answer, wanted(kind, name, answer), *_points(before, name, answer, seed)))
-            before.clear()
-            before.update(kept)
+            before.names.clear()
+            before.names.update(kept)
     return rows
 
 
@@ -193,7 +239,7 @@ def write_guide() -> None:
 
 def false_alarms(name: str, seeds: range) -> dict[str, list[int]]:
     """For each task the seeds with which the reference solution lost points; the answers are run once."""
-    names: dict[str, Any] = {"__name__": "__main__"}
+    cells = Cells({"__name__": "__main__"})
     lost: dict[str, list[int]] = {}
     most = tasks(name)
     for cell in notebook(name).cells:
@@ -201,15 +247,13 @@ def false_alarms(name: str, seeds: range) -> dict[str, list[int]]:
             continue
         task = grade_id(cell).removeprefix("tests-")
         if task in most and grade_id(cell).startswith("tests-"):
-            before = dict(names)
             for seed in seeds:
-                got, said = _tested(cell.source, names, seed)
+                got, said = _tested(cell.source, cells, seed)
                 if got != most[task]:
                     lost.setdefault(task, []).append(seed)
                     print(name, task, "seed", seed, said)
-                names.update(before)
         else:
-            run_quietly(cell.source, names)
+            run_quietly(cell.source, cells)
     return lost
 
 
@@ -229,9 +273,8 @@ if __name__ == "__main__":  # python tests/assignments/harness.py [NAME] | --gui
         for name in tool.find_names(words):
             for task, (got, said) in reference(name).items():
                 print(f"{name} {task}: {got:g} of {tasks(name)[task]:g}", "" if got == tasks(name)[task] else said)
-            for kind in ("wrong", "right"):
-                for answer, should, got, said in table(kind, name):
-                    mark = "ok  " if got == should else "BAD "
-                    print(
-                        f"{mark} {kind} {answer.task} {answer.why}: {got:g}", "" if got == should else said, flush=True
-                    )
+            rows = [(kind, row) for kind in ("wrong", "right") for row in table(kind, name)]
+            rows += [("own", row) for answers in owns(name).values() for row in own(name, answers)]
+            for kind, (answer, should, got, said) in rows:
+                mark = "ok  " if got == should else "BAD "
+                print(f"{mark} {kind} {answer.task} {answer.why}: {got:g}", "" if got == should else said)

@@ -93,7 +93,8 @@ def test_a_public_copy_holds_no_solution(tmp_path):
         if not path.startswith(("tools/", "tests/", "notebooks/assignments/nbgrader_config")):
             content = (tmp_path / "copy" / path).read_bytes()
             assert b"BEGIN SOLUTION" not in content and b"BEGIN HIDDEN" not in content, path
-    assert not any("/wrong/" in name or "/right/" in name or "teachers_guide" in name for name in made)
+    private = ("/wrong/", "/right/", "/own/", "teachers_guide")
+    assert not any(part in name for name in made for part in private)
     with pytest.raises(tool.NotebookError, match="not empty"):
         tool.public(tmp_path / "copy")
 
@@ -121,6 +122,27 @@ def test_every_answer_of_the_bank_gets_what_it_should(kind, name):
         if r[1] != r[2]
     ]
     assert not off, "\n".join(off)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_helpers_names_and_settings_of_a_notebook_cost_nothing(name):
+    """Whole notebooks of the bank own/, each with its own versions of earlier tasks, names or settings."""
+    notebooks = harness.owns(name)
+    rows = [row for answers in notebooks.values() for row in harness.own(name, answers, seed=ONE_SEED)]
+    off = [f"{r[0].task} {r[0].why}: {r[2]:g}, not {r[1]:g}\n{r[3]}" for r in rows if r[1] != r[2]]
+    assert len(notebooks) >= 4 and not off, "\n".join(off)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_task_prices_is_what_its_text_names(name):
+    cells = harness.notebook(name).cells
+    priced = 0
+    for at, cell in enumerate(cells):
+        if stuck := re.search(r'^task = Task\("\d+", stuck="([\w.]+)', cell.source, re.MULTILINE):
+            text = next(cell.source for cell in reversed(cells[:at]) if "*Stuck?" in cell.source)
+            assert stuck[1].split(".")[-1] in text.partition("*Stuck?")[2], cell.source[:200]
+            priced += 1
+    assert priced >= 3
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -61,7 +61,7 @@ def gaussian_score(x, mean, variance):
 
 
 # %% role="tests 1 2"
-task = Task("1", globals())
+task = Task("1", stuck="GaussianMixture")
 answer = task.answer("gaussian_score")
 
 
@@ -112,7 +112,7 @@ def mixture_log_density(x, means, variances, weights):
 
 
 # %% role="tests 2 3"
-task = Task("2", globals())
+task = Task("2", stuck="GaussianMixture")
 answer = task.answer("mixture_log_density")
 one, two = torch.ones(1), torch.tensor([0.25, 0.75])
 
@@ -177,7 +177,7 @@ def mixture_score(x, means, variances, weights):
 
 
 # %% role="tests 3 3"
-task = Task("3", globals())
+task = Task("3", stuck="GaussianMixture")
 answer = task.answer("mixture_score")
 
 
@@ -264,7 +264,7 @@ def noisy_mixture_score(x, sigma, means, variances, weights):
 
 
 # %% role="tests 4 3"
-task = Task("4", globals())
+task = Task("4", stuck="GaussianMixture")
 answer = task.answer("noisy_mixture_score")
 
 
@@ -335,7 +335,7 @@ def langevin_step(x, score, alpha):
 
 
 # %% role="tests 5 3"
-task = Task("5", globals())
+task = Task("5", stuck="langevin annealed_langevin")
 answer = task.answer("langevin_step")
 
 
@@ -408,7 +408,7 @@ def langevin(x, score, alpha, n_steps):
 
 
 # %% role="tests 6 3"
-task = Task("6", globals())
+task = Task("6", stuck="langevin annealed_langevin")
 answer = task.answer("langevin")
 
 
@@ -484,7 +484,7 @@ def settled_variance(alpha, variance):
 
 
 # %% role="tests 7 2"
-task = Task("7", globals())
+task = Task("7", stuck="stationary_variance")
 answer = task.answer("settled_variance")
 
 
@@ -543,7 +543,7 @@ prediction = "b"
 ### END SOLUTION
 
 # %% role="tests 8 1"
-task = Task("8", globals())
+task = Task("8")
 
 
 @task.check("one of the three letters")
@@ -589,7 +589,7 @@ n_steps = 120
 ### END SOLUTION
 
 # %% role="tests 9 3"
-task = Task("9", globals())
+task = Task("9")
 
 
 @task.check("a positive number and a whole number of at most 300")

@@ -66,7 +66,7 @@ def mode_shares(x, means):
 
 
 # %% role="tests 1 2"
-task = Task("1", globals())
+task = Task("1", stuck="mode_weights")
 answer = task.answer("mode_shares")
 
 
@@ -160,7 +160,7 @@ def share_between(low, high, sigma, means, variances, weights):
 
 
 # %% role="tests 2 2"
-task = Task("2", globals())
+task = Task("2")
 answer = task.answer("share_between")
 
 
@@ -239,7 +239,7 @@ def perturb(x, sigma, z):
 
 
 # %% role="tests 3 3"
-task = Task("3", globals())
+task = Task("3", stuck="core.expand_like")
 answer = task.answer("perturb")
 
 
@@ -299,7 +299,7 @@ def ladder(sigma_max, sigma_min, n):
 
 
 # %% role="tests 4 2"
-task = Task("4", globals())
+task = Task("4", stuck="geometric")
 answer = task.answer("ladder")
 
 
@@ -351,7 +351,7 @@ def step_sizes(sigmas, eps):
 
 
 # %% role="tests 5 2"
-task = Task("5", globals())
+task = Task("5", stuck="step_sizes")
 answer = task.answer("step_sizes")
 
 
@@ -413,7 +413,7 @@ def largest_eps(sigmas, data_var):
 
 
 # %% role="tests 6 3"
-task = Task("6", globals())
+task = Task("6", stuck="stable_eps")
 answer = task.answer("largest_eps")
 
 
@@ -500,7 +500,9 @@ def annealed_langevin(x, score, sigmas, eps, n_steps_each):
 
 
 # %% role="tests 7 3"
-task = Task("7", globals())
+from collections import Counter
+
+task = Task("7", stuck="annealed_langevin langevin")
 answer = task.answer("annealed_langevin")
 
 
@@ -615,7 +617,7 @@ def denoise(x, score, sigma):
 
 
 # %% role="tests 8 2"
-task = Task("8", globals())
+task = Task("8", stuck="denoise")
 answer = task.answer("denoise")
 
 
@@ -673,7 +675,7 @@ prediction = "c"
 ### END SOLUTION
 
 # %% role="tests 9 1"
-task = Task("9", globals())
+task = Task("9")
 
 
 @task.check("one of the three letters")
@@ -768,7 +770,7 @@ n_steps_each = 50
 ### END SOLUTION
 
 # %% role="tests 10 3"
-task = Task("10", globals())
+task = Task("10")
 
 
 def chosen():

@@ -39,6 +39,7 @@ from ncsn_edu.grading.tasks import (
 )
 
 
+# %% role="setup tests"
 def _column(sigma, x):
     """sigma, a number or one per row, in double precision and in a shape that multiplies the rows of x."""
     sigma = torch.as_tensor(sigma, dtype=torch.float64)
@@ -76,7 +77,7 @@ def dequantise(images, u):
 
 
 # %% role="tests 1 2"
-task = Task("1", globals())
+task = Task("1", stuck="batches")
 answer = task.answer("dequantise")
 
 
@@ -131,7 +132,7 @@ def perturb(x, sigmas, level, z):
 
 
 # %% role="tests 2 2"
-task = Task("2", globals())
+task = Task("2", stuck="dsm")
 answer = task.answer("perturb")
 
 
@@ -197,7 +198,7 @@ def ncsn_loss(score, x, sigmas, level, z):
 
 
 # %% role="tests 3 3"
-task = Task("3", globals())
+task = Task("3", stuck="dsm")
 answer = task.answer("ncsn_loss")
 
 
@@ -293,7 +294,7 @@ def training_step(model, optimiser, loss_function, x):
     ### END SOLUTION
 
 
-# %% role="setup"
+# %% role="setup tests"
 class _Slope(torch.nn.Module):
     """x -> w x, one parameter, to test steps of training with."""
 
@@ -311,7 +312,7 @@ def _misfit(model, x):
 
 
 # %% role="tests 4 3"
-task = Task("4", globals())
+task = Task("4", stuck="train.train")
 answer = task.answer("training_step")
 
 
@@ -403,7 +404,7 @@ def ema_update(ema_model, model, decay):
 
 
 # %% role="tests 5 3"
-task = Task("5", globals())
+task = Task("5", stuck="train.EMA")
 
 
 @task.check("half-way between 1 and 3")
@@ -511,7 +512,7 @@ def train(model, ema_model, optimiser, loss_function, batches, decay):
 
 
 # %% role="tests 6 2"
-task = Task("6", globals())
+task = Task("6", stuck="train.train")
 answer = task.answer("train")
 
 
@@ -650,7 +651,7 @@ def sample(score, sigmas, n, shape, eps, n_steps_each):
 
 
 # %% role="tests 7 3"
-task = Task("7", globals())
+task = Task("7", stuck="annealed_langevin langevin")
 answer = task.answer("sample")
 
 
@@ -788,7 +789,7 @@ def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
 
 
 # %% role="tests 8 3"
-task = Task("8", globals())
+task = Task("8", stuck="inpaint")
 answer = task.answer("inpaint")
 
 
@@ -926,7 +927,10 @@ task.done()
 # *Stuck? `sample` of Task 7 or `ne.annealed_langevin` is a good beginning, with other
 # numbers.*
 
-# %% role="setup"
+# %% role="setup tests"
+from matplotlib import pyplot as plt
+
+from ncsn_edu.data import load
 from ncsn_edu.metrics import nearest
 from ncsn_edu.plots import images as draw_images
 from ncsn_edu.trained import load_judge
@@ -978,7 +982,7 @@ def draw(score, sigmas, n):
 
 
 # %% role="tests 9 3"
-task = Task("9", globals())
+task = Task("9")
 answer = task.answer("draw")
 
 
@@ -1035,7 +1039,7 @@ prediction = "b"
 ### END SOLUTION
 
 # %% role="tests 10 1"
-task = Task("10", globals())
+task = Task("10")
 
 
 @task.check("one of the three letters")
