@@ -512,7 +512,7 @@ t.ensure = t.close = lambda *a, **k: None
 t.Task.done = lambda self: 2.0
 t.plausible.__code__ = (lambda *a: None).__code__
 torch.isfinite = torch.Tensor.__le__ = lambda *a: torch.ones(1, dtype=torch.bool)
-builtins.abs = builtins.max = lambda *a: 0
+builtins.abs = lambda *a: 0
 get_ipython().register_magic_function(lambda line, cell: 2.0, "cell", "tests")
 sys.modules["ncsn_edu.grading.tasks"] = None
 """
@@ -530,11 +530,12 @@ SECRET = "that were drawn are zero"
 
 def test_an_honest_notebook_may_replace_something_and_its_history_holds_no_hidden_test():
     before = "import functools, linecache, torch._dynamo\ntorch.load = functools.partial(torch.load, weights_only=True)"
-    after = "print(In, _ih, Out, list(linecache.cache.values()), vars(get_ipython().history_manager))"
+    everything = "(In, _ih, Out, list(linecache.cache.values()), vars(get_ipython().history_manager))"
+    words = "('that were ' + 'drawn', 'three ' + 'times', 'def triple')"
+    after = f"found = str({everything})\n[word in found for word in {words}]"
     points, remarks, cells = graded(before=before, after=after)
     assert points == FULL and remarks and all("replaced torch.load:" in remark for remark in remarks)
-    shown = str(cells[-1].outputs)
-    assert SECRET not in shown and "three times" not in shown and "def triple" in shown
+    assert cells[-1].outputs[0].data["text/plain"] == "[False, False, True]"
 
 
 MINE = """
