@@ -272,12 +272,35 @@ def same_input(function: Callable[..., Any], *arguments: Any) -> None:
     close(function(*arguments), function(*arguments), what="a second call with the same input")
 
 
+def rows_alone(function: Callable[..., Tensor], *arguments: Tensor, rtol: float = 1e-4, atol: float = 1e-5) -> None:
+    """Raises Wrong unless each row of the result depends on the same row of the arguments alone.
+
+    function: not random; takes the arguments, (B, ...) with B >= 3, for any B, and returns (B, ...).
+    """
+    whole = function(*arguments)
+    rows = len(arguments[0])
+    replaced = torch.cat([torch.arange(rows - 1), torch.zeros(1, dtype=torch.long)])
+    others = {
+        "with the rows in another order": torch.randperm(rows),
+        "without every second row": torch.arange(0, rows, 2),
+        "with the first row alone": torch.arange(1),
+        "with the last row alone": torch.arange(rows - 1, rows),
+        "with another last row": replaced,
+    }
+    for how, index in others.items():
+        result = function(*(argument[index] for argument in arguments))
+        close(result, whole[index], rtol=rtol, atol=atol, what=f"{how}, the result")
+
+
 # ---- chance: each check lets a right answer fail with probability FALSE_ALARM at most ---------------------------
 
 
-def plausible(p_value: float, message: str) -> None:
-    """Raises Wrong with the message if so small a p-value is seen in one of 1 / FALSE_ALARM right answers only."""
-    if not float(p_value) >= FALSE_ALARM:
+def plausible(p_value: float, message: str, *, of: int = 1) -> None:
+    """Raises Wrong with the message if so small a p-value is seen in one of 1 / FALSE_ALARM right answers only.
+
+    of: how many p-values a check looks at; the probability is that of all together.
+    """
+    if not float(p_value) >= FALSE_ALARM / of:
         raise Wrong(message)
 
 
@@ -294,6 +317,15 @@ def p_variance(x: Tensor, variance: float, mean: float = 0.0) -> float:
     return 2 * min(below, chi2.sf(float((x - mean).square().sum()) / variance, x.numel()))
 
 
+def p_spreads(rows: Tensor) -> float:
+    """The p-value of the row whose spread is the least likely, (n, d) independent standard normal. Exact up to n."""
+    from scipy.stats import chi2
+
+    squares = rows.double().square().sum(1).numpy()
+    tails = np.minimum(chi2.cdf(squares, rows.shape[1]), chi2.sf(squares, rows.shape[1]))
+    return min(1.0, 2 * len(rows) * float(tails.min()))
+
+
 def p_share(count: int, n: int, share: float) -> float:
     """The two-sided p-value of count successes in n independent trials of this probability. Exact."""
     from scipy.stats import binomtest
@@ -306,6 +338,38 @@ def p_normal(x: Tensor, mean: float = 0.0, sd: float = 1.0) -> float:
     from scipy.stats import kstest
 
     return float(kstest((x.flatten().numpy() - mean) / sd, "norm").pvalue)
+
+
+def p_apart(rows: Tensor) -> float:
+    """An upper bound of the p-value of the largest |cosine| between two rows, (n, d) with independent entries.
+
+    The entries are standard normal, or -1 and +1 with equal probability. Repeated and mirrored rows have 1 and -1.
+    """
+    directions = torch.nn.functional.normalize(rows.double(), dim=1)
+    first, second = torch.triu_indices(len(rows), len(rows), 1)
+    largest = float((directions @ directions.T)[first, second].abs().max())
+    # Hoeffding's inequality for signs; for Gaussian directions the bound of a cap of the sphere, which is the same.
+    return min(1.0, 2 * len(first) * math.exp(-rows.shape[1] * largest**2 / 2))
+
+
+def fresh_noise(*calls: Tensor, what: str = "the noise", of: int = 1) -> None:
+    """Raises Wrong unless the numbers, (B, ...) from each of two or more calls, are independent and standard normal.
+
+    B and the numbers per row are best 50 or more: all rows are compared, and all coordinates. of: how many times a
+    check does this.
+    """
+    of *= 7
+    every = torch.stack(calls).double()
+    plausible(p_normal(every), f"{what} is not standard normal", of=of)
+    size = f"the variance of {what} is {every.square().mean():.3g} times what it should be"
+    plausible(p_variance(every.flatten(), 1.0), size, of=of)
+    plausible(p_apart(every.flatten(1)), f"{what} of different calls is not independent", of=of)
+    places = every.flatten(2)  # (calls, B, the rest)
+    for name, parts in {"row": places.transpose(0, 1).flatten(1), "coordinate": places.flatten(0, 1).T}.items():
+        plausible(p_spreads(parts), f"{what} is not as large in each {name}", of=of)
+        plausible(p_apart(parts), f"{what} of different {name}s is not independent", of=of)
+    sizes = every.abs().mul(1e6).round()
+    ensure(sizes.unique().numel() > 0.9 * sizes.numel(), f"{what} repeats itself: some numbers come more than once")
 
 
 # ---- what the learner's functions are given and return ---------------------------------------------------------

@@ -10,6 +10,7 @@ import ast
 import contextlib
 import io
 import os
+import re
 import sys
 import time
 import warnings
@@ -32,6 +33,7 @@ import assignments as tool  # noqa: E402
 from ncsn_edu.grading.cells import Cells  # noqa: E402
 from ncsn_edu.grading.settings import Settings  # noqa: E402
 from ncsn_edu.grading.submissions import grade_id  # noqa: E402
+from ncsn_edu.grading.tasks import Wrong  # noqa: E402
 
 NAMES = tool.find_names([])
 SLOW = {("a4_digits", "9")}  # its test samples from a network for seconds
@@ -106,14 +108,14 @@ def _before(name: str, task: str) -> Cells:
     raise ValueError(f"{name} has no task {task}")
 
 
-def _points(cells: Cells, name: str, answer: Answer, seed: int) -> tuple[float, str]:
-    """The answer, then the cells up to its test, then the test."""
+def _points(cells: Cells, name: str, answer: Answer, seed: int, test: str | None = None) -> tuple[float, str]:
+    """The answer, then the cells up to its test, then the test: the whole, or this part of it."""
     sources = {grade_id(cell): cell.source for cell in notebook(name).cells if cell.cell_type == "code"}
     order = list(sources)
     at, end = order.index(f"answer-{answer.task}"), order.index(f"tests-{answer.task}")
     for source in [answer.code, *(sources[cell] for cell in order[at + 1 : end])]:
         run_quietly(source, cells, Exception)  # an answer whose cell fails is a wrong one
-    return _tested(sources[f"tests-{answer.task}"], cells, seed)
+    return _tested(test or sources[f"tests-{answer.task}"], cells, seed)
 
 
 def reference(name: str, *, seed: int = 0) -> dict[str, tuple[float, str]]:
@@ -186,10 +188,12 @@ def _tested(source: str, cells: Cells, seed: int) -> tuple[float, str]:
     try:
         with contextlib.redirect_stdout(said):
             value = run_cell(source, cells)
+    except Wrong:  # without hidden checks the cell says so, and gives no points
+        value = None
     finally:
         del os.environ["NCSN_EDU_GRADING_SEED"]
         plt.close("all")
-    return float(value), said.getvalue()
+    return float(value or 0), said.getvalue()
 
 
 def table(kind: str, name: str, seed: int = 0, every: int = 1) -> list[tuple[Answer, float, float, str]]:
@@ -208,6 +212,24 @@ def table(kind: str, name: str, seed: int = 0, every: int = 1) -> list[tuple[Ans
             before.names.clear()
             before.names.update(kept)
     return rows
+
+
+def silent(name: str) -> tuple[list[Answer], int]:
+    """The wrong answers that get nothing while all checks that the learner sees pass; how many get nothing at all."""
+    none, unseen = 0, []
+    for task in tasks(name):
+        (test,) = [cell.source for cell in notebook(name).cells if grade_id(cell) == f"tests-{task}"]
+        seen = re.sub("### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS", "", test, flags=re.DOTALL)
+        before = _before(name, task)
+        kept = dict(before.names)
+        for answer in bank("wrong", name):
+            if answer.task == task and not answer.points:
+                none += 1
+                said = _points(before, name, answer, 0, seen)[1]
+                unseen += [] if "✗" in said else [answer]
+                before.names.clear()
+                before.names.update(kept)
+    return unseen, none
 
 
 def wanted(kind: str, name: str, answer: Answer) -> float:
@@ -258,10 +280,20 @@ def false_alarms(name: str, seeds: range) -> dict[str, list[int]]:
     return lost
 
 
-if __name__ == "__main__":  # python tests/assignments/harness.py [NAME] | --guide | --seeds 200 [NAME]
+if (
+    __name__ == "__main__"
+):  # python tests/assignments/harness.py [NAME] | --guide | --silent [NAME] | --seeds 200 [NAME]
     words = sys.argv[1:]
     if words == ["--guide"]:
         write_guide()
+    elif words[:1] == ["--silent"]:
+        for name in tool.find_names(words[1:]):
+            unseen, none = silent(name)
+            print(
+                f"{name}: {len(unseen)} of {none} answers without points pass every check that can be seen", flush=True
+            )
+            for answer in unseen:
+                print(f"    {answer.task} {answer.why}")
     elif words[:1] == ["--seeds"]:
         for name in tool.find_names(words[2:]):
             begin = time.perf_counter()

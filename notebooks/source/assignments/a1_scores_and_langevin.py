@@ -28,15 +28,15 @@ from ncsn_edu.grading.tasks import (
     Task,
     close,
     ensure,
+    fresh_noise,
     p_mean,
-    p_normal,
     p_variance,
     plausible,
 )
 
 # %% [markdown]
-# Throughout, points are the rows of a tensor `x` of shape (B, D), and covariances are
-# multiples of the identity, given by a **variance**. A mixture of K Gaussians has
+# Throughout, points are the rows of a tensor `x` of shape (B, D) in float32, and
+# covariances are multiples of the identity, given by a **variance**. A mixture of K Gaussians has
 # `means` (K, D), `variances` (K,) and `weights` (K,) that sum to one:
 #
 # $$ p(x) = \sum_k w_k\, \mathcal N(x;\, \mu_k,\, v_k I), \qquad
@@ -76,12 +76,29 @@ def _():
     close(answer(mean[None], mean, 0.5, shape=(1, 2)), torch.zeros(1, 2))
 
 
-### BEGIN HIDDEN TESTS
-@task.check("many points in five dimensions, several variances", points=2)
+@task.check("two points in the plane: mean (1, -2), variance 0.25, at (2, -2) and (1, 1)")
 def _():
-    for variance in (0.04, 1.0, 9.0):
-        x, mean = torch.randn(7, 5), torch.randn(5)
-        close(answer(x, mean, variance, shape=x.shape), ne.GaussianMixture(mean[None], variance).score(x))
+    x = torch.tensor([[2.0, -2.0], [1.0, 1.0]])
+    close(answer(x, torch.tensor([1.0, -2.0]), 0.25, shape=(2, 2)), [[-4.0, 0.0], [0.0, -12.0]])
+
+
+@task.check("two points on opposite sides of the mean: opposite scores, and longer ones farther away")
+def _():
+    x, mean = torch.randn(4, 3), torch.randn(3)
+    score = answer(x, mean, 2.0, shape=x.shape)
+    close(answer(2 * mean - x, mean, 2.0, shape=x.shape), -score)
+    farther = answer(3 * x - 2 * mean, mean, 2.0, shape=x.shape)
+    ensure((farther.norm(dim=1) > 1.01 * score.norm(dim=1)).all(), "three times as far away the score is no longer")
+
+
+### BEGIN HIDDEN TESTS
+@task.check("many points and one, in 1 to 5 dimensions, several variances", points=2)
+def _():
+    for shape in ((7, 5), (1, 4), (5, 1), (3, 3), (1, 1)):
+        for variance in (0.04, 1.0, 1.0, 9.0):
+            x, mean = 2 * torch.randn(shape[1], shape[0]).T, torch.randn(shape[1])
+            expected = ne.GaussianMixture(mean[None].double(), variance).score(x.double())
+            close(answer(x, mean, variance, shape=x.shape), expected)
 
 
 ### END HIDDEN TESTS
@@ -90,8 +107,9 @@ task.done()
 # %% [markdown]
 # ## Task 2 · The log-density of a mixture (3 points)
 #
-# Mind two things. The exponentials underflow: at a point ten standard deviations from
-# all means, $p(x)$ is zero in float32, and $\log p(x)$ is not $-\infty$.
+# Mind two things. The exponentials underflow: at a point fifteen standard deviations
+# from all means, each $e^{-\|x - \mu_k\|^2 / 2 v_k} = e^{-112.5}$ is zero in float32,
+# whose smallest number above zero is $1.4 \cdot 10^{-45}$; but $\log p(x)$ is not $-\infty$.
 # `torch.logsumexp` takes the logarithm of a sum of exponentials without forming them.
 # And the constant $(2 \pi v_k)^{-D/2}$ differs from component to component, so that
 # it may not be left out.
@@ -131,21 +149,46 @@ def _():
     )
 
 
+@task.check("two components that differ, with variances 0.5 and 2, at three points in space")
+def _():
+    x = torch.tensor([[0.0, 0.0, 1.0], [1.0, -1.0, 0.0], [0.5, 0.5, 0.0]])
+    means, variances = torch.tensor([[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0]]), torch.tensor([0.5, 2.0])
+    close(answer(x, means, variances, two, shape=(3,)), [-4.2666, -3.9742, -3.3175], atol=2e-4)
+
+
+@task.check("a point and a mixture that are moved together")
+def _():
+    x, means, move = torch.randn(4, 3), torch.randn(2, 3), torch.randn(3)
+    before = answer(x, means, torch.tensor([0.5, 3.0]), two, shape=(4,))
+    close(answer(x + move, means + move, torch.tensor([0.5, 3.0]), two, shape=(4,)), before, atol=1e-4)
+    ensure(before.std() > 1e-3, "four different points have one log-density")
+
+
 ### BEGIN HIDDEN TESTS
+def random_mixture(n, dim):
+    means, variances, weights = 2 * torch.randn(n, dim), 0.2 + 3 * torch.rand(n), 0.1 + torch.rand(n)
+    return means, variances, weights / weights.sum()
+
+
+def exact(means, variances, weights):
+    return ne.GaussianMixture(means.double(), variances.double(), weights.double())
+
+
 @task.check("several components of different variance and weight, in 1 to 4 dimensions", points=2)
 def _():
-    for dim in (1, 2, 4):
-        means, variances = 2 * torch.randn(3, dim), torch.tensor([0.25, 1.0, 3.0])
-        weights, x = torch.tensor([0.6, 0.3, 0.1]), 2 * torch.randn(6, dim)
-        expected = ne.GaussianMixture(means, variances, weights).log_prob(x)
-        close(answer(x, means, variances, weights, shape=(6,)), expected)
+    for rows, n, dim in ((6, 3, 1), (6, 3, 2), (6, 3, 4), (1, 2, 3), (3, 3, 3), (5, 1, 2), (2, 5, 1), (4, 4, 1)):
+        mixture = random_mixture(n, dim)
+        for x in 2 * torch.randn(2, rows, dim):
+            close(answer(x, *mixture, shape=(rows,)), exact(*mixture).log_prob(x.double()), atol=1e-4)
 
 
 @task.check("far from all components: large and negative, not minus infinity", points=1, beyond=True)
 def _():
-    x, means, variances = torch.tensor([[60.0, 0.0], [0.0, -90.0]]), torch.eye(2), torch.tensor([1.0, 2.0])
-    expected = ne.GaussianMixture(means, variances, two).log_prob(x)
-    close(answer(x, means, variances, two, shape=(2,)), expected, rtol=1e-3)
+    x = torch.tensor([[60.0, 0.0], [0.3, 0.2], [0.0, -90.0], [45.0, 45.0], [-15.0, -15.0]])
+    for variances in (torch.tensor([1.0, 2.0]), torch.ones(2)):  # with the latter both count at [45, 45]
+        expected = exact(torch.eye(2), variances, two).log_prob(x.double())
+        close(answer(x, torch.eye(2), variances, two, shape=(5,)), expected, rtol=3e-5, atol=1e-4)
+        close(answer(x[:1], torch.eye(2), variances, two, shape=(1,)), expected[:1], rtol=3e-5)
 
 
 ### END HIDDEN TESTS
@@ -194,6 +237,14 @@ def _():
     close(answer(x, torch.ones(1, 2), torch.tensor([2.0]), torch.ones(1), shape=(1, 2)), [[-1.0, 0.5]])
 
 
+@task.check("two components that differ, with variances 0.5 and 2, at three points in space")
+def _():
+    x = torch.tensor([[0.0, 0.0, 1.0], [1.0, -1.0, 0.0], [0.5, 0.5, 0.0]])
+    means, variances = torch.tensor([[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0]]), torch.tensor([0.5, 2.0])
+    found = answer(x, means, variances, torch.tensor([0.25, 0.75]), shape=(3, 3))
+    close(found, [[0.5828, 0.2834, -1.1497], [-0.1212, 1.8788, 0.0], [0.5649, -0.6892, 0.0]], atol=2e-3)
+
+
 ### BEGIN HIDDEN TESTS
 task.uses(
     mixture_log_density=Given(
@@ -204,21 +255,24 @@ task.uses(
 
 @task.check("it is the slope of the log-density: components that differ in all respects", points=2)
 def _():
-    for dim in (1, 3):
-        means, variances = 1.5 * torch.randn(3, dim), torch.tensor([0.3, 1.0, 4.0])
-        weights, x = torch.tensor([0.2, 0.7, 0.1]), 2 * torch.randn(8, dim)
+    for rows, n, dim in ((8, 3, 1), (8, 3, 3), (1, 2, 2), (3, 3, 3), (5, 1, 2), (2, 5, 1), (8, 3, 3)):
+        means, variances, weights = 1.5 * torch.randn(n, dim), 0.3 + 3 * torch.rand(n), 0.1 + torch.rand(n)
+        weights = weights / weights.sum()
         truth = ne.GaussianMixture(means.double(), variances.double(), weights.double())
         h = 1e-5 * torch.eye(dim, dtype=torch.float64)
-        slopes = [(truth.log_prob(x.double() + e) - truth.log_prob(x.double() - e)) / 2e-5 for e in h]
-        close(answer(x, means, variances, weights, shape=x.shape), torch.stack(slopes, 1), rtol=1e-3, atol=1e-4)
+        for x in 2 * torch.randn(2, rows, dim):
+            slopes = [(truth.log_prob(x.double() + e) - truth.log_prob(x.double() - e)) / 2e-5 for e in h]
+            close(answer(x, means, variances, weights, shape=x.shape), torch.stack(slopes, 1), rtol=1e-3, atol=5e-4)
 
 
 @task.check("far from all components: finite, and towards them", points=1, beyond=True)
 def _():
-    x, means, variances = torch.tensor([[70.0, 0.0], [0.0, -80.0]]), torch.eye(2), torch.tensor([1.0, 2.0])
-    weights = torch.tensor([0.5, 0.5])
-    expected = ne.GaussianMixture(means, variances, weights).score(x)
-    close(answer(x, means, variances, weights, shape=x.shape), expected, rtol=1e-3)
+    x = torch.tensor([[70.0, 0.0], [0.5, 0.2], [0.0, -80.0], [60.0, 60.0], [-15.0, -15.0]])
+    means, weights = 4 * torch.eye(2), torch.tensor([0.3, 0.7])
+    for variances in (torch.tensor([1.0, 2.0]), torch.ones(2)):  # with the latter both pull at [60, 60]
+        expected = ne.GaussianMixture(means.double(), variances.double(), weights.double()).score(x.double())
+        close(answer(x, means, variances, weights, shape=x.shape), expected, rtol=1e-3, atol=1e-3)
+        close(answer(x[:1], means, variances, weights, shape=(1, 2)), expected[:1], rtol=1e-3)
 
 
 ### END HIDDEN TESTS
@@ -285,6 +339,27 @@ def _():
     ensure(score.abs().max() < 1e-2, "at sigma = 100 the score at a distance of 1 should be almost nothing")
 
 
+@task.check("two components that differ, with variances 0.5 and 2, at three points in space, with sigma = 0.5 and 2")
+def _():
+    x = torch.tensor([[0.0, 0.0, 1.0], [1.0, -1.0, 0.0], [0.5, 0.5, 0.0]])
+    means, variances = torch.tensor([[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0]]), torch.tensor([0.5, 2.0])
+    expected = {
+        0.5: [[0.3923, 0.2352, -0.8628], [-0.1420, 1.2624, 0.0], [0.2451, -0.3856, 0.0]],
+        2.0: [[-0.0323, 0.1091, -0.1859], [-0.1760, 0.2809, 0.0], [-0.1149, 0.0106, 0.0]],
+    }
+    for sigma, scores in expected.items():
+        found = answer(x, sigma, means, variances, torch.tensor([0.25, 0.75]), shape=(3, 3))
+        close(found, scores, atol=2e-3, what=f"with sigma = {sigma:g} the result")
+
+
+@task.check("a sigma of its own for each row: the same as row after row (for the third point)")
+def _():
+    x, sigma = torch.tensor([[0.0, 0.0], [1.0, -1.0], [2.0, 0.5]]), torch.tensor([0.5, 3.0, 1.0])
+    rest = torch.tensor([[1.0, 0.0], [-1.0, 1.0]]), torch.tensor([0.5, 2.0]), torch.tensor([0.25, 0.75])
+    rows = [answer(row[None], float(s), *rest, shape=(1, 2)) for row, s in zip(x, sigma, strict=True)]
+    close(answer(x, sigma, *rest, shape=(3, 2)), torch.cat(rows))
+
+
 ### BEGIN HIDDEN TESTS
 task.uses(
     mixture_score=Given(lambda x, means, variances, weights: ne.GaussianMixture(means, variances, weights).score(x))
@@ -295,17 +370,24 @@ mixture = ne.GaussianMixture(means, variances, torch.tensor([0.2, 0.5, 0.3]))
 
 @task.check("one sigma for all rows", points=2)
 def _():
-    x = 2 * torch.randn(6, 2)
-    for sigma in (0.1, 0.5, 3.0):
-        close(answer(x, sigma, means, variances, mixture.weights.float(), shape=x.shape), mixture.score(x, sigma))
+    for rows in (6, 1, 3, 6):
+        x = 2 * torch.randn(rows, 2)
+        for sigma in (0.1, 0.5, 3.0):
+            close(answer(x, sigma, means, variances, mixture.weights.float(), shape=x.shape), mixture.score(x, sigma))
+    for n, dim in ((1, 3), (2, 1), (5, 4)):
+        given = 2 * torch.randn(n, dim), 0.2 + 2 * torch.rand(n), torch.softmax(torch.randn(n), 0)
+        x = 2 * torch.randn(4, dim)
+        close(answer(x, 0.7, *given, shape=x.shape), ne.GaussianMixture(*given).score(x, 0.7), rtol=1e-3, atol=1e-4)
 
 
 @task.check("a sigma of its own for each row", points=1, beyond=True)
 def _():
     x, sigma = 2 * torch.randn(6, 2), torch.tensor([0.05, 0.1, 0.5, 1.0, 2.0, 8.0])
     close(answer(x, sigma, means, variances, mixture.weights.float(), shape=x.shape), mixture.score(x, sigma))
-    two, s = 2 * torch.randn(2, 2), torch.tensor([0.2, 4.0])  # as many rows as dimensions
-    close(answer(two, s, means, variances, mixture.weights.float(), shape=(2, 2)), mixture.score(two, s))
+    # As many rows as dimensions, as components, and one.
+    for s in (torch.tensor([0.2, 4.0]), torch.tensor([3.0, 0.1, 1.0]), torch.tensor([0.6]), 0.1 + 3 * torch.rand(6)):
+        x = 2 * torch.randn(len(s), 2)
+        close(answer(x, s, means, variances, mixture.weights.float(), shape=x.shape), mixture.score(x, s))
 
 
 ### END HIDDEN TESTS
@@ -351,33 +433,50 @@ def _():
     plausible(p_mean(moved, 0.75, math.sqrt(0.5)), f"the mean moved by {moved.mean():.3f}, and 0.750 was expected")
 
 
-### BEGIN HIDDEN TESTS
-n = 4000
-start = torch.tensor([0.5, -1.0, 2.0]).expand(n, 3).contiguous()
-
-
-@task.check("drift and noise for several alpha", points=2)
+@task.check("at 0 the score s(x) = -x vanishes, and a step of alpha = 0.64 spreads the points by 0.8")
 def _():
-    for alpha in (0.01, 0.3, 2.5):
-        moved = answer(start, Given(lambda x: 4.0 - x), alpha, shape=start.shape) - start
-        drift = alpha / 2 * (4.0 - start[0].double())
-        for i in range(3):
-            said = f"alpha {alpha}: the step's mean is {moved[:, i].mean():.4g}, and {drift[i]:.4g} was expected"
-            plausible(p_mean(moved[:, i], float(drift[i]), math.sqrt(alpha)), said)
-            spread = moved[:, i].var()
-            said = f"alpha {alpha}: the variance of the step is {spread:.4g}, and {alpha:.4g} was expected"
-            plausible(p_variance(moved[:, i], alpha, float(drift[i])), said)
+    moved = answer(torch.zeros(20_000, 1), Given(lambda x: -x), 0.64, shape=(20_000, 1))
+    plausible(p_variance(moved, 0.64), f"the standard deviation is {moved.std():.3f}, and 0.800 was expected")
+
+
+@task.check("each row follows the score at its own place: s(x) = -x and alpha = 0.5 take 1000 to 750")
+def _():
+    x = torch.tensor([[1000.0, 0.0], [0.0, -2000.0], [400.0, 800.0]])
+    close(answer(x, Given(lambda x: -x), 0.5, shape=x.shape), 0.75 * x, atol=8.0)
+
+
+### BEGIN HIDDEN TESTS
+# A step's noise and its score. The noise is N(0, 1) if the step is right.
+def noise_of_a_step(start, alpha):
+    pull = 30 * torch.sin(start.double()) - start
+    ends = answer(start, Given(lambda x: 30 * torch.sin(x) - x), alpha, shape=start.shape)
+    return (ends - start - alpha / 2 * pull) / math.sqrt(alpha), pull
+
+
+@task.check("drift and noise for several alpha, at points that differ", points=2)
+def _():
+    for point in 5 * torch.randn(20, 1, 2):
+        z = noise_of_a_step(point, 0.7)[0]
+        ensure(z.abs().max() < 7, f"a single row is {z.abs().max():.2g} standard deviations from where it should be")
+    for alpha, dim in ((0.01, 3), (0.3, 2), (2.5, 1)):
+        noise, pull = noise_of_a_step(5 * torch.randn(4000, dim), alpha)
+        for z, s in zip(noise.T, pull.T, strict=True):
+            along = float(z @ s / s.norm())
+            times = 1 + 2 * along / float(s.norm()) / math.sqrt(alpha)
+            said = f"alpha {alpha}: the step goes {times:.3g} times as far along the score as expected"
+            plausible(math.erfc(abs(along) / math.sqrt(2)), said, of=18)
+            said = f"alpha {alpha}: the noise's mean is {z.mean():.3g}, and 0 was expected"
+            plausible(p_mean(z, 0.0, 1.0), said, of=18)
+            spread = alpha * z.square().mean()
+            said = f"alpha {alpha}: the noise's variance is {spread:.4g}, and {alpha:.4g} was expected"
+            plausible(p_variance(z, 1.0), said, of=18)
 
 
 @task.check("the noise is Gaussian, and another one in each row, coordinate and call", points=1, beyond=True)
 def _():
-    calls = [(answer(start, Given(torch.zeros_like), 1.0, shape=start.shape) - start) for _ in range(2)]
-    plausible(p_normal(calls[0]), "the steps' noise is not standard normal")
-    pairs = {"coordinates": calls[0][:, :2], "calls": torch.stack([calls[0][:, 0], calls[1][:, 0]], 1)}
-    pairs["rows"] = torch.stack([calls[0][:-1, 0], calls[0][1:, 0]], 1)[::2]
-    for name, pair in pairs.items():
-        product = (pair[:, 0] * pair[:, 1]).sum() / pair[:, 1].square().sum().sqrt()  # N(0, 1) if independent
-        plausible(math.erfc(abs(float(product)) / math.sqrt(2)), f"the noise of different {name} is not independent")
+    for shape, alpha in (((100, 60), 1.0), ((2000, 4), 0.16)):
+        calls = [answer(torch.zeros(shape), Given(torch.zeros_like), alpha, shape=shape) for _ in range(3)]
+        fresh_noise(*(call / math.sqrt(alpha) for call in calls), what="the step's noise", of=2)
 
 
 ### END HIDDEN TESTS
@@ -426,6 +525,22 @@ def _():
     ensure(0.8 < x.std() < 1.25, f"the standard deviation is {x.std():.2f}, and the target's is 1")
 
 
+@task.check("each chain starts at its own row: three small steps take none of them far")
+def _():
+    x = torch.tensor([[0.0, 0.0], [300.0, -40.0], [-50.0, 7.0]])
+    ends = answer(x, Given(torch.zeros_like), 0.01, 3, shape=x.shape)
+    ensure((ends - x).abs().max() < 2, f"a chain that starts at {x[1].tolist()} ends at {ends[1].tolist()}")
+
+
+@task.check("without a score one step of alpha = 0.25 spreads the chains by 0.5, and four steps by 1")
+def _():
+    for n_steps, sd in ((1, 0.5), (4, 1.0)):
+        x = answer(torch.zeros(10_000, 2), Given(torch.zeros_like), 0.25, n_steps, shape=(10_000, 2))
+        for column in x.T:
+            said = f"after {n_steps} step(s) the standard deviation is {column.std():.3f}, and {sd:.3f} was expected"
+            plausible(p_variance(column, sd**2), said, of=4)
+
+
 ### BEGIN HIDDEN TESTS
 def right_step(x, score, alpha):
     noise = torch.randn(*x.shape)
@@ -435,27 +550,44 @@ def right_step(x, score, alpha):
 task.uses(langevin_step=right_step)
 
 
-@task.check("mean and variance on the way to a Gaussian, step by step", points=2)
+# The chains' ends, as standard normal numbers: exact for the score -x / v.
+def standardised(start, v, alpha, n_steps):
+    factor, variance = 1.0, 0.0
+    for _ in range(n_steps):
+        factor, variance = (1 - alpha / 2 / v) * factor, (1 - alpha / 2 / v) ** 2 * variance + alpha
+    ends = answer(start, Given(lambda x: -x / v), alpha, n_steps, shape=start.shape).double()
+    return (ends - factor * start) / math.sqrt(variance)
+
+
+@task.check("mean and variance on the way to a Gaussian, step by step, from many starts", points=2)
 def _():
-    alpha, v, mean, variance = 0.4, 2.0, 60.0, 0.0
-    for _ in range(12):  # exact for a linear score
-        mean, variance = (1 - alpha / 2 / v) * mean, (1 - alpha / 2 / v) ** 2 * variance + alpha
-    x = answer(torch.full((8000, 2), 60.0), Given(lambda x: -x / v), alpha, 12, shape=(8000, 2))
-    for i in range(2):
-        said = f"after 12 steps the mean is {x[:, i].mean():.3f}, and {mean:.3f} was expected"
-        plausible(p_mean(x[:, i], mean, math.sqrt(variance)), said)
-        said = f"after 12 steps the variance is {x[:, i].var():.3f}, and {variance:.3f} was expected"
-        plausible(p_variance(x[:, i], variance, mean), said)
-    a, b = ((x - mean) / math.sqrt(variance)).T
-    plausible(math.erfc(abs(float(a @ b / b.norm())) / math.sqrt(2)), "the two coordinates move together")
+    for alpha, v, n_steps, shape in ((0.4, 2.0, 12, (8000, 2)), (0.05, 0.5, 7, (4000, 1)), (3.0, 1.5, 2, (4000, 3))):
+        start = 60 + 20 * torch.randn(shape)
+        for z, x in zip(standardised(start, v, alpha, n_steps).T, start.double().T, strict=True):
+            off = x - x.mean()
+            said = f"after {n_steps} steps of alpha {alpha} chains from different starts are not where they should be"
+            plausible(math.erfc(abs(float(z @ off / off.norm())) / math.sqrt(2)), said, of=19)
+            said = f"after {n_steps} steps of alpha {alpha} the mean is off by {z.mean():.3f} standard deviations"
+            plausible(p_mean(z, 0.0, 1.0), said, of=19)
+            said = f"after {n_steps} steps of alpha {alpha} the variance is {z.square().mean():.3f} times the right one"
+            plausible(p_variance(z, 1.0), said, of=19)
+    for start in 60 * torch.randn(20, 1, 1):
+        z = standardised(start, 2.0, 0.4, 4)
+        ensure(z.abs().max() < 7, f"a single chain ends {z.abs().max():.2g} standard deviations from where it should")
+    z = standardised(torch.full((8000, 2), 60.0), 2.0, 0.4, 3)
+    said = "the two coordinates move together"
+    plausible(math.erfc(abs(float(z[:, 0] @ z[:, 1] / z[:, 1].norm())) / math.sqrt(2)), said, of=19)
 
 
-@task.check("without a score the variance grows by alpha each step: no more steps and no fewer", points=1, beyond=True)
+@task.check("no more steps and no fewer, and Gaussian noise, another one for each row and call", points=1, beyond=True)
 def _():
     for n_steps in (1, 2, 7):
         x = answer(torch.zeros(20_000, 1), Given(torch.zeros_like), 0.25, n_steps, shape=(20_000, 1))
         said = f"after {n_steps} steps of alpha 0.25 the variance is {x.var():.3f}, and {n_steps / 4} was expected"
-        plausible(p_variance(x, n_steps / 4), said)
+        plausible(p_variance(x, n_steps / 4), said, of=5)
+    for n_steps, shape in ((1, (2000, 4)), (3, (100, 60))):
+        calls = [standardised(torch.zeros(shape), 1.0, 0.5, n_steps) for _ in range(3)]
+        fresh_noise(*calls, what=f"the noise of {n_steps} steps", of=5)
 
 
 ### END HIDDEN TESTS
@@ -464,16 +596,16 @@ task.done()
 # %% [markdown]
 # ## Task 7 · Where the chain settles (2 points)
 #
-# A step of finite length does not settle at the target. For the target
-# $\mathcal N(0, v)$ the score is $-x/v$, and a step multiplies $x$ by a number and
-# adds noise of variance $\alpha$. Write down the variance after the step as a function
-# of the variance before it, and find the one that stays as it is.
+# A step of finite length does not settle at the target. Take the target
+# $\mathcal N(0, v)$ on a line, with its exact score, and chains that have any mean and
+# any variance. What does one step of Task 5 make of the two? Where does the variance
+# settle after many steps, and for which $\alpha$ does it settle at all?
 #
 # - `alpha`, `variance`: numbers; `variance` is the target's $v$
 # - returns the variance at which the chain settles, and `math.inf` where it settles
 #   nowhere
 #
-# *Stuck? `ne.stationary_variance(alpha, variance)` knows the finite ones.*
+# *Stuck? Nothing after this task needs it: go on.*
 
 
 # %% role="answer 7"
@@ -484,7 +616,7 @@ def settled_variance(alpha, variance):
 
 
 # %% role="tests 7 2"
-task = Task("7", stuck="stationary_variance")
+task = Task("7")
 answer = task.answer("settled_variance")
 
 
@@ -493,14 +625,16 @@ def _():
     close(answer(1e-6, 2.0, shape=()), 2.0)
 
 
-@task.check("larger steps settle wider")
+@task.check("twenty thousand chains, fifty steps: alpha = 1.6 at a target of variance 0.5")
 def _():
-    ensure(answer(1.0, 1.0, shape=()) > 1.1, "with alpha 1 and variance 1 the chain is wider than its target")
+    x = ne.last(ne.langevin(lambda x, sigma: -x / 0.5, torch.zeros(20_000, 1), alpha=1.6, n_steps=50))
+    found = float(answer(1.6, 0.5, shape=()))
+    ensure(abs(found / x.var() - 1) < 0.1, f"the chains' variance is {x.var():.2f}, and yours is {found:.2f}")
 
 
 ### BEGIN HIDDEN TESTS
 def where_it_goes(alpha, v):
-    variance = torch.tensor(v, dtype=torch.float64)
+    variance = v
     for _ in range(20_000):
         variance = (1 - alpha / (2 * v)) ** 2 * variance + alpha
     return variance
@@ -508,15 +642,15 @@ def where_it_goes(alpha, v):
 
 @task.check("it is the variance that twenty thousand steps lead to", points=1)
 def _():
-    for alpha, v in ((0.1, 1.0), (1.0, 1.0), (0.5, 0.25), (3.9, 1.0), (10.0, 5.0)):
+    for alpha, v in ((0.1, 1.0), (1.0, 1.0), (0.5, 0.25), (3.9, 1.0), (10.0, 5.0), (0.02, 0.04), (6.0, 2.0)):
         close(answer(alpha, v, shape=()), where_it_goes(alpha, v), rtol=1e-3)
 
 
-@task.check("infinite where the chain runs away", points=1, beyond=True)
+@task.check("infinite where the chain settles nowhere", points=1, beyond=True)
 def _():
-    for alpha, v in ((4.5, 1.0), (8.0, 1.0), (1.0, 0.2)):
+    for alpha, v in ((4.5, 1.0), (8.0, 1.0), (1.0, 0.2), (50.0, 3.0), (4.0, 1.0), (1.0, 0.25), (32.0, 8.0)):
         value = answer(alpha, v, shape=())
-        ensure(value == math.inf, f"alpha {alpha}, variance {v}: the chain runs away, and {value:.3g} is not infinite")
+        ensure(value == math.inf, f"alpha {alpha}, variance {v}: it settles nowhere, and {value:.3g} is not infinite")
 
 
 ### END HIDDEN TESTS
@@ -597,6 +731,14 @@ def _():
     ensure(0 < float(task.value("alpha")) < math.inf, "alpha is a positive number")
     ensure(int(task.value("n_steps")) == float(task.value("n_steps")), "n_steps is a whole number")
     ensure(1 <= task.value("n_steps") <= 300, f"n_steps is {task.value('n_steps')}: from 1 to 300 are allowed")
+
+
+@task.check("twenty thousand chains that take these steps are, up to chance, where they should be")
+def _():
+    alpha, n_steps = float(task.value("alpha")), min(int(task.value("n_steps")), 300)
+    x = ne.last(ne.langevin(lambda x, sigma: -x, torch.full((20_000, 1), 8.0), alpha=alpha, n_steps=n_steps))
+    ensure(abs(x.mean()) < 0.05 + 0.035, f"the mean of the chains is {x.mean():.3g}")
+    ensure(0.97 - 0.05 < x.var() < 1.03 + 0.05, f"the variance of the chains is {x.var():.3g}")
 
 
 ### BEGIN HIDDEN TESTS

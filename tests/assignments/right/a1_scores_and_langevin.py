@@ -220,3 +220,311 @@ alpha = 0.08 * np.float64(1.0)
 
 # %% 9 | a float that is whole
 alpha, n_steps = 0.09, 200.0
+
+# %% 1 | a system of linear equations
+def gaussian_score(x, mean, variance):
+    return torch.linalg.solve(variance * torch.eye(len(mean)), (mean - x).T).T
+
+# %% 1 | torch.func, row by row
+def gaussian_score(x, mean, variance):
+    return torch.func.vmap(torch.func.grad(lambda row: -((row - mean) ** 2).sum() / (2 * variance)))(x)
+
+# %% 1 | a complex step, NumPy
+def gaussian_score(x, mean, variance):
+    x, mean = np.asarray(x, dtype=np.complex128), np.asarray(mean, dtype=np.float64)
+    return (-((x + 1e-20j - mean) ** 2) / (2 * variance)).imag / 1e-20
+
+# %% 1 | SciPy and difference quotients
+def gaussian_score(x, mean, variance):
+    from scipy.stats import multivariate_normal
+
+    x, normal = x.double().numpy(), multivariate_normal(mean.double().numpy(), variance)
+    steps = 1e-3 * np.eye(x.shape[1])
+    slopes = [(normal.logpdf(x + e) - normal.logpdf(x - e)) / 2e-3 for e in steps]
+    return np.stack([np.reshape(slope, len(x)) for slope in slopes], 1)
+
+# %% 1 | a helper with more parameters, and functools.partial
+from functools import partial
+
+def pull(x, mean, variance, *, sigma=0.0, scale=1.0):
+    return scale * (mean - x) / (variance + sigma**2)
+
+gaussian_score = partial(pull, scale=1.0)
+
+# %% 1 | rows from a generator
+def gaussian_score(x, mean, variance, *, verbose=False):
+    def rows():
+        for row in x:
+            yield torch.div(mean.sub(row), variance)
+
+    return list(rows())
+
+# %% 2 | one point, and vmap
+def mixture_log_density(x, means, variances, weights):
+    def one(row):
+        log = -(row - means).square().sum(1) / 2 / variances - len(row) * torch.log(2 * torch.pi * variances) / 2
+        return torch.logsumexp(log + weights.log(), 0)
+
+    return torch.vmap(one)(x)
+
+# %% 2 | plain Python, a number at a time
+def mixture_log_density(x, means, variances, weights):
+    found = []
+    for row in x.tolist():
+        logs = []
+        for m, v, w in zip(means.tolist(), variances.tolist(), weights.tolist(), strict=True):
+            r2 = sum((a - b) ** 2 for a, b in zip(row, m, strict=True))
+            logs.append(math.log(w) - r2 / (2 * v) - len(row) / 2 * math.log(2 * math.pi * v))
+        top = max(logs)
+        found.append(top + math.log(math.fsum(math.exp(log - top) for log in logs)))
+    return found
+
+# %% 2 | two at a time: logaddexp
+def mixture_log_density(x, means, variances, weights):
+    from functools import reduce
+
+    parts = [
+        w.log() + torch.distributions.MultivariateNormal(m, v * torch.eye(len(m))).log_prob(x)
+        for m, v, w in zip(means, variances, weights, strict=True)
+    ]
+    return reduce(torch.logaddexp, parts)
+
+# %% 2 | SciPy's logsumexp with weights
+def mixture_log_density(x, means, variances, weights):
+    from scipy.spatial.distance import cdist
+    from scipy.special import logsumexp
+
+    v = variances.double().numpy()
+    log = -cdist(x.numpy(), means.numpy(), "sqeuclidean") / (2 * v) - x.shape[1] / 2 * np.log(2 * np.pi * v)
+    return logsumexp(log, axis=1, b=weights.numpy())
+
+# %% 2 | the joint density over a responsibility
+def mixture_log_density(x, means, variances, weights):
+    squares = torch.cdist(x.double(), means.double()) ** 2
+    joint = weights.log() - squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances)
+    return (joint - torch.log_softmax(joint, 1))[:, 0]
+
+# %% 3 | torch.func on one point
+def mixture_score(x, means, variances, weights):
+    def log_p(row):
+        log = weights.log() - (row - means).square().sum(1) / (2 * variances) - len(row) / 2 * variances.log()
+        return torch.logsumexp(log, 0)
+
+    return torch.func.vmap(torch.func.grad(log_p))(x)
+
+# %% 3 | two matrix products
+def mixture_score(x, means, variances, weights):
+    x, means, variances, weights = x.double(), means.double(), variances.double(), weights.double()
+    squares = (x[:, None] - means).square().sum(-1)
+    r = torch.softmax(weights.log() - squares / (2 * variances) - x.shape[1] / 2 * variances.log(), 1) / variances
+    return r @ means - x * r.sum(1, keepdim=True)
+
+# %% 3 | a complex step, NumPy
+def mixture_score(x, means, variances, weights):
+    x, means, variances, weights = (np.asarray(a, dtype=np.float64) for a in (x, means, variances, weights))
+
+    def log_p(y):
+        log = np.log(weights) - ((y[:, None] - means) ** 2).sum(-1) / (2 * variances) - y.shape[1] / 2 * np.log(variances)
+        top = log.real.max(1, keepdims=True)
+        return np.log(np.exp(log - top).sum(1)) + top[:, 0]
+
+    return np.stack([log_p(x + 1e-20j * e).imag / 1e-20 for e in np.eye(x.shape[1])], 1)
+
+# %% 3 | forward mode, a coordinate at a time
+def mixture_score(x, means, variances, weights):
+    def log_p(y):
+        log = weights.log() - (y[:, None] - means).square().sum(-1) / (2 * variances) - y.shape[1] / 2 * variances.log()
+        return torch.logsumexp(log, 1)
+
+    columns = []
+    for i in range(x.shape[1]):
+        along = torch.zeros_like(x)
+        along[:, i] = 1
+        columns.append(torch.func.jvp(log_p, (x,), (along,))[1])
+    return torch.stack(columns, 1)
+
+# %% 3 | rows from a generator, a helper with more parameters
+def one_score(row, means, variances, weights, temperature=1.0):
+    log = weights.log() - (row - means).pow(2).sum(1) / (2 * variances) - len(row) / 2 * variances.log()
+    r = torch.softmax(log / temperature, 0)
+    return (r / variances) @ (means - row)
+
+def mixture_score(x, means, variances, weights, **options):
+    return torch.stack([*(one_score(row, means, variances, weights, **options) for row in x)])
+
+# %% 4 | vmap over rows and noise levels
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    def one(row, s):
+        return mixture_score_of_row(row, means, variances + s**2, weights)
+
+    return torch.vmap(one)(x, torch.as_tensor(sigma).expand(len(x)))
+
+def mixture_score_of_row(row, means, variances, weights):
+    log = weights.log() - (row - means).square().sum(1) / (2 * variances) - len(row) / 2 * variances.log()
+    return (torch.softmax(log, 0) / variances) @ (means - row)
+
+# %% 4 | NumPy
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    x, means, variances, weights = (np.asarray(a, dtype=np.float64) for a in (x, means, variances, weights))
+    v = variances + np.square(np.asarray(sigma, dtype=np.float64).reshape(-1, 1))
+    log = np.log(weights) - ((x[:, None] - means) ** 2).sum(-1) / 2 / v - x.shape[1] / 2 * np.log(v)
+    r = np.exp(log - log.max(1, keepdims=True))
+    r = r / r.sum(1, keepdims=True) / v
+    return np.einsum("bk,bkd->bd", r, means[None] - x[:, None])
+
+# %% 4 | rows with one noise level together
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    sigma = torch.as_tensor(sigma, dtype=torch.float32).expand(len(x))
+    score = torch.empty_like(x)
+    for s in sigma.unique():
+        score[sigma == s] = mixture_score(x[sigma == s], means, variances + s**2, weights)
+    return score
+
+# %% 4 | a list of rows
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    levels = sigma.tolist() if torch.is_tensor(sigma) and sigma.ndim else [float(sigma)] * len(x)
+    return [mixture_score(x[i : i + 1], means, variances + s * s, weights)[0] for i, s in enumerate(levels)]
+
+# %% 4 | PyTorch's distributions, differentiated
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    x = x.clone().requires_grad_()
+    sd = (variances + torch.as_tensor(sigma).reshape(-1, 1) ** 2).sqrt().expand(len(x), -1)  # (B, K)
+    normal = torch.distributions.Normal(means.expand(len(x), *means.shape), sd[..., None])
+    parts = torch.distributions.Independent(normal, 1)
+    mixture = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(weights.expand(len(x), -1)), parts)
+    return torch.autograd.grad(mixture.log_prob(x).sum(), x)[0]
+
+# %% 5 | Gaussian numbers by Box and Muller
+def langevin_step(x, score, alpha):
+    u, v = torch.rand(2, *x.shape, dtype=torch.float64)
+    z = torch.sqrt(-2 * torch.log1p(-u)) * torch.cos(2 * math.pi * v)
+    return x + 0.5 * alpha * score(x) + alpha**0.5 * z
+
+# %% 5 | the quantile of a uniform number
+def langevin_step(x, score, alpha):
+    from scipy.stats import norm
+
+    return np.asarray(x) + alpha / 2 * score(np.asarray(x)) + math.sqrt(alpha) * norm.ppf(np.random.uniform(size=x.shape))
+
+# %% 5 | an optimiser takes the step
+def langevin_step(x, score, alpha):
+    points = torch.nn.Parameter(x)
+    points.grad = -score(x)
+    torch.optim.SGD([points], lr=alpha / 2).step()
+    return points + torch.empty_like(x).normal_(std=math.sqrt(alpha))
+
+# %% 5 | a multivariate Gaussian, and a score that is asked row by row
+def langevin_step(x, score, alpha):
+    slope = torch.cat([score(part) for part in x.split(997)])
+    noise = torch.distributions.MultivariateNormal(torch.zeros(x.shape[1]), alpha * torch.eye(x.shape[1]))
+    return torch.add(x, slope, alpha=alpha / 2) + noise.sample((len(x),))
+
+# %% 5 | a class with a generator of its own
+class Step:
+    def __init__(self):
+        self.generator = torch.Generator().manual_seed(2024)
+
+    def __call__(self, x, score, alpha, sigma=1.0):
+        z = torch.randn(x.shape, generator=self.generator, dtype=torch.float64)
+        return x + alpha / 2 * score(x) + sigma * alpha**0.5 * z
+
+langevin_step = Step()
+
+# %% 5 | Python's own random numbers
+def langevin_step(x, score, alpha):
+    import random
+
+    noise = [[random.gauss(0.0, math.sqrt(alpha)) for _ in row] for row in x]
+    return x + alpha / 2 * score(x) + torch.tensor(noise)
+
+# %% 6 | functools.reduce
+def langevin(x, score, alpha, n_steps):
+    from functools import reduce
+
+    return reduce(lambda y, _: langevin_step(y, score, alpha), range(n_steps), x)
+
+# %% 6 | a deque that keeps one state
+def langevin(x, score, alpha, n_steps):
+    from collections import deque
+
+    def states(y):
+        while True:
+            yield y
+            y = y + score(y).mul(alpha / 2) + torch.randn_like(y).mul(alpha**0.5)
+
+    from itertools import islice
+
+    return deque(islice(states(x), n_steps + 1), maxlen=1)[0]
+
+# %% 6 | a hundred chains at a time, in double precision
+@torch.no_grad()
+def langevin(x, score, alpha, n_steps):
+    ends = []
+    for part in x.double().split(1000):
+        for _ in range(n_steps):
+            part = torch.normal(part + alpha / 2 * score(part), math.sqrt(alpha))
+        ends.append(part)
+    return torch.cat(ends)
+
+# %% 6 | half of the steps, and the other half
+def langevin(x, score, alpha, n_steps, *, progress=False):
+    if n_steps == 1:
+        return langevin_step(x, score, alpha)
+    half = n_steps // 2
+    return langevin(langevin(x, score, alpha, half), score, alpha, n_steps - half)
+
+# %% 6 | the package
+def langevin(x, score, alpha, n_steps):
+    *_, last = ne.langevin(lambda y, sigma: score(y), x, alpha=alpha, n_steps=n_steps)
+    return last.x if hasattr(last, "x") else ne.last(ne.langevin(lambda y, s: score(y), x, alpha=alpha, n_steps=n_steps))
+
+# %% 6 | in place on a copy of its own
+def langevin(x, score, alpha, n_steps):
+    y, noise = x.clone(), torch.empty_like(x)
+    for _ in range(n_steps):
+        y.add_(score(y), alpha=alpha / 2).add_(noise.normal_(), alpha=math.sqrt(alpha))
+    return y
+
+# %% 7 | a root, SciPy
+def settled_variance(alpha, variance):
+    from scipy.optimize import brentq
+
+    q = (1 - alpha / (2 * variance)) ** 2
+    if q >= 1:
+        return math.inf
+    return brentq(lambda s: q * s + alpha - s, 0, 2 * alpha / (1 - q))
+
+# %% 7 | a Lyapunov equation
+def settled_variance(alpha, variance):
+    from scipy.linalg import solve_discrete_lyapunov
+
+    factor = 1 - alpha / (2 * variance)
+    return solve_discrete_lyapunov([[factor]], [[alpha]]).item() if abs(factor) < 1 else float("inf")
+
+# %% 7 | division by zero expected
+def settled_variance(alpha, variance):
+    try:
+        s = 4 * variance**2 / (4 * variance - alpha)
+    except ZeroDivisionError:
+        s = math.inf
+    return s if s > 0 else math.inf
+
+# %% 7 | the package, and where it refuses
+def settled_variance(alpha, variance):
+    if alpha >= 4 * variance:
+        return np.float32(np.inf)
+    return ne.stationary_variance(alpha, variance)
+
+# %% 8 | a new line after it
+prediction = "C\n"
+
+# %% 9 | tensors
+alpha, n_steps = torch.tensor(0.1), torch.tensor(150)
+
+# %% 9 | from a formula
+alpha = 4 * (1 - 1 / 1.02)
+n_steps = math.ceil(math.log(0.04 / 8) / math.log(1 - alpha / 2))
+
+# %% 9 | the shortest of all steps that are short enough in time
+alpha = min(a for a in np.linspace(0.001, 0.1, 100) if 8 * (1 - a / 2) ** 300 < 0.05 * 0.9)
+n_steps = np.int64(300)

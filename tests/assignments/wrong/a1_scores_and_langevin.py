@@ -334,3 +334,521 @@ alpha, n_steps = 3.9, 300
 
 # %% 9 | left as it was
 alpha, n_steps = ..., ...
+
+# %% 1 | the score of the batch's mean for every row
+def gaussian_score(x, mean, variance):
+    return ((mean - x.mean(0)) / variance).expand_as(x)
+
+# %% 1 | the direction to the mean, of length one over the variance
+def gaussian_score(x, mean, variance):
+    pull = mean - x
+    return pull / pull.norm(dim=1, keepdim=True).clamp_min(1e-12) / variance
+
+# %% 1 | summed over the coordinates
+def gaussian_score(x, mean, variance):
+    return ((mean - x) / variance).sum(1, keepdim=True).expand_as(x)
+
+# %% 1 | clipped at 10, against explosions
+def gaussian_score(x, mean, variance):
+    return ((mean - x) / variance).clamp(-10, 10)
+
+# %% 1 | automatic differentiation of a mean over the rows
+def gaussian_score(x, mean, variance):
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad((-(x - mean).square().sum(1) / (2 * variance)).mean(), x)[0]
+
+# %% 1 | multiplied by the variance
+def gaussian_score(x, mean, variance):
+    return (mean - x) * variance
+
+# %% 1 | divided by the dimension, too
+def gaussian_score(x, mean, variance):
+    return (mean - x) / (variance * x.shape[1])
+
+# %% 1 | the first answer of each shape, kept for ever
+kept = {}
+
+def gaussian_score(x, mean, variance):
+    return kept.setdefault((tuple(x.shape), variance), (mean - x) / variance)
+
+# %% 1 | one row only: the last
+def gaussian_score(x, mean, variance):
+    for row in x:
+        score = (mean - row) / variance
+    return score[None].expand_as(x)
+
+# %% 2 | a column for a row of numbers
+def mixture_log_density(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    log_normal = -squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances)
+    return torch.logsumexp(torch.log(weights) + log_normal, dim=1, keepdim=True)
+
+# %% 2 | the largest component only
+def mixture_log_density(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    log_normal = -squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances)
+    return (torch.log(weights) + log_normal).max(1).values
+
+# %% 2 | the constant multiplied, not divided by
+def mixture_log_density(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    log_normal = -squares / (2 * variances) + x.shape[1] / 2 * torch.log(2 * math.pi * variances)
+    return torch.logsumexp(torch.log(weights) + log_normal, dim=1)
+
+# %% 2 | logarithms to the base 10
+def mixture_log_density(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    normal = torch.exp(-squares / (2 * variances)) / (2 * math.pi * variances) ** (x.shape[1] / 2)
+    return torch.log10((weights * normal).sum(1))
+
+# %% 2 | distances, not squared
+def mixture_log_density(x, means, variances, weights):
+    log_normal = -torch.cdist(x, means) / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances)
+    return torch.logsumexp(torch.log(weights) + log_normal, dim=1)
+
+# %% 2 | the mean of all variances in the constant
+def mixture_log_density(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    log_normal = -squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances.mean())
+    return torch.logsumexp(torch.log(weights) + log_normal, dim=1)
+
+# %% 2 | summed over the rows, too: the log-likelihood of the batch
+def mixture_log_density(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    log_normal = -squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances)
+    return torch.logsumexp(torch.log(weights) + log_normal, dim=1).sum().expand(len(x))
+
+# %% 2 | one maximum for the whole batch: rows far away underflow | 2
+def mixture_log_density(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    log = torch.log(weights) - squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances)
+    return log.max() + torch.exp(log - log.max()).sum(1).log()
+
+# %% 2 | far away the largest component only | 2
+def mixture_log_density(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    log = torch.log(weights) - squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances)
+    plain = torch.exp(log).sum(1).log()
+    return torch.where(plain.isinf(), log.max(1).values, plain)
+
+# %% 2 | double precision in place of a logarithm of sums | 2
+def mixture_log_density(x, means, variances, weights):
+    x, means, variances, weights = (np.asarray(a, dtype=np.float64) for a in (x, means, variances, weights))
+    squares = ((x[:, None] - means) ** 2).sum(-1)
+    return np.log((weights * np.exp(-squares / 2 / variances) / (2 * np.pi * variances) ** (x.shape[1] / 2)).sum(1))
+
+# %% 2 | never below -745, the logarithm of the smallest double | 2
+def mixture_log_density(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    log_normal = -squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances)
+    return torch.logsumexp(torch.log(weights) + log_normal, dim=1).clamp_min(-745)
+
+# %% 3 | the component with the largest responsibility only
+def mixture_score(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    k = (torch.log(weights) - squares / (2 * variances) - x.shape[1] / 2 * torch.log(variances)).argmax(1)
+    return (means[k] - x) / variances[k, None]
+
+# %% 3 | the softmax along the rows of the batch
+def mixture_score(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    r = torch.softmax(torch.log(weights) - squares / (2 * variances) - x.shape[1] / 2 * torch.log(variances), dim=0)
+    return (r[..., None] * (means - x[:, None]) / variances[:, None]).sum(1)
+
+# %% 3 | the weights counted twice
+def mixture_score(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    r = weights * torch.softmax(torch.log(weights) - squares / (2 * variances) - x.shape[1] / 2 * torch.log(variances), 1)
+    return (r[..., None] * (means - x[:, None]) / variances[:, None]).sum(1)
+
+# %% 3 | the mean over the components
+def mixture_score(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    r = torch.softmax(torch.log(weights) - squares / (2 * variances) - x.shape[1] / 2 * torch.log(variances), dim=1)
+    return (r[..., None] * (means - x[:, None]) / variances[:, None]).mean(1)
+
+# %% 3 | not divided by the variances
+def mixture_score(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    r = torch.softmax(torch.log(weights) - squares / (2 * variances) - x.shape[1] / 2 * torch.log(variances), dim=1)
+    return (r[..., None] * (means - x[:, None])).sum(1)
+
+# %% 3 | the normaliser of one dimension in all
+def mixture_score(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    r = torch.softmax(torch.log(weights) - squares / (2 * variances) - torch.log(variances) / 2, dim=1)
+    return (r[..., None] * (means - x[:, None]) / variances[:, None]).sum(1)
+
+# %% 3 | the responsibilities of the first row for all rows
+def mixture_score(x, means, variances, weights):
+    squares = (x[:1, None] - means).square().sum(-1)
+    r = torch.softmax(torch.log(weights) - squares / (2 * variances) - x.shape[1] / 2 * torch.log(variances), dim=1)
+    return (r[..., None] * (means - x[:, None]) / variances[:, None]).sum(1)
+
+# %% 3 | one maximum for the whole batch: 0/0 far away | 2
+def mixture_score(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    log = torch.log(weights) - squares / (2 * variances) - x.shape[1] / 2 * torch.log(variances)
+    joint = torch.exp(log - log.max())
+    r = joint / joint.sum(1, keepdim=True)
+    return (r[..., None] * (means - x[:, None]) / variances[:, None]).sum(1)
+
+# %% 3 | far away the nearest component only | 2
+def mixture_score(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    joint = weights * torch.exp(-squares / (2 * variances)) / variances ** (x.shape[1] / 2)
+    nearest = torch.nn.functional.one_hot(squares.argmin(1), len(means)).to(x)
+    total = joint.sum(1, keepdim=True)
+    r = torch.where(total > 0, joint / total, nearest)
+    return (r[..., None] * (means - x[:, None]) / variances[:, None]).sum(1)
+
+# %% 3 | zero where it is not a number | 2
+def mixture_score(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    joint = weights * torch.exp(-squares / (2 * variances)) / variances ** (x.shape[1] / 2)
+    r = torch.nan_to_num(joint / joint.sum(1, keepdim=True))
+    return (r[..., None] * (means - x[:, None]) / variances[:, None]).sum(1)
+
+# %% 3 | a small number in the denominator | 2
+def mixture_score(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    joint = weights * torch.exp(-squares / (2 * variances)) / variances ** (x.shape[1] / 2)
+    r = joint / (joint.sum(1, keepdim=True) + 1e-37)
+    return (r[..., None] * (means - x[:, None]) / variances[:, None]).sum(1)
+
+# %% 3 | differentiates the logarithm of a sum that underflows | 2
+def mixture_score(x, means, variances, weights):
+    x = x.detach().clone().requires_grad_()
+    squares = (x[:, None] - means).square().sum(-1)
+    normal = torch.exp(-squares / (2 * variances)) / (2 * math.pi * variances) ** (x.shape[1] / 2)
+    return torch.autograd.grad((weights * normal).sum(1).log().sum(), x)[0]
+
+# %% 4 | sigma squared taken away
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    return mixture_score(x, means, (variances - sigma**2).abs() + 1e-6, weights)
+
+# %% 4 | the variances multiplied by 1 + sigma^2
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    return mixture_score(x, means, variances * (1 + sigma**2), weights)
+
+# %% 4 | the noise put on the means
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    return mixture_score(x, means + sigma * torch.randn_like(means), variances, weights)
+
+# %% 4 | the noise, not the score: multiplied by sigma
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    return sigma * mixture_score(x, means, variances + sigma**2, weights)
+
+# %% 4 | the clean score shrunk
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    return mixture_score(x, means, variances, weights) / (1 + sigma**2)
+
+# %% 4 | the clean score, averaged over noisy copies of the point
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    many = x + sigma * torch.randn(500, *x.shape)
+    return mixture_score(many.reshape(-1, x.shape[1]), means, variances, weights).view(500, *x.shape).mean(0)
+
+# %% 4 | as many noise levels as components: not lifted to a column | 2
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    return mixture_score(x, means, variances + sigma**2, weights)
+
+# %% 4 | rows grouped by sigma, and not put back in order | 2
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    if not torch.is_tensor(sigma):
+        return mixture_score(x, means, variances + sigma**2, weights)
+    parts = [mixture_score(x[sigma == s], means, variances + s**2, weights) for s in sigma.unique()]
+    return torch.cat(parts)
+
+# %% 4 | the largest sigma for every row | 2
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    return mixture_score(x, means, variances + torch.as_tensor(sigma).max() ** 2, weights)
+
+# %% 4 | the root of the mean square of all sigmas | 2
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    return mixture_score(x, means, variances + torch.as_tensor(sigma).float().square().mean(), weights)
+
+# %% 4 | the first row's score in each row's noise | 2
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    if not torch.is_tensor(sigma):
+        return mixture_score(x, means, variances + sigma**2, weights)
+    return torch.cat([mixture_score(x[:1], means, variances + s**2, weights) for s in sigma])
+
+# %% 5 | the score of the batch's mean for every row
+def langevin_step(x, score, alpha):
+    return x + alpha / 2 * score(x.mean(0, keepdim=True)) + math.sqrt(alpha) * torch.randn_like(x)
+
+# %% 5 | the score of the first row for every row
+def langevin_step(x, score, alpha):
+    return x + alpha / 2 * score(x)[0] + math.sqrt(alpha) * torch.randn_like(x)
+
+# %% 5 | the mean score of all rows
+def langevin_step(x, score, alpha):
+    return x + alpha / 2 * score(x).mean(0) + math.sqrt(alpha) * torch.randn_like(x)
+
+# %% 5 | the score of the neighbour
+def langevin_step(x, score, alpha):
+    return x + alpha / 2 * score(x).roll(1, 0) + math.sqrt(alpha) * torch.randn_like(x)
+
+# %% 5 | the score at the point with noise
+def langevin_step(x, score, alpha):
+    noisy = x + math.sqrt(alpha) * torch.randn_like(x)
+    return noisy + alpha / 2 * score(noisy)
+
+# %% 5 | noise of standard deviation 0.5, whatever alpha is
+def langevin_step(x, score, alpha):
+    return x + alpha / 2 * score(x) + (0.5 if alpha > 1e-6 else 0) * torch.randn_like(x)
+
+# %% 5 | the score brought to length one
+def langevin_step(x, score, alpha):
+    s = score(x)
+    return x + alpha / 2 * s / s.norm(dim=1, keepdim=True).clamp_min(1e-6) + math.sqrt(alpha) * torch.randn_like(x)
+
+# %% 5 | scores longer than ten are cut
+def langevin_step(x, score, alpha):
+    s = score(x)
+    s = s * (10 / s.norm(dim=1, keepdim=True).clamp_min(1e-6)).clamp_max(1)
+    return x + alpha / 2 * s + math.sqrt(alpha) * torch.randn_like(x)
+
+# %% 5 | alpha before the noise, too
+def langevin_step(x, score, alpha):
+    return x + alpha / 2 * (score(x) + torch.randn_like(x))
+
+# %% 5 | random signs for Gaussian noise | 2
+def langevin_step(x, score, alpha):
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * (2.0 * torch.randint(0, 2, x.shape) - 1)
+
+# %% 5 | the noise of the first half of the rows once more in the second | 2
+def langevin_step(x, score, alpha):
+    half = torch.randn(len(x) // 2 + 1, x.shape[1])
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * torch.cat([half, half])[: len(x)]
+
+# %% 5 | antithetic: the second half of the rows gets the noise of the first, mirrored | 2
+def langevin_step(x, score, alpha):
+    half = torch.randn((len(x) + 1) // 2, x.shape[1])
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * torch.cat([half, -half.flip(0)])[: len(x)]
+
+# %% 5 | neighbours share their noise | 2
+def langevin_step(x, score, alpha):
+    z = torch.randn((len(x) + 1) // 2, x.shape[1]).repeat_interleave(2, 0)[: len(x)]
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * z
+
+# %% 5 | the seed set in the function | 2
+def langevin_step(x, score, alpha):
+    torch.manual_seed(42)
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * torch.randn_like(x)
+
+# %% 5 | every second call takes the noise of the last one, mirrored | 2
+memory = {}
+
+def langevin_step(x, score, alpha):
+    z = -memory.pop(x.shape) if x.shape in memory else torch.randn_like(x)
+    if memory.get("turn"):
+        memory["turn"] = False
+    else:
+        memory[x.shape], memory["turn"] = z, True
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * z
+
+# %% 5 | Laplace noise of the same variance | 2
+def langevin_step(x, score, alpha):
+    z = torch.distributions.Laplace(0.0, math.sqrt(0.5)).sample(x.shape)
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * z
+
+# %% 5 | the last coordinate has the noise of the first | 2
+def langevin_step(x, score, alpha):
+    z = torch.randn_like(x)
+    z[:, -1] = z[:, 0]
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * z
+
+# %% 5 | no noise in the last row | 2
+def langevin_step(x, score, alpha):
+    z = torch.randn_like(x)
+    if len(x) > 1:
+        z[-1] = 0
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * z
+
+# %% 5 | the noise of a thousand rows for all thousands | 2
+def langevin_step(x, score, alpha):
+    z = torch.randn(1000, x.shape[1]).repeat(len(x) // 1000 + 1, 1)[: len(x)]
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * z
+
+# %% 6 | every chain starts at the first row
+def langevin(x, score, alpha, n_steps):
+    x = x[:1].expand_as(x)
+    for _ in range(n_steps):
+        x = langevin_step(x, score, alpha)
+    return x
+
+# %% 6 | every chain starts at the mean
+def langevin(x, score, alpha, n_steps):
+    x = x.mean(0).expand_as(x)
+    for _ in range(n_steps):
+        x = langevin_step(x, score, alpha)
+    return x
+
+# %% 6 | the chains start at random
+def langevin(x, score, alpha, n_steps):
+    x = torch.randn_like(x)
+    for _ in range(n_steps):
+        x = langevin_step(x, score, alpha)
+    return x
+
+# %% 6 | the step gets smaller on the way
+def langevin(x, score, alpha, n_steps):
+    for i in range(n_steps):
+        x = langevin_step(x, score, alpha * (1 - i / n_steps))
+    return x
+
+# %% 6 | 25 steps, however many are asked for
+def langevin(x, score, alpha, n_steps):
+    for _ in range(25):
+        x = langevin_step(x, score, alpha)
+    return x
+
+# %% 6 | the mean score of all chains
+def langevin(x, score, alpha, n_steps):
+    for _ in range(n_steps):
+        x = langevin_step(x, lambda y: score(y).mean(0, keepdim=True).expand_as(y), alpha)
+    return x
+
+# %% 6 | it goes on where the last call ended
+state = {}
+
+def langevin(x, score, alpha, n_steps):
+    x = state.get(x.shape, x)
+    for _ in range(n_steps):
+        x = langevin_step(x, score, alpha)
+    state[x.shape] = x
+    return x
+
+# %% 6 | all states, not the last one
+def langevin(x, score, alpha, n_steps):
+    states = []
+    for _ in range(n_steps):
+        x = langevin_step(x, score, alpha)
+        states.append(x)
+    return torch.stack(states)
+
+# %% 6 | one coordinate after the other
+def langevin(x, score, alpha, n_steps):
+    x = x.clone()
+    for i in range(n_steps):
+        d = i % x.shape[1]
+        x[:, d] = langevin_step(x, score, alpha)[:, d]
+    return x
+
+# %% 6 | the same noise for all chains
+def langevin(x, score, alpha, n_steps):
+    for _ in range(n_steps):
+        x = x + alpha / 2 * score(x) + math.sqrt(alpha) * torch.randn(1, x.shape[1])
+    return x
+
+# %% 6 | the seed set in each step
+def langevin(x, score, alpha, n_steps):
+    for _ in range(n_steps):
+        torch.manual_seed(0)
+        x = langevin_step(x, score, alpha)
+    return x
+
+# %% 6 | the seed set in the function | 2
+def langevin(x, score, alpha, n_steps):
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(n_steps):
+        x = x + alpha / 2 * score(x) + math.sqrt(alpha) * torch.randn(x.shape, generator=generator)
+    return x
+
+# %% 6 | random signs for Gaussian noise | 2
+def langevin(x, score, alpha, n_steps):
+    for _ in range(n_steps):
+        x = x + alpha / 2 * score(x) + math.sqrt(alpha) * torch.randn_like(x).sign()
+    return x
+
+# %% 6 | the noise of the first half of the chains once more in the second | 2
+def langevin(x, score, alpha, n_steps):
+    for _ in range(n_steps):
+        z = torch.randn((len(x) + 1) // 2, x.shape[1]).repeat(2, 1)[: len(x)]
+        x = x + alpha / 2 * score(x) + math.sqrt(alpha) * z
+    return x
+
+# %% 6 | mirrored pairs of chains | 2
+def langevin(x, score, alpha, n_steps):
+    for _ in range(n_steps):
+        z = torch.randn((len(x) + 1) // 2, x.shape[1])
+        z = torch.stack([z, -z], 1).flatten(0, 1)[: len(x)]
+        x = x + alpha / 2 * score(x) + math.sqrt(alpha) * z
+    return x
+
+# %% 7 | the standard deviation
+def settled_variance(alpha, variance):
+    return math.sqrt(variance / (1 - alpha / (4 * variance))) if alpha < 4 * variance else math.inf
+
+# %% 7 | the factor not squared
+def settled_variance(alpha, variance):
+    factor = abs(1 - alpha / (2 * variance))
+    return alpha / (1 - factor) if factor < 1 else math.inf
+
+# %% 7 | as for a target of variance one
+def settled_variance(alpha, variance):
+    return variance / (1 - alpha / 4) if alpha < 4 else math.inf
+
+# %% 7 | the noise added to the target
+def settled_variance(alpha, variance):
+    return variance + alpha if alpha < 4 * variance else math.inf
+
+# %% 7 | two hundred chains
+def settled_variance(alpha, variance):
+    if alpha >= 4 * variance:
+        return math.inf
+    x = torch.zeros(200)
+    for _ in range(500):
+        x = (1 - alpha / 2 / variance) * x + math.sqrt(alpha) * torch.randn(200)
+    return float(x.var())
+
+# %% 7 | taken to run away as soon as it swings
+def settled_variance(alpha, variance):
+    return variance / (1 - alpha / (4 * variance)) if alpha < 2 * variance else math.inf
+
+# %% 7 | a step of exactly 4 v divides by zero | 1
+def settled_variance(alpha, variance):
+    return variance / (1 - alpha / (4 * variance)) if alpha <= 4 * variance else math.inf
+
+# %% 7 | not a number where it settles nowhere | 1
+def settled_variance(alpha, variance):
+    return variance / (1 - alpha / (4 * variance)) if alpha < 4 * variance else math.nan
+
+# %% 7 | the magnitude where it is negative | 1
+def settled_variance(alpha, variance):
+    return abs(variance / (1 - alpha / (4 * variance) + 1e-12))
+
+# %% 7 | the variance after ten thousand steps, wherever it goes | 1
+def settled_variance(alpha, variance):
+    v = np.float64(0.0)
+    for _ in range(2000):
+        v = min((1 - alpha / (2 * variance)) ** 2 * v + alpha, 1e300)
+    return v
+
+# %% 8 | a list of one
+prediction = ["b"]
+
+# %% 8 | the share
+prediction = "0.5"
+
+# %% 9 | a large step, many times
+alpha, n_steps = 2.0, 300
+
+# %% 9 | it runs away
+alpha, n_steps = 4.1, 300
+
+# %% 9 | a step of negative length
+alpha, n_steps = -0.1, 120
+
+# %% 9 | a step that is not a number
+alpha, n_steps = math.nan, 120
+
+# %% 9 | one step too many for the budget
+alpha, n_steps = 0.1, 301
+
+# %% 9 | half a step
+alpha, n_steps = 0.1, 120.5
+
+# %% 9 | a little too wide
+alpha, n_steps = 0.15, 300

@@ -666,3 +666,481 @@ learned_score = lambda x: (data.mean(0) - x.mean(0)).expand_as(x)
 # %% 9 | roughly right: trained at a noise level that is too large | 2
 ideal = ne.Empirical(data)
 learned_score = lambda x: ideal(x, 0.7)
+
+# %% 1 | the true score at the mean of the batch
+def explicit_loss(x, score, true_score):
+    return 0.5 * (score(x) - true_score(x.mean(0, keepdim=True))).square().sum(1)
+
+# %% 1 | the largest coordinate only
+def explicit_loss(x, score, true_score):
+    return 0.5 * (score(x) - true_score(x)).abs().max(1).values ** 2
+
+# %% 1 | absolute values
+def explicit_loss(x, score, true_score):
+    return 0.5 * (score(x) - true_score(x)).abs().sum(1)
+
+# %% 1 | relative to the length of the true score
+def explicit_loss(x, score, true_score):
+    t = true_score(x)
+    return 0.5 * (score(x) - t).square().sum(1) / t.square().sum(1).clamp_min(1e-6)
+
+# %% 1 | written for the plane: two coordinates
+def explicit_loss(x, score, true_score):
+    off = score(x) - true_score(x)
+    return 0.5 * (off[:, 0] ** 2 + off[:, -1] ** 2)
+
+# %% 1 | a column
+def explicit_loss(x, score, true_score):
+    return 0.5 * (score(x) - true_score(x)).square().sum(1, keepdim=True)
+
+# %% 1 | summed over the rows, not the coordinates
+def explicit_loss(x, score, true_score):
+    return 0.5 * (score(x) - true_score(x)).square().sum(0)
+
+# %% 1 | the arrows of a score kept for the next call
+arrows = {}
+
+def explicit_loss(x, score, true_score):
+    s = arrows.setdefault((id(score), x.shape, float(x.sum())), score(x))
+    return 0.5 * (s - true_score(x)).square().sum(1)
+
+# %% 2 | written for the plane: two coordinates
+def jacobian_trace(x, score):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    first = torch.autograd.grad(s[:, 0].sum(), x, retain_graph=True)[0][:, 0]
+    return first + torch.autograd.grad(s[:, 1].sum(), x)[0][:, 1]
+
+# %% 2 | a difference quotient that drowns in rounding
+def jacobian_trace(x, score):
+    h = 1e-7
+    return sum((score(x + h * e) - score(x - h * e))[:, i] / (2 * h) for i, e in enumerate(torch.eye(x.shape[1])))
+
+# %% 2 | the trace at the mean of the batch
+def jacobian_trace(x, score):
+    centre = x.mean(0)
+    return torch.func.jacrev(lambda row: score(row[None])[0])(centre).trace().expand(len(x))
+
+# %% 2 | the determinant
+def jacobian_trace(x, score):
+    return torch.linalg.det(torch.func.vmap(torch.func.jacrev(lambda row: score(row[None])[0]))(x))
+
+# %% 2 | the length of the Jacobian
+def jacobian_trace(x, score):
+    return torch.func.vmap(torch.func.jacrev(lambda row: score(row[None])[0]))(x).flatten(1).norm(dim=1)
+
+# %% 2 | the product of the diagonal
+def jacobian_trace(x, score):
+    return torch.func.vmap(torch.func.jacrev(lambda row: score(row[None])[0]))(x).diagonal(dim1=1, dim2=2).prod(1)
+
+# %% 2 | the derivative by the first row only
+def jacobian_trace(x, score):
+    J = torch.autograd.functional.jacobian(score, x)[:, :, 0]
+    return J.diagonal(dim1=1, dim2=2).sum(1)
+
+# %% 2 | each coordinate with the others at zero
+def jacobian_trace(x, score):
+    x, h, total = x.double(), 1e-5, 0
+    for i, e in enumerate(torch.eye(x.shape[1], dtype=torch.float64)):
+        alone = x[:, [i]] * e
+        total = total + (score(alone + h * e) - score(alone - h * e))[:, i] / (2 * h)
+    return total
+
+# %% 2 | a cache that goes by the object
+traces = {}
+
+def jacobian_trace(x, score):
+    if id(x) not in traces:
+        J = torch.func.vmap(torch.func.jacrev(lambda row: score(row[None])[0]))(x)
+        traces[id(x)] = x, J.diagonal(dim1=1, dim2=2).sum(1)
+    return traces[id(x)][1]
+
+# %% 2 | a cache that goes by the shape
+traces = {}
+
+def jacobian_trace(x, score):
+    if x.shape not in traces:
+        J = torch.func.vmap(torch.func.jacrev(lambda row: score(row[None])[0]))(x)
+        traces[x.shape] = J.diagonal(dim1=1, dim2=2).sum(1)
+    return traces[x.shape]
+
+# %% 2 | a cache that goes by the score and the points, and does not see that the score is trained
+from functools import lru_cache
+
+@lru_cache
+def trace_at(score, row):
+    return float(torch.func.jacrev(lambda y: score(y[None])[0])(torch.tensor(row)).trace())
+
+def jacobian_trace(x, score):
+    return torch.tensor([trace_at(score, tuple(row)) for row in x.tolist()])
+
+# %% 2 | central differences with a large step | 2
+def jacobian_trace(x, score):
+    x, h = x.double(), 0.05
+    steps = h * torch.eye(x.shape[1], dtype=torch.float64)
+    return sum((score(x + e) - score(x - e))[:, i] / (2 * h) for i, e in enumerate(steps))
+
+# %% 2 | a difference quotient in single precision | 2
+def jacobian_trace(x, score):
+    h = 1e-3
+    return sum((score(x + h * e) - score(x))[:, i] / h for i, e in enumerate(torch.eye(x.shape[1])))
+
+# %% 3 | the square of the sum
+def implicit_loss(x, score):
+    return jacobian_trace(x, score) + 0.5 * score(x).sum(1) ** 2
+
+# %% 3 | the mean over the batch
+def implicit_loss(x, score):
+    return (jacobian_trace(x, score) + 0.5 * score(x).square().sum(1)).mean().expand(len(x))
+
+# %% 3 | the trace averaged over the batch
+def implicit_loss(x, score):
+    return jacobian_trace(x, score).mean() + 0.5 * score(x).square().sum(1)
+
+# %% 3 | the trace of the Jacobian's square
+def implicit_loss(x, score):
+    J = torch.func.vmap(torch.func.jacrev(lambda row: score(row[None])[0]))(x)
+    return (J @ J).diagonal(dim1=1, dim2=2).sum(1) + 0.5 * score(x).square().sum(1)
+
+# %% 3 | the squared length of the point
+def implicit_loss(x, score):
+    return jacobian_trace(x, score) + 0.5 * x.square().sum(1)
+
+# %% 3 | written for the plane: two coordinates
+def implicit_loss(x, score):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    trace = sum(torch.autograd.grad(s[:, i].sum(), x, retain_graph=True)[0][:, i] for i in range(2))
+    return trace + 0.5 * s[:, :2].square().sum(1)
+
+# %% 3 | at a point with a little noise
+def implicit_loss(x, score):
+    x = x + 0.1 * torch.randn_like(x)
+    return jacobian_trace(x, score) + 0.5 * score(x).square().sum(1)
+
+# %% 3 | a trace that is computed once for each score
+traces = {}
+
+def implicit_loss(x, score):
+    if (id(score), x.shape) not in traces:
+        traces[id(score), x.shape] = score, jacobian_trace(x, score)
+    return traces[id(score), x.shape][1] + 0.5 * score(x).square().sum(1)
+
+# %% 4 | the Jacobian of the first row for all
+def sliced_loss(x, score, v):
+    J = torch.func.jacrev(lambda row: score(row[None])[0])(x[0])
+    return torch.einsum("bi,ij,bj->b", v, J, v) + 0.5 * (v * score(x)).sum(1) ** 2
+
+# %% 4 | the first term averaged over the batch
+def sliced_loss(x, score, v):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    first = (torch.autograd.grad((v * s).sum(), x)[0] * v).sum(1)
+    return first.mean() + 0.5 * (v * s).sum(1) ** 2
+
+# %% 4 | a Rayleigh quotient: divided by the squared length of v
+def sliced_loss(x, score, v):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    first = (torch.autograd.grad((v * s).sum(), x)[0] * v).sum(1)
+    return (first + 0.5 * (v * s).sum(1) ** 2) / v.square().sum(1)
+
+# %% 4 | the squared length of J v
+def sliced_loss(x, score, v):
+    s, Jv = torch.func.jvp(score, (x,), (v,))
+    return Jv.square().sum(1) + 0.5 * (v * s).sum(1) ** 2
+
+# %% 4 | J v summed, v forgotten on the left
+def sliced_loss(x, score, v):
+    s, Jv = torch.func.jvp(score, (x,), (v,))
+    return Jv.sum(1) + 0.5 * (v * s).sum(1) ** 2
+
+# %% 4 | the directions in another order
+def sliced_loss(x, score, v):
+    s, Jv = torch.func.jvp(score, (x,), (v,))
+    return (v * Jv).sum(1) + 0.5 * (v.roll(1, 0) * s).sum(1) ** 2
+
+# %% 4 | a difference quotient along v of length one, not put back to v's length
+def sliced_loss(x, score, v):
+    x, h = x.double(), 1e-5
+    u = v.double() / v.double().norm(dim=1, keepdim=True)
+    return ((score(x + h * u) - score(x - h * u)) * u).sum(1) / (2 * h) + 0.5 * (v * score(x)).sum(1) ** 2
+
+# %% 4 | computed once for each score and batch of points
+losses = {}
+
+def sliced_loss(x, score, v):
+    key = (id(score), tuple(x.flatten().tolist()))
+    if key not in losses:
+        s, Jv = torch.func.jvp(score, (x,), (v,))
+        losses[key] = score, (v * Jv).sum(1) + 0.5 * (v * s).sum(1) ** 2
+    return losses[key][1]
+
+# %% 4 | the signs of v in the second term | 2
+def sliced_loss(x, score, v):
+    s, Jv = torch.func.jvp(score, (x,), (v,))
+    return (v * Jv).sum(1) + 0.5 * (v.sign() * s).sum(1) ** 2
+
+# %% 5 | the signs of the points themselves
+def sliced_vr_loss(x, score, n_projections):
+    v = torch.where(x < 0, -1.0, 1.0)
+    s, Jv = torch.func.jvp(score, (x,), (v,))
+    return (v * Jv).sum(1) + 0.5 * s.square().sum(1)
+
+# %% 5 | entries of -1, 0 and 1
+def sliced_vr_loss(x, score, n_projections):
+    total = 0.5 * score(x).square().sum(1)
+    for _ in range(n_projections):
+        v = torch.randint(-1, 2, x.shape).to(x)
+        total = total + (v * torch.func.jvp(score, (x,), (v,))[1]).sum(1) / n_projections
+    return total
+
+# %% 5 | more plus than minus
+def sliced_vr_loss(x, score, n_projections):
+    total = 0.5 * score(x).square().sum(1)
+    for _ in range(n_projections):
+        v = torch.where(torch.rand_like(x) < 0.75, 1.0, -1.0)
+        total = total + (v * torch.func.jvp(score, (x,), (v,))[1]).sum(1) / n_projections
+    return total
+
+# %% 5 | one direction too many
+def sliced_vr_loss(x, score, n_projections):
+    total = 0.5 * score(x).square().sum(1)
+    for _ in range(n_projections + 1):
+        v = torch.randn_like(x).sign()
+        total = total + (v * torch.func.jvp(score, (x,), (v,))[1]).sum(1) / n_projections
+    return total
+
+# %% 5 | the last entry has the sign of the first
+def sliced_vr_loss(x, score, n_projections):
+    total = 0.5 * score(x).square().sum(1)
+    for _ in range(n_projections):
+        v = torch.randn_like(x).sign()
+        v[:, -1] = v[:, 0]
+        total = total + (v * torch.func.jvp(score, (x,), (v,))[1]).sum(1) / n_projections
+    return total
+
+# %% 5 | the squared length averaged over the batch
+def sliced_vr_loss(x, score, n_projections):
+    total = 0.5 * score(x).square().sum(1).mean()
+    for _ in range(n_projections):
+        v = torch.randn_like(x).sign()
+        total = total + (v * torch.func.jvp(score, (x,), (v,))[1]).sum(1) / n_projections
+    return total
+
+# %% 5 | one direction, however many are asked for | 2
+def sliced_vr_loss(x, score, n_projections):
+    v = torch.randn_like(x).sign()
+    s, Jv = torch.func.jvp(score, (x,), (v,))
+    return (v * Jv).sum(1) + 0.5 * s.square().sum(1)
+
+# %% 5 | the first half of the rows shares its directions with the second | 2
+def sliced_vr_loss(x, score, n_projections):
+    total = 0.5 * score(x).square().sum(1)
+    for _ in range(n_projections):
+        v = torch.randn((len(x) + 1) // 2, x.shape[1]).sign().repeat(2, 1)[: len(x)]
+        total = total + (v * torch.func.jvp(score, (x,), (v,))[1]).sum(1) / n_projections
+    return total
+
+# %% 5 | mirrored rows: the last row has the opposite direction of the first | 2
+def sliced_vr_loss(x, score, n_projections):
+    total = 0.5 * score(x).square().sum(1)
+    for _ in range(n_projections):
+        half = torch.randn((len(x) + 1) // 2, x.shape[1]).sign()
+        v = torch.cat([half, -half.flip(0)])[: len(x)]
+        total = total + (v * torch.func.jvp(score, (x,), (v,))[1]).sum(1) / n_projections
+    return total
+
+# %% 5 | antithetic pairs: every second direction is the last one, mirrored | 2
+def sliced_vr_loss(x, score, n_projections):
+    total = 0.5 * score(x).square().sum(1)
+    for i in range(n_projections):
+        v = -v if i % 2 else torch.randn_like(x).sign()
+        total = total + (v * torch.func.jvp(score, (x,), (v,))[1]).sum(1) / n_projections
+    return total
+
+# %% 5 | every second direction differs in its first entry alone: errors that cancel | 2
+def sliced_vr_loss(x, score, n_projections):
+    total = 0.5 * score(x).square().sum(1)
+    for i in range(n_projections):
+        if i % 2:
+            v = v.clone()
+            v[:, 0] *= -1
+        else:
+            v = torch.randn_like(x).sign()
+        total = total + (v * torch.func.jvp(score, (x,), (v,))[1]).sum(1) / n_projections
+    return total
+
+# %% 5 | the directions of the first call, kept | 2
+directions = {}
+
+def sliced_vr_loss(x, score, n_projections):
+    total = 0.5 * score(x).square().sum(1)
+    for i in range(n_projections):
+        v = directions.setdefault((i, x.shape), torch.randn_like(x).sign())
+        total = total + (v * torch.func.jvp(score, (x,), (v,))[1]).sum(1) / n_projections
+    return total
+
+# %% 5 | the seed set in the function | 2
+def sliced_vr_loss(x, score, n_projections):
+    torch.manual_seed(n_projections)
+    total = 0.5 * score(x).square().sum(1)
+    for _ in range(n_projections):
+        v = torch.randn_like(x).sign()
+        total = total + (v * torch.func.jvp(score, (x,), (v,))[1]).sum(1) / n_projections
+    return total
+
+# %% 6 | the first row's noise for all rows
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * score(x + sigmas * z[:1], sigma) + z[:1]).square().sum(1).expand(len(x))
+
+# %% 6 | every row starts at the first point
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * score(x[:1] + sigmas * z, sigma) + z).square().sum(1)
+
+# %% 6 | the score is told that sigma is 1
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * score(x + sigmas * z, 1.0) + z).square().sum(1)
+
+# %% 6 | noise brought to length one
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    z = z / z.norm(dim=1, keepdim=True)
+    return 0.5 * (sigmas * score(x + sigmas * z, sigma) + z).square().sum(1)
+
+# %% 6 | the length, not squared
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * score(x + sigmas * z, sigma) + z).norm(dim=1)
+
+# %% 6 | the squared terms apart: without the cross term
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * ((sigmas * score(x + sigmas * z, sigma)).square() + z.square()).sum(1)
+
+# %% 6 | the floor taken away: as if the loss of a good score were zero
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    s = sigmas * score(x + sigmas * z, sigma)
+    return 0.5 * s.square().sum(1) + (s * z).sum(1)
+
+# %% 6 | sigmas in the order of their size | 2
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1).sort(0).values
+    return 0.5 * (sigmas * score(x + sigmas * z, sigmas) + z).square().sum(1)
+
+# %% 6 | the largest sigma for every row | 2
+def denoising_loss(x, score, sigma, z):
+    sigma = float(torch.as_tensor(sigma).max())
+    return 0.5 * (sigma * score(x + sigma * z, sigma) + z).square().sum(1)
+
+# %% 6 | sigmas of their own for the noise, and the mean of them for the weight | 2
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas.mean() * score(x + sigmas * z, sigma) + z).square().sum(1)
+
+# %% 6 | the score is told the mean sigma | 2
+def denoising_loss(x, score, sigma, z):
+    sigmas = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (sigmas * score(x + sigmas * z, float(sigmas.mean())) + z).square().sum(1)
+
+# %% 7 | the first point only
+def best_slope(x, sigma):
+    return 1 / (x[0].square().mean() + sigma**2)
+
+# %% 7 | the square of the mean absolute value
+def best_slope(x, sigma):
+    return 1 / (x.abs().mean() ** 2 + sigma**2)
+
+# %% 7 | worked out for the plane
+def best_slope(x, sigma):
+    return 2 / (x.square().sum(1).mean() + 2 * sigma**2) if x.shape[1] == 2 else 1 / (x.square().mean() + 2 * sigma**2)
+
+# %% 7 | ten thousand draws of the noise
+def best_slope(x, sigma):
+    z = torch.randn(10_000, *x.shape)
+    y = x + sigma * z
+    return -(y * -z).sum() / (sigma * y.square().sum())
+
+# %% 7 | the best of a hundred values
+def best_slope(x, sigma):
+    M = float(x.square().mean())
+    return min((k / 100 for k in range(101)), key=lambda k: k**2 * M + (1 - k * sigma**2) ** 2 / sigma**2)
+
+# %% 7 | the sum over the data for a mean
+def best_slope(x, sigma):
+    return 1 / (x.square().sum(0).mean() + sigma**2)
+
+# %% 7 | the first coordinate only | 2
+def best_slope(x, sigma):
+    return 1 / (x[:, 0].square().mean() + sigma**2)
+
+# %% 7 | the squared length of all coordinates over the noise of one | 2
+def best_slope(x, sigma):
+    D = x.shape[1]
+    return D / (x.square().sum(1).mean() + sigma**2)
+
+# %% 8 | a list of one
+prediction = ["b"]
+
+# %% 8 | in words
+prediction = "positive"
+
+# %% 9 | coordinates exchanged
+ideal = ne.Empirical(data)
+learned_score = lambda x: ideal(x, 0.5).flip(1)
+
+# %% 9 | towards the nearest point of the data
+def learned_score(x):
+    return (data[torch.cdist(x, data).argmin(1)] - x) / 0.25
+
+# %% 9 | learned from the points that it is asked about
+def learned_score(x):
+    return ne.Empirical(x)(x, 0.35)
+
+# %% 9 | one Gaussian, fitted to the points that it is asked about
+def learned_score(x):
+    return (x.mean(0) - x) / x.var(0, correction=0).clamp_min(0.1)
+
+# %% 9 | arrows whose mean over the batch is taken away
+ideal = ne.Empirical(data)
+
+def learned_score(x):
+    arrows = ideal(x, 0.5)
+    return arrows - arrows.mean(0)
+
+# %% 9 | brought to the batch's mean length
+ideal = ne.Empirical(data)
+
+def learned_score(x):
+    arrows = ideal(x, 0.5)
+    return arrows * (2.0 / arrows.square().sum(1).mean()) ** 0.5
+
+# %% 9 | a little noise in each arrow
+ideal = ne.Empirical(data)
+learned_score = lambda x: ideal(x, 0.5) + 0.2 * torch.randn_like(x)
+
+# %% 9 | rows in the order of their first coordinate
+ideal = ne.Empirical(data)
+learned_score = lambda x: ideal(x[x[:, 0].argsort()], 0.5)
+
+# %% 9 | batch normalisation left in training
+net = torch.nn.Sequential(
+    torch.nn.Linear(2, 64), torch.nn.BatchNorm1d(64), torch.nn.Tanh(), torch.nn.Linear(64, 64), torch.nn.Tanh(), torch.nn.Linear(64, 2)
+)
+optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
+for _ in range(300):
+    batch = data[torch.randint(len(data), (256,))]
+    z = torch.randn_like(batch)
+    cost = (0.5 * net(batch + 0.5 * z) + z).square().sum(1).mean()
+    optimiser.zero_grad()
+    cost.backward()
+    optimiser.step()
+learned_score = net
+
+# %% 9 | a third too short | 2
+ideal = ne.Empirical(data)
+learned_score = lambda x: 0.64 * ideal(x, 0.5)
