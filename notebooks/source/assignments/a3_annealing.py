@@ -32,6 +32,7 @@ from ncsn_edu.grading.tasks import (
     Task,
     close,
     ensure,
+    fresh_noise,
     p_mean,
     p_normal,
     p_variance,
@@ -76,17 +77,19 @@ def _():
     close(answer(x, torch.tensor([[0.0], [1.0]]), shape=(2,)), [0.75, 0.25])
 
 
-@task.check("the shares sum to one")
+@task.check("nine points in the plane, and three means")
 def _():
-    x, means = torch.randn(50, 2), torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])
-    total = answer(x, means, shape=(3,)).sum()
-    ensure(abs(total - 1) < 1e-5, f"the shares sum to {total:.3g}")
+    means = torch.tensor([[4.0, -3.0], [0.0, 0.0], [-4.0, -3.0]])
+    x = [[-3.0, -3.0], [0.5, 1.0], [3.0, -2.5], [3.2, 0.0], [3.05, 0.0], [0.0, 2.0], [2.5, 3.0], [-6.0, -4.0]]
+    shares = answer(torch.tensor([*x, [-3.5, -6.0]]), means, shape=(3,))
+    ensure(abs(shares.sum() - 1) < 1e-5, f"the shares sum to {shares.sum():.3g}")
+    close(shares, [2 / 9, 4 / 9, 3 / 9])
 
 
 ### BEGIN HIDDEN TESTS
-def counted(shape, empty=()):
+def counted(shape, empty=(), n=400):
     """Means, points that are clearly nearest to one of them, and the share of each."""
-    spread, near = 3 * torch.randn(*shape), 6 * torch.randn(400, shape[1])
+    spread, near = 3 * torch.randn(*shape), 6 * torch.randn(n, shape[1])
     distance = torch.stack([((near - m) ** 2).sum(1) ** 0.5 for m in spread], 1).double()
     two = distance.topk(2, largest=False).values
     keep = (two[:, 1] - two[:, 0] > 0.02) & torch.tensor([int(k) not in empty for k in distance.argmin(1)])
@@ -96,8 +99,8 @@ def counted(shape, empty=()):
 
 @task.check("several modes in several dimensions", points=1)
 def _():
-    for shape in ((3, 2), (3, 3), (2, 5), (5, 1)):
-        x, means, shares = counted(shape)
+    for shape, n in (((3, 2), 400), ((3, 3), 300), ((2, 5), 250), ((5, 1), 500), ((7, 4), 400)):
+        x, means, shares = counted(shape, n=n)
         x = torch.cat([x, means])  # no mode is empty
         shares = [(share * (len(x) - shape[0]) + 1) / len(x) for share in shares]
         close(answer(x, means, shape=shape[:1]), shares)
@@ -108,6 +111,11 @@ def _():
     for empty in ((3,), (0,), (1, 2), (2, 3)):
         x, means, shares = counted((4, 2), empty)
         close(answer(x, means, shape=(4,)), shares)
+    close(
+        answer(torch.tensor([[0.3, 0.2, 4.0]]), torch.eye(3), shape=(3,)),
+        [0.0, 0.0, 1.0],
+        what="the share of a single point",
+    )
 
 
 ### END HIDDEN TESTS
@@ -177,18 +185,32 @@ def _():
     close(answer(0.7, 0.7, 1.0, means, torch.ones(2), half, shape=()), 0.0, what="between 0.7 and 0.7: the share")
 
 
+@task.check("a hundred thousand noisy points from two components, counted")
+def _():
+    means, variances, weights = torch.tensor([-2.0, 3.0]), torch.tensor([4.0, 0.25]), torch.tensor([0.75, 0.25])
+    which = torch.multinomial(weights, 100_000, replacement=True)
+    clean = means[which] + variances[which].sqrt() * torch.randn(100_000)
+    for sigma, low, high in ((0.6, 2.5, 4.0), (3.0, -1.0, 2.0)):
+        noisy = clean + sigma * torch.randn(100_000)
+        counted = float(((noisy > low) & (noisy < high)).double().mean())
+        found = float(answer(low, high, sigma, means, variances, weights, shape=()))
+        said = f"sigma {sigma}: {counted:.1%} of the points lie between {low} and {high}, and your share is {found:.1%}"
+        ensure(abs(found - counted) < 0.01, said)
+
+
 ### BEGIN HIDDEN TESTS
 @task.check("several components, noise and intervals", points=2)
 def _():
-    means, variances = torch.tensor([-5.0, 0.5, 4.0]), torch.tensor([0.25, 1.0, 2.25])
-    weights = torch.tensor([0.5, 0.2, 0.3])
-    for low, high in ((-2.0, 1.0), (-4.5, -3.0), (2.0, 9.0)):
-        for sigma in (0.0, 0.5, 2.0, 8.0):
-            t = torch.linspace(low, high, 20_001, dtype=torch.float64)  # the density, summed up
-            v = variances.double()[:, None] + sigma**2
-            density = torch.exp(-((t - means[:, None]) ** 2) / (2 * v)) / (2 * math.pi * v).sqrt()
-            expected = torch.trapezoid((weights.double()[:, None] * density).sum(0), t)
-            close(answer(low, high, sigma, means, variances, weights, shape=()), expected, rtol=1e-3)
+    three = torch.tensor([[-5.0, 0.5, 4.0], [0.25, 1.0, 2.25], [0.5, 0.2, 0.3]])
+    four = torch.tensor([[0.0, -3.0, 1.5, 8.0], [4.0, 0.5, 0.09, 1.0], [0.1, 0.4, 0.2, 0.3]])
+    for means, variances, weights in (three, four, torch.tensor([[-1.0], [3.0], [1.0]])):
+        for low, high in ((-2.0, 1.0), (-4.5, -3.0), (2.0, 9.0)):
+            for sigma in (0.0, 0.5, 2.0, 8.0):
+                t = torch.linspace(low, high, 20_001, dtype=torch.float64)  # the density, summed up
+                v = variances.double()[:, None] + sigma**2
+                density = torch.exp(-((t - means[:, None]) ** 2) / (2 * v)) / (2 * math.pi * v).sqrt()
+                expected = torch.trapezoid((weights.double()[:, None] * density).sum(0), t)
+                close(answer(low, high, sigma, means, variances, weights, shape=()), expected, rtol=1e-3)
 
 
 ### END HIDDEN TESTS
@@ -219,14 +241,15 @@ second_failure()
 #
 # $$ \tilde x_b = x_b + \sigma_b\, z_b . $$
 #
-# A point may be a row of numbers or an image: whatever the shape of `x` is, its first
-# size B counts the points, and everything in one point gets the same $\sigma_b$.
+# A point may be a number, a row of numbers, an image or a film: whatever the shape of
+# `x` is, its first size B counts the points, and everything in one point gets the same
+# $\sigma_b$.
 #
-# - `x`: (B, *D), that is (B, D) or (B, C, H, W) or any other shape that begins with B;
-#   `sigma`: (B,); `z`: the noise, of the shape of `x`
+# - `x`: any shape that begins with B, such as (B,), (B, D), (B, C, H, W) or with five
+#   sizes; `sigma`: (B,); `z`: the noise, of the shape of `x`
 # - returns the noisy points, of the shape of `x`
 #
-# Rows of numbers earn 2 of the points, other shapes the third.
+# Rows of numbers, (B, D), earn 2 of the points, all other shapes the third.
 #
 # *Stuck? `x + ne.core.expand_like(sigma, x) * z` goes on.*
 
@@ -249,12 +272,13 @@ def _():
     close(answer(x, torch.zeros(3), torch.randn(3, 2), shape=x.shape), x)
 
 
-@task.check("two points, and only the second gets noise")
+@task.check("three points, and only the second gets noise")
 def _():
-    x, z = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), torch.ones(2, 3)
-    noisy = answer(x, torch.tensor([0.0, 1.0]), z, shape=x.shape)
-    close(noisy[0], x[0], what="the first point, whose sigma is 0,")
-    close(noisy[1], x[1] + 1, what="the second point, whose sigma is 1,")
+    x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])
+    z = torch.tensor([[7.0, 8.0, 9.0], [-1.0, 0.0, 2.0], [5.0, 5.0, -5.0]])
+    noisy = answer(x, torch.tensor([0.0, 0.5, 0.0]), z, shape=x.shape)
+    close(noisy[::2], x[::2], what="the first and the last point, whose sigma is 0,")
+    close(noisy[1], [3.5, 5.0, 7.0], what="the second point, whose sigma is 0.5,")
 
 
 ### BEGIN HIDDEN TESTS
@@ -267,7 +291,7 @@ def _():
 
 @task.check("images, and points of other shapes", points=1, beyond=True)
 def _():
-    for shape in ((5, 1, 8, 8), (4, 3, 4, 4), (3, 2, 3)):
+    for shape in ((5, 1, 8, 8), (4, 3, 4, 4), (3, 2, 3), (2, 3, 4, 7), (1, 2, 3, 2), (4,), (1,), (3, 2, 4, 3, 2)):
         x, z, sigma = torch.randn(*shape), torch.randn(*shape), torch.logspace(-1, 0.7, shape[0])
         close(answer(x, sigma, z, shape=shape), np.stack([x[b] + float(sigma[b]) * z[b] for b in range(shape[0])]))
 
@@ -303,20 +327,21 @@ task = Task("4", stuck="geometric")
 answer = task.answer("ladder")
 
 
-@task.check("three levels from 4 to 1: there is one in between")
+@task.check("both ends belong to it, and all ratios are equal: three levels from 12 to 3, six from 0.9 to 0.05")
 def _():
-    levels = answer(4.0, 1.0, 3, shape=(3,))
-    close(levels[0], 4.0, what="the first level")
-    close(levels[2], 1.0, what="the last level")
-    ensure(1 < levels[1] < 4, f"the level in between is {levels[1]:.3g}")
-    first, second = float(levels[0] / levels[1]), float(levels[1] / levels[2])
-    ensure(abs(first / second - 1) < 1e-3, f"the two ratios are {first:.3g} and {second:.3g}: they should be equal")
+    for top, bottom, n in ((12.0, 3.0, 3), (0.9, 0.05, 6)):
+        levels = answer(top, bottom, n, shape=(n,))
+        close(levels[0], top, what="the first level")
+        close(levels[-1], bottom, what="the last level")
+        ratios = levels[:-1] / levels[1:]
+        said = f"the ratios go from {ratios.min():.3g} to {ratios.max():.3g}: they should be equal"
+        ensure(ratios.max() / ratios.min() < 1.001, said)
 
 
 ### BEGIN HIDDEN TESTS
 @task.check("both ends, equal ratios, the number of levels", points=2)
 def _():
-    for top, bottom, n in ((1.0, 0.01, 10), (20.0, 0.5, 2), (50.0, 0.01, 232), (3.0, 2.0, 5)):
+    for top, bottom, n in ((1.0, 0.01, 10), (20.0, 0.5, 2), (50.0, 0.01, 232), (3.0, 2.0, 5), (0.3, 2e-4, 17)):
         expected = [top * (bottom / top) ** (i / (n - 1)) for i in range(n)]
         close(answer(top, bottom, n, shape=(n,)), expected, rtol=1e-3, atol=0)
 
@@ -365,6 +390,11 @@ def _():
     alpha = answer(torch.tensor([3.0, 1.5, 0.5]), 0.1, shape=(3,))
     ensure(alpha[0] > alpha[1] > alpha[2], "larger noise takes longer steps")
     close(alpha[2], 0.1, what="the last step")
+
+
+@task.check("three levels, 6, 3 and 2, with eps = 0.5")
+def _():
+    close(answer(torch.tensor([6.0, 3.0, 2.0]), 0.5, shape=(3,)), [4.5, 1.125, 0.5])
 
 
 ### BEGIN HIDDEN TESTS
@@ -429,13 +459,20 @@ def _():
     ensure(bound > 0.001, f"a bound of {bound:.3g} would forbid eps = 0.001, with which no chain runs away")
 
 
+@task.check("levels 2, 1 and 0.5, data of variance 12: eps = 4.5 runs away, eps = 3.5 does not")
+def _():
+    bound = answer(torch.tensor([2.0, 1.0, 0.5]), 12.0, shape=())
+    ensure(bound < 4.5, f"a bound of {bound:.3g} would allow eps = 4.5, with which chains run away")
+    ensure(bound > 3.5, f"a bound of {bound:.3g} would forbid eps = 3.5, with which no chain runs away")
+
+
 ### BEGIN HIDDEN TESTS
 def runs_away(levels, v, eps):
-    """For each level: is the variance of the chain beyond all bounds after two thousand steps?"""
+    """For each level: is the variance of the chain beyond all bounds after six hundred steps?"""
     levels = levels.double()
     alpha, width = eps * levels**2 / levels[-1] ** 2, v + levels**2
     variance = torch.zeros_like(levels)
-    for _ in range(2000):  # exact for a linear score
+    for _ in range(600):  # exact for a linear score
         variance = (1 - alpha / (2 * width)) ** 2 * variance + alpha
     return variance > 1e6 * width
 
@@ -460,7 +497,7 @@ def _():
 
 @task.check("another variance in each direction", points=1, beyond=True)
 def _():
-    for data_var in ([4.0, 0.3], [0.5, 9.0, 2.0], [3.0, 1.0, 2.0, 8.0]):
+    for data_var in ([4.0, 0.3], [0.5, 9.0, 2.0], [3.0, 1.0, 2.0, 8.0], [2.0, 6.0, 0.7, 1.0, 3.0], [5.0], [1.0, 0.0]):
         bound_of(torch.tensor([1.2, 0.8, 0.5]), torch.tensor(data_var), min(data_var))
 
 
@@ -482,6 +519,9 @@ task.done()
 #   number), returns (B, D); `sigmas`: (L,), largest first; `eps`: a number;
 #   `n_steps_each`: a whole number
 # - returns (B, D): the points after the last step of the last level
+#
+# The right mean and variance of every chain earn 2 of the points. The third is for the
+# noise itself: Gaussian, and drawn anew for each coordinate, row, step and call.
 #
 # You may use your function of Task 5.
 #
@@ -513,7 +553,7 @@ def gaussian_data(mean, v, heard=None):
         sigma = torch.as_tensor(sigma, dtype=torch.float64).reshape(-1, 1)
         if heard is not None:
             heard.update(f"{level:.3g}" for level in sigma.expand(len(x), 1)[:, 0].tolist())
-        return (mean - x) / (v + sigma**2)
+        return (torch.as_tensor(mean, dtype=torch.float64) - x) / (v + sigma**2)
 
     return Given(score)
 
@@ -531,7 +571,7 @@ def _():
 
 @task.check("with tiny steps the points stay where they are")
 def _():
-    x = torch.tensor([[1.0, 2.0], [-3.0, 0.0]])
+    x = torch.tensor([[1.0, 2.0], [-30.0, 0.0]])
     close(answer(x, gaussian_data(0.0, 1.0), torch.tensor([2.0, 1.0]), 1e-14, 3, shape=x.shape), x)
 
 
@@ -541,6 +581,18 @@ def _():
     x = answer(torch.full((1000, 1), -40.0), gaussian_data(3.0, 1.0), levels, 0.1, 40, shape=(1000, 1))
     ensure(abs(x.mean() - 3) < 0.5, f"the mean of the chains is {x.mean():.2f}, and that of the data is 3")
     ensure(0.8 < x.std() < 1.6, f"the chains' standard deviation is {x.std():.2f}; data and last noise make about 1.1")
+
+
+@task.check("a score of 1 everywhere: all steps together move the points, and spread them")
+def _():
+    x = torch.linspace(-1, 1, 2000).repeat(3, 1).T.contiguous()
+    off = answer(x, Given(lambda x, sigma: 0 * x + 1), torch.tensor([3.0, 2.0]), 0.1, 2, shape=x.shape) - x
+    steps = (0.225, 0.225, 0.1, 0.1)
+    said = f"the points moved by {off.mean():.3f} on average, and {sum(steps) / 2:.3f} was expected"
+    plausible(p_mean(off.flatten(), sum(steps) / 2, math.sqrt(sum(steps))), said)
+    spread = off - sum(steps) / 2
+    said = f"the variance of what they moved by is {spread.square().mean():.3f}, and {sum(steps):.3f} was expected"
+    plausible(p_variance(spread.flatten(), sum(steps)), said)
 
 
 ### BEGIN HIDDEN TESTS
@@ -560,32 +612,36 @@ def on_the_way(levels, eps, n_steps, v, distance):
 
 @task.check("mean and variance at the end, on long and short ladders", points=2)
 def _():
-    n = 6000
-    for levels, eps, n_steps in (([4.0, 2.0, 1.0, 0.5], 0.1, 3), ([0.7], 0.5, 2), ([1.0, 0.5], 0.2, 1)):
-        off, variance = on_the_way(levels, eps, n_steps, 1.0, 60.0)
-        x = answer(torch.full((n, 2), 63.0), gaussian_data(3.0, 1.0), torch.tensor(levels), eps, n_steps, shape=(n, 2))
-        ladder_said = f"ladder {levels}, eps {eps}, {n_steps} steps each: "
-        for i in range(2):
-            said = f"{ladder_said}the mean is {x[:, i].mean():.3f}, and {3 + off:.3f} was expected"
-            plausible(p_mean(x[:, i], 3 + off, math.sqrt(variance)), said)
-            said = f"{ladder_said}the variance is {x[:, i].var():.4f}, and {variance:.4f} was expected"
-            plausible(p_variance(x[:, i], variance, 3 + off), said)
+    from scipy.stats import chi2
+
+    n, centre = 6000, torch.tensor([3.0, -20.0, 0.5], dtype=torch.float64)
+    settings = (
+        ([4.0, 2.0, 1.0, 0.5], 0.1, 3, 1.0),
+        ([0.7], 0.5, 2, 1.0),
+        ([1.0, 0.5], 0.2, 1, 2.5),
+        ([6.0, 5.0, 0.9], 0.3, 2, 0.3),
+    )
+    for levels, eps, n_steps, v in settings:
+        start = 100 * torch.rand(n, 3) - 50
+        off, variance = on_the_way(levels, eps, n_steps, v, start.double() - centre)
+        x = answer(start, gaussian_data(centre, v), torch.tensor(levels), eps, n_steps, shape=(n, 3))
+        said = f"ladder {levels}, eps {eps}, {n_steps} steps each: "
+        left = x - centre - off  # what the noise made
+        shift, spread = left.mean(0), left.square().mean()
+        wrong = f"the means of the coordinates are off by {shift.abs().max():.3f} at most"
+        plausible(chi2.sf(float(shift.square().sum()) * n / variance, 3), said + wrong)
+        wrong = f"the variance is {spread:.4f}, and {variance:.4f} was expected"
+        plausible(p_variance(left.flatten(), variance), said + wrong)
 
 
 @task.check("the noise is Gaussian, and another one for each coordinate, row and call", points=1, beyond=True)
 def _():
-    levels, eps, n_steps = [1.5, 0.5], 0.3, 2
-    variance = on_the_way(levels, eps, n_steps, 1.0, 0.0)[1]
-    calls = []
-    for _ in range(2):
-        x = answer(torch.zeros(4000, 2), gaussian_data(0.0, 1.0), torch.tensor(levels), eps, n_steps, shape=(4000, 2))
-        calls.append(x / math.sqrt(variance))
-    plausible(p_normal(calls[0]), "the points at the end are not Gaussian")
-    pairs = {"coordinates": calls[0], "calls": torch.stack([calls[0][:, 0], calls[1][:, 0]], 1)}
-    pairs["rows"] = torch.stack([calls[0][:-1, 0], calls[0][1:, 0]], 1)[::2]
-    for name, pair in pairs.items():
-        product = (pair[:, 0] * pair[:, 1]).sum() / pair[:, 1].square().sum().sqrt()  # N(0, 1) if independent
-        plausible(math.erfc(abs(float(product)) / math.sqrt(2)), f"the noise of different {name} is not independent")
+    for levels, eps, n_steps in (([1.5, 0.5], 0.3, 2), ([0.5], 0.9, 1)):
+        variance, start = on_the_way(levels, eps, n_steps, 1.0, 0.0)[1], torch.zeros(80, 50)
+        calls = (answer(start, gaussian_data(0.0, 1.0), torch.tensor(levels), eps, n_steps) for _ in range(2))
+        fresh_noise(*(x / math.sqrt(variance) for x in calls))
+    x = answer(torch.zeros(4000, 2), gaussian_data(0.0, 1.0), torch.tensor([0.5]), 0.9, 1, shape=(4000, 2))
+    plausible(p_normal(x / math.sqrt(0.9)), "the noise of a step is not Gaussian")
 
 
 ### END HIDDEN TESTS
@@ -632,6 +688,13 @@ def _():
 def _():
     x = torch.tensor([[1.0, 2.0]])
     close(answer(x, Given(lambda x, sigma: -x), 0.0, shape=x.shape), x)
+
+
+@task.check("data and noise of the same variance, 4: the best guess is half-way to the centre of the data")
+def _():
+    x = torch.tensor([[1.0, -2.0], [8.0, 0.0], [-3.0, 5.0]])
+    score = Given(lambda x, sigma: (1.0 - x) / (4 + torch.as_tensor(sigma).double() ** 2))
+    close(answer(x, score, 2.0, shape=x.shape), (1 + x) / 2)
 
 
 ### BEGIN HIDDEN TESTS
@@ -785,13 +848,7 @@ def chosen():
     return levels.tolist(), eps, int(n_steps)
 
 
-@task.check("a ladder, a positive number and a whole number, within the budget")
-def _():
-    chosen()
-
-
-### BEGIN HIDDEN TESTS
-def ends(levels, eps, n_steps, n=4000):
+def ends(levels, eps, n_steps, n):
     """Where n chains end. The score of two modes at m and -m is (tanh(m.x / variance + lean) m - x) / variance."""
     mean, lean = torch.tensor([6.0, 2.0]), math.log(0.7 / 0.3) / 2
     x = -mean.repeat(n, 1)
@@ -806,11 +863,11 @@ def ends(levels, eps, n_steps, n=4000):
     return x, x @ mean > 0, mean
 
 
-@task.check("the shares of the modes and their widths", points=3)
-def _():
+def judged(n):
+    """Do n chains show that the demands are not met?"""
     from scipy.stats import binom, chi2
 
-    x, large, mean = ends(*chosen())
+    x, large, mean = ends(*chosen(), n)
     share, count = float(large.double().mean()), int(large.sum())
     said = f"the share at the large mode is {share:.3f}, and between 0.66 and 0.74 was wanted"
     plausible(binom.cdf(count, len(x), 0.66), said)
@@ -821,6 +878,22 @@ def _():
         said = f"the standard deviation in the {name} mode is {sd:.3f}, and between 0.09 and 0.11 was wanted"
         plausible(chi2.cdf(squares / 0.09**2, numbers), said)
         plausible(chi2.sf(squares / 0.11**2, numbers), said)
+
+
+@task.check("a ladder, a positive number and a whole number, within the budget")
+def _():
+    chosen()
+
+
+@task.check("five hundred chains: what they show of the shares of the modes and their widths")
+def _():
+    judged(500)
+
+
+### BEGIN HIDDEN TESTS
+@task.check("the shares of the modes and their widths", points=3)
+def _():
+    judged(4000)
 
 
 ### END HIDDEN TESTS

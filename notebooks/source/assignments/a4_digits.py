@@ -32,6 +32,7 @@ from ncsn_edu.grading.tasks import (
     Task,
     close,
     ensure,
+    fresh_noise,
     p_mean,
     p_normal,
     p_variance,
@@ -92,14 +93,20 @@ def _():
     white = torch.full((1, 1, 2, 2), 255, dtype=torch.uint8)
     x = answer(white, torch.full((1, 1, 2, 2), 0.99), shape=(1, 1, 2, 2))
     ensure((x < 1).all(), f"a white pixel became {x.max():.4f}")
-    ensure((x > 0.9).all(), f"a white pixel became {x.min():.4f}")
+    ensure((x > 0.999).all(), f"a white pixel became {x.min():.4f}, which is not where u = 0.99 puts it in its cell")
+
+
+@task.check("the bytes 100 and 31")
+def _():
+    grey, u = torch.tensor([[[[100]], [[31]]]], dtype=torch.uint8), torch.tensor([[[[0.75]], [[0.5]]]])
+    close(answer(grey, u, shape=(1, 2, 1, 1)), [[[[100.75 / 256]], [[31.5 / 256]]]], atol=1e-6)
 
 
 ### BEGIN HIDDEN TESTS
 @task.check("all bytes, with random u", points=2)
 def _():
     values = torch.arange(256, dtype=torch.uint8).view(4, 1, 8, 8)
-    for images in (values, values.flip(0), torch.randint(256, (3, 3, 5, 6)).byte()):
+    for images in (values, values.flip(0), torch.randint(256, (2, 3, 5, 6)).byte()):
         u = torch.rand(images.shape)
         cells = torch.tensor(images.tolist(), dtype=torch.float64)
         close(answer(images, u, shape=images.shape), cells / 256 + u.double() / 256, atol=1e-6)
@@ -138,9 +145,9 @@ answer = task.answer("perturb")
 
 @task.check("level 0 is the largest noise")
 def _():
-    x, z = torch.zeros(2, 1, 2, 3), torch.ones(2, 1, 2, 3)
+    x, z = torch.zeros(2, 1, 3, 3), torch.arange(18.0).view(2, 1, 3, 3)
     noisy = answer(x, torch.tensor([3.0, 0.5]), torch.tensor([0, 0]), z, shape=x.shape)
-    close(noisy, torch.full((2, 1, 2, 3), 3.0))
+    close(noisy, 3 * z)
 
 
 @task.check("two images, two levels")
@@ -151,11 +158,19 @@ def _():
     close(noisy[1], torch.full((1, 2, 3), 4.0), what="the image at level 0")
 
 
+@task.check("three images of three channels, and only the second gets noise")
+def _():
+    x, z = torch.rand(3, 3, 2, 3), torch.randn(3, 3, 2, 3)
+    noisy = answer(x, torch.tensor([2.0, 0.4, 0.0]), torch.tensor([2, 1, 2]), z, shape=x.shape)
+    close(noisy[[0, 2]], x[[0, 2]], what="the images at level 2, where sigma is 0,")
+    close((noisy[1] - x[1]) / 0.4, z[1], atol=1e-4, what="the noise of the image at level 1, divided by 0.4,")
+
+
 ### BEGIN HIDDEN TESTS
 @task.check("many images of several shapes, levels in any order", points=2)
 def _():
-    for shape in ((6, 1, 8, 8), (8, 1, 8, 8), (3, 3, 3, 3), (1, 2, 4, 5), (7, 3, 4, 7)):
-        x, z, sigmas = torch.rand(shape), torch.randn(shape), ne.geometric(2.0, 0.05, 5)
+    for shape in ((6, 1, 8, 8), (8, 1, 8, 8), (3, 3, 3, 3), (1, 2, 4, 5), (7, 3, 4, 7), (5, 4, 6, 2)):
+        x, z, sigmas = torch.rand(shape), torch.randn(shape), 4 * torch.rand(5).sort(descending=True).values
         level = torch.randint(5, shape[:1])
         rows = [x[b].double() + float(sigmas[int(level[b])]) * z[b].double() for b in range(shape[0])]
         close(answer(x, sigmas, level, z, shape=shape), torch.stack(rows))
@@ -216,6 +231,13 @@ def _():
     close(answer(score, x, torch.tensor([1.0, 0.2]), torch.tensor([0, 1, 0]), z, shape=(3,)), [0, 0, 0], atol=1e-4)
 
 
+@task.check("a score of 1 everywhere, and no noise: sigma 2 costs 2 for each pixel, sigma 0.4 costs 0.08")
+def _():
+    x, z = torch.rand(3, 2, 1, 3), torch.zeros(3, 2, 1, 3)
+    losses = answer(Given(lambda x, sigma: 0 * x + 1), x, torch.tensor([2.0, 0.4]), torch.tensor([1, 0, 1]), z)
+    close(losses, [0.48, 12.0, 0.48], what="the loss of six pixels")
+
+
 ### BEGIN HIDDEN TESTS
 task.uses(perturb=Given(lambda x, sigmas, level, z: x + _column(sigmas[level.long()], x) * z))
 
@@ -226,8 +248,8 @@ def _():
         sigma = _column(sigma, x)
         return (0.4 - x) / (0.3 + sigma**2) + torch.sin(3 * x) / sigma
 
-    for shape in ((6, 1, 8, 8), (3, 3, 3, 3), (1, 2, 4, 5)):
-        x, z, sigmas = torch.rand(shape), torch.randn(shape), ne.geometric(1.5, 0.1, 4)
+    for shape in ((6, 1, 8, 8), (3, 3, 3, 3), (1, 2, 4, 5), (5, 3, 2, 7)):
+        x, z, sigmas = torch.rand(shape), torch.randn(shape), 0.1 + 2 * torch.rand(4).sort(descending=True).values
         level, expected = torch.randint(4, shape[:1]), []
         level[0] = 2
         for b in range(shape[0]):
@@ -252,12 +274,14 @@ def _():
     sigma = _column(sigmas[level], x)
     noisy = x + sigma * z
     unit = -sigma * noisy / (0.5 + sigma**2)  # sigma s = strength * unit
-    expected = ((0.7 * unit + z) * unit).sum() / 5
+    weight = torch.rand(5)  # so that each image's own slope counts
+    expected = (weight * ((0.7 * unit + z) * unit).flatten(1).sum(1)).sum()
     pull = Pull()
     losses = task.value("ncsn_loss")(pull, x, sigmas, level, z)
     ensure(isinstance(losses, torch.Tensor) and losses.requires_grad, "the loss has lost the path back to the score")
-    losses.mean().backward()
+    (weight * losses).sum().backward()
     close(pull.strength.grad, expected, rtol=1e-3, what="the slope")
+    ensure(pull.training and pull.strength.requires_grad, "the module was taken out of training")
 
 
 ### END HIDDEN TESTS
@@ -273,10 +297,12 @@ task.done()
 #   parameters; `loss_function(model, x)`: returns the losses (B,) of a batch `x`
 # - returns a number: the mean loss, as it was **before** the step
 #
-# Two things must hold besides. Gradients that are left in the parameters from before
-# the call must not count. And what is returned must be a number (or a tensor
-# without a history): a list of losses that drags all their graphs along fills the
-# memory. Call `loss_function` once, for it draws new noise whenever it is called.
+# Some things must hold besides. Gradients that are left in the parameters from before
+# the call must not count. What is returned must be a number (or a tensor without a
+# history): a list of losses that drags all their graphs along fills the memory. Call
+# `loss_function` once, for it draws new noise whenever it is called, and leave the
+# random numbers alone: a seed would make it the same noise in each step. And the next
+# step finds the model as this one did: in training mode, with no parameter frozen.
 # The step itself earns 2 of the points, these demands the third.
 #
 # *Stuck? `ncsn_edu.train.train(model, batches, loss=loss_function, n_steps=1)`, after
@@ -312,6 +338,8 @@ def _misfit(model, x):
 
 
 # %% role="tests 4 3"
+import copy
+
 task = Task("4", stuck="train.train")
 answer = task.answer("training_step")
 
@@ -334,28 +362,69 @@ def _():
     close(model.w, 3.0, what="w after the second step")
 
 
-### BEGIN HIDDEN TESTS
-@task.check("five steps with batches of several sizes", points=2)
+@task.check("two steps with momentum 0.5")
 def _():
-    w, model = -2.0, _Slope(-2.0)
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
-    for n in (1, 4, 2, 7, 3):
-        x = 0.5 + torch.rand(n)
-        size = float(x.double().square().mean())
-        loss = answer(model, optimiser, _misfit, x)
-        ensure(loss.numel() == 1, f"what was returned has shape {tuple(loss.shape)}, and is no single number")
-        close(loss.reshape(()), 0.5 * size * (w - 3) ** 2, what="the mean loss before the step")
-        w -= 0.1 * size * (w - 3)
-        close(model.w, w, what="the parameter after the step")
+    model = _Slope(1.0)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
+    for _ in range(2):
+        answer(model, optimiser, _misfit, torch.tensor([1.0, 2.0]))
+    close(model.w, 2.125, what="w after the second step")  # 1, 1.5, 1.5 + 0.1 (3.75 + 0.5 * 5)
 
 
-@task.check("old gradients do not count, one call of the loss, and a number without a history", points=1, beyond=True)
+### BEGIN HIDDEN TESTS
+def _net(normed=False):
+    """Three numbers to one, with several parameters."""
+    norm = torch.nn.BatchNorm1d(4) if normed else torch.nn.Identity()
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), norm, torch.nn.Tanh(), torch.nn.Linear(4, 1))
+
+
+def _off(model, x):
+    """Losses (B,): how far the model is from the product of the first two numbers."""
+    return (model(x)[:, 0] - x[:, 0] * x[:, 1]) ** 2
+
+
+def _reference(model, optimiser, x):
+    optimiser.zero_grad()
+    loss = _off(model, x).mean()
+    loss.backward()
+    optimiser.step()
+    return float(loss)
+
+
+def _alike(model, twin):
+    for (name, value), other in zip(model.state_dict().items(), twin.state_dict().values(), strict=True):
+        close(value, other, rtol=1e-3, what=f"{name} of the model after the step")
+
+
+@task.check("five steps with batches of several sizes, by several optimisers", points=2)
+def _():
+    for make in (
+        lambda p: torch.optim.SGD(p, lr=0.03),
+        lambda p: torch.optim.SGD(p, lr=0.25, momentum=0.8, weight_decay=0.1),
+        lambda p: torch.optim.Adam(p, lr=0.02),
+        lambda p: torch.optim.SGD([{"params": p[:2], "lr": 0.2}, {"params": p[2:]}], lr=0.07),
+    ):
+        model = _net()
+        twin = copy.deepcopy(model)
+        optimiser, other = make(list(model.parameters())), make(list(twin.parameters()))
+        for n in (1, 4, 2, 7, 3):
+            x = torch.randn(n, 3)
+            loss = answer(model, optimiser, _off, x)
+            ensure(loss.numel() == 1, f"what was returned has shape {tuple(loss.shape)}, and is no single number")
+            expected = _reference(twin, other, x)
+            close(loss.reshape(()), expected, rtol=1e-3, what="the mean loss before the step")
+            _alike(model, twin)
+
+
+@task.check(
+    "old gradients, one call of the loss, no history, and the model ready for the next step", points=1, beyond=True
+)
 def _():
     model, calls = _Slope(1.0), []
     model.w.grad = torch.tensor(100.0)
 
     def counted(model, x):
-        calls.append(len(x))
+        calls.append(torch.rand(3).tolist() + np.random.rand(3).tolist())
         return _misfit(model, x)
 
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -363,6 +432,19 @@ def _():
     close(model.w, 1.5, what="w after a step, with an old gradient in it before,")
     ensure(len(calls) == 1, f"the loss was called {len(calls)} times in one step")
     ensure(not getattr(loss, "requires_grad", False), "what is returned still holds the graph of the loss")
+    task.value("training_step")(model, optimiser, counted, torch.tensor([1.0, 2.0]))
+    ensure(calls[0][0] != calls[1][0] and calls[0][3] != calls[1][3], "the loss draws the same noise in each step")
+
+    model = _net(normed=True)
+    twin = copy.deepcopy(model)
+    optimisers = [torch.optim.SGD(net.parameters(), lr=0.1) for net in (model, twin)]
+    for _ in range(2):
+        x = torch.randn(6, 3)
+        task.value("training_step")(model, optimisers[0], _off, x)
+        _reference(twin, optimisers[1], x)
+        ensure(all(part.training for part in model.modules()), "the model is in evaluation mode after the step")
+        ensure(all(p.requires_grad for p in model.parameters()), "parameters of the model are frozen after the step")
+        _alike(model, twin)
 
 
 ### END HIDDEN TESTS
@@ -380,7 +462,8 @@ task.done()
 # decay $m$ is near 1, such as 0.999.
 #
 # - `ema_model`, `model`: two networks of the same build; `decay`: $m$
-# - changes `ema_model`; what is returned does not matter. `model` stays as it is.
+# - changes `ema_model`; what is returned does not matter. `model` stays as it is, in its
+#   mode of training and with nothing frozen.
 #
 # Two demands beyond the formula. **Buffers**, which are the tensors of a network that
 # are not parameters, such as counters and running statistics, are not averaged: they
@@ -423,6 +506,16 @@ def _():
     close(model.w, 3.0, what="the parameter of the model")
 
 
+@task.check("a network of two layers, all ones in the copy, with a decay of 0.75")
+def _():
+    ema, model = (torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)) for _ in range(2))
+    for value in ema.requires_grad_(False).parameters():
+        value.fill_(1.0)
+    task.value("ema_update")(ema, model, 0.75)
+    for (name, value), new in zip(ema.named_parameters(), model.parameters(), strict=True):
+        close(value, 0.75 + 0.25 * new, what=f"{name} of the copy")
+
+
 ### BEGIN HIDDEN TESTS
 class _Normed(torch.nn.Module):
     """Parameters of several shapes, and buffers, one of them of whole numbers."""
@@ -438,6 +531,8 @@ class _Normed(torch.nn.Module):
                 value.normal_()
             for value in self.buffers():
                 value.random_(3, 1000)
+                if value.is_floating_point():
+                    value.div_(7)
 
 
 def _floats(named):
@@ -477,6 +572,15 @@ def _():
             close(copies[name], value, what=f"the buffer {name} of the copy")
     for name, value in [*ema.named_parameters(), *ema.named_buffers()]:
         ensure(value.grad_fn is None, f"{name} of the copy drags a graph along")
+    kinds = {name: value.dtype for name, value in model.named_buffers()}
+    for name, value in ema.named_buffers():
+        ensure(value.dtype == kinds[name], f"the buffer {name} of the copy has become {value.dtype}")
+    copies = _floats(ema.named_buffers())
+    model.scramble()
+    for name, value in ema.named_buffers():
+        close(value, copies[name], what=f"the buffer {name} of the copy, once the model has changed,")
+    ensure(all(part.training for part in model.modules()), "the model is in evaluation mode after the update")
+    ensure(all(value.requires_grad for value in model.parameters()), "the model is frozen after the update")
 
 
 ### END HIDDEN TESTS
@@ -512,26 +616,48 @@ def train(model, ema_model, optimiser, loss_function, batches, decay):
 
 
 # %% role="tests 6 2"
+import copy
+
 task = Task("6", stuck="train.train")
 answer = task.answer("train")
 
 
 @task.check("one batch: a step, then the average of what was and what is")
 def _():
-    model, ema = _Slope(1.0), _Slope(1.0).requires_grad_(False)
+    model, ema = _Slope(1.0), _Slope(2.0).requires_grad_(False)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
-    losses = answer(model, ema, optimiser, _misfit, [torch.tensor([1.0, 2.0])], 0.5)
+    losses = answer(model, ema, optimiser, _misfit, [torch.tensor([1.0, 2.0])], 0.8)
     close(losses.reshape(-1), [5.0], what="the list of losses")
     close(model.w, 1.5, what="w of the model")
-    close(ema.w, 1.25, what="w of the copy")
+    close(ema.w, 1.9, what="w of the copy, which was 2,")
 
 
 @task.check("one loss for each batch")
 def _():
     model, ema = _Slope(1.0), _Slope(1.0).requires_grad_(False)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
-    losses = answer(model, ema, optimiser, _misfit, [torch.tensor([1.0, 2.0])] * 4, 0.5)
-    ensure(losses.numel() == 4, f"four batches gave {losses.numel()} losses")
+    noise = []
+
+    def noisy(model, x):
+        noise.append(float(torch.rand(())))
+        return _misfit(model, x)
+
+    losses = task.value("train")(model, ema, optimiser, noisy, [torch.tensor([1.0, 2.0])] * 4, 0.5)
+    ensure(len(losses) == 4, f"four batches gave {len(losses)} losses")
+    history = any(getattr(loss, "requires_grad", False) for loss in losses)
+    ensure(not history, "the losses are no plain numbers: each of them holds its graph")
+    ensure(len(set(noise)) == len(noise), "a loss that draws random numbers got the same ones in several steps")
+
+
+@task.check("two batches: two steps, and two updates of the average")
+def _():
+    model, ema = _Slope(1.0), _Slope(2.0).requires_grad_(False)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.4)
+    batches = iter([torch.tensor([1.0]), torch.tensor([0.5, 0.5])])
+    losses = answer(model, ema, optimiser, _misfit, batches, 0.75)
+    close(losses.reshape(-1), [2.0, 0.18], what="the list of losses")
+    close(model.w, 1.92, what="w of the model")  # 1, 1.8, 1.92
+    close(ema.w, 1.9425, what="w of the copy")  # 2, 1.95, 1.9425
 
 
 ### BEGIN HIDDEN TESTS
@@ -554,20 +680,40 @@ task.uses(training_step=_right_step, ema_update=_right_ema)
 
 @task.check("losses, weights and averages over several batches", points=2)
 def _():
-    for n, decay in ((1, 0.2), (5, 0.6), (12, 0.9)):
+    for n, decay, lr in ((1, 0.2, 0.2), (5, 0.6, 0.05), (12, 0.9, 0.3)):
         batches, w, average, expected = [0.5 + torch.rand(1 + i % 4) for i in range(n)], -1.0, 4.0, []
         model, ema = _Slope(w), _Slope(average).requires_grad_(False)
         for x in batches:
             size = float(x.double().square().mean())
             expected.append(0.5 * size * (w - 3) ** 2)
-            w -= 0.2 * size * (w - 3)
+            w -= lr * size * (w - 3)
             average = decay * average + (1 - decay) * w
-        optimiser = torch.optim.SGD(model.parameters(), lr=0.2)
+        optimiser = torch.optim.SGD(model.parameters(), lr=lr)
         losses = answer(model, ema, optimiser, _misfit, iter([x.clone() for x in batches]), decay)
         ensure(losses.numel() == n, f"{n} batches gave {losses.numel()} losses")
         close(losses.reshape(-1), expected, what="the list of losses", rtol=1e-3)
         close(model.w, w, what="w of the model after the last batch")
         close(ema.w, average, what="w of the copy after the last batch")
+
+    model, twin, noise = _Slope(0.5), _Slope(0.5), []
+    ema, other = copy.deepcopy(model).requires_grad_(False), copy.deepcopy(twin).requires_grad_(False)
+
+    def noisy(model, x):
+        noise.append(torch.rand(2).tolist())
+        return _misfit(model, x)
+
+    optimisers = [torch.optim.Adam(net.parameters(), lr=0.3) for net in (model, twin)]
+    batches = [torch.randn(3) for _ in range(6)]
+    losses = task.value("train")(model, ema, optimisers[0], noisy, batches, 0.7)
+    expected = []
+    for x in batches:
+        expected.append(_right_step(twin, optimisers[1], _misfit, x))
+        _right_ema(other, twin, 0.7)
+    close([float(loss) for loss in losses], expected, rtol=1e-3, what="the list of losses, with Adam,")
+    close(ema.w, other.w, rtol=1e-3, what="w of the copy, with Adam,")
+    ensure(not any(getattr(loss, "requires_grad", False) for loss in losses), "the losses still hold their graphs")
+    ensure(len(noise) == 6, f"the loss was called {len(noise)} times for six batches")
+    ensure(len({draw[0] for draw in noise}) == 6, "the loss draws the same noise in several steps")
 
 
 ### END HIDDEN TESTS
@@ -631,8 +777,9 @@ print(f"loss of the first ten batches {np.mean(curve[:10]):.1f}, of the last ten
 #   `n_steps_each`: $T$
 # - returns (n, C, H, W): the images
 #
-# The chains are independent of each other. They earn 2 of the points, the last
-# denoising step the third.
+# Where the chains end, by mean and spread, earns one of the points, and the last
+# denoising step another. The third is for start and noise themselves: uniform and
+# Gaussian, and drawn anew for each pixel, image, step and call.
 #
 # *Stuck? `ne.last(ne.annealed_langevin(score, torch.rand(n, *shape), sigmas, eps=eps,
 # n_steps_each=n_steps_each, denoising=True))` goes on.*
@@ -655,23 +802,75 @@ task = Task("7", stuck="annealed_langevin langevin")
 answer = task.answer("sample")
 
 
-@task.check("one evaluation a step, and one for the end")
+@task.check("one evaluation a step, from the first level to the last, and one for the end")
 def _():
-    score = Given(lambda x, sigma: 0 * x)
-    answer(score, torch.tensor([1.0, 0.5, 0.2]), 6, (1, 2, 2), 1e-3, 4, shape=(6, 1, 2, 2))
+    heard = []
+
+    def score(x, sigma):
+        heard.append(float(torch.as_tensor(sigma).reshape(-1)[0]))
+        return 0 * x
+
+    score = Given(score)
+    answer(score, torch.tensor([1.0, 0.5, 0.2]), 6, (3, 1, 2), 1e-3, 4, shape=(6, 3, 1, 2))
     ensure(score.rows == 78, f"3 levels of 4 steps, and the end, for 6 images: {score.rows} evaluations, and not 78")
+    ensure(abs(heard[0] - 1) < 1e-6, f"the first score is that of sigma {heard[0]:.3g}, and not of the first level, 1")
+    ensure(
+        abs(heard[-1] - 0.2) < 1e-6, f"the last score is that of sigma {heard[-1]:.3g}, and not of the last level, 0.2"
+    )
 
 
-@task.check("many images of one grey value come out about as that")
+@task.check("many images around one grey value come out about as that")
 def _():
-    score = Given(lambda x, sigma: (0.7 - x) / _column(sigma, x) ** 2)
-    x = answer(score, ne.geometric(1, 0.1, 6), 50, (1, 4, 4), 0.006, 10, shape=(50, 1, 4, 4))
+    score = Given(lambda x, sigma: (0.7 - x) / (0.04 + _column(sigma, x) ** 2))
+    x = answer(score, ne.geometric(1, 0.1, 6), 50, (1, 4, 3), 0.006, 10, shape=(50, 1, 4, 3))
     ensure(abs(x.mean() - 0.7) < 0.1, f"their mean is {x.mean():.2f}, and 0.70 was expected")
-    ensure(x.std() < 0.2, f"their standard deviation is {x.std():.2f}, and should be small")
+    ensure(x.std() < 0.4, f"their standard deviation is {x.std():.2f}, and should be small")
+
+
+def _start(shape):
+    """Two calls without a score and with hardly any step: where the chains begin."""
+    zero = Given(lambda x, sigma: 0 * x)
+    return [answer(zero, torch.tensor([0.5]), shape[0], shape[1:], 1e-16, 1, shape=shape) for _ in range(2)]
+
+
+@task.check("without a score, and with tiny steps, the start is left: uniform, and new for each pixel, image and call")
+def _():
+    calls = _start((60, 2, 5, 6))
+    x = torch.stack(calls)
+    ensure(x.min() > -1e-3 and x.max() < 1.001, f"the start goes from {x.min():.2f} to {x.max():.2f}")
+    plausible(p_mean(x.flatten(), 0.5, math.sqrt(1 / 12)), f"the mean of the start is {x.mean():.3f}")
+    ensure(abs(x.std() - 0.289) < 0.03, f"the standard deviation of the start is {x.std():.3f}, and not 0.289")
+    fresh_noise(*(torch.special.ndtri(x.clamp(1e-9, 1 - 1e-9)) for x in calls), what="the start, as Gaussian numbers,")
+
+
+def _steps(shape):
+    """The noise of a single step without a score, so large that nothing is left of the start, in two calls."""
+    zero = Given(lambda x, sigma: 0 * x)
+    return [answer(zero, torch.tensor([0.7]), shape[0], shape[1:], 1e16, 1, shape=shape) / 1e8 for _ in range(2)]
+
+
+@task.check("the noise of the steps: Gaussian, and new for each pixel, image and call")
+def _():
+    fresh_noise(*_steps((70, 2, 6, 5)), what="the noise of a step")
+
+
+@task.check("a score of 1 everywhere: what all steps and the last one do to mean and spread")
+def _():
+    x = answer(
+        Given(lambda x, sigma: 0 * x + 1), torch.tensor([2.0, 0.5]), 400, (2, 3, 5), 0.05, 2, shape=(400, 2, 3, 5)
+    )
+    mean, variance = 1.6, 1 / 12 + 1.7  # the steps have alpha 0.8, 0.8, 0.05 and 0.05
+    said = f"the mean at the end is {x.mean():.3f}, and {mean:.3f} was expected"
+    plausible(p_mean(x.flatten(), mean, math.sqrt(variance)), said)
+    said = f"the variance at the end is {(x - mean).square().mean():.3f}, and {variance:.3f} was expected"
+    plausible(p_variance(x.flatten(), variance, mean), said)
+    plausible(p_variance(x.mean(0).flatten(), variance / 400, mean), "different images have the same noise")
+    plausible(p_variance(x.flatten(1).mean(1), variance / 30, mean), "the pixels of an image have the same noise")
 
 
 ### BEGIN HIDDEN TESTS
-_MEANS, _SHAPE = torch.tensor([[[-1.0, 0.2], [0.8, 3.0]]], dtype=torch.float64), (1, 2, 2)
+_SHAPE = (3, 2, 5)
+_MEANS = torch.linspace(-1, 3, 30, dtype=torch.float64)[torch.arange(30) * 7 % 30].view(_SHAPE)
 
 
 def _gaussian(v):
@@ -691,33 +890,15 @@ def _moments(v, sigmas, eps, n_steps_each, denoised):
     return _MEANS + keep * (mean - _MEANS), keep**2 * variance
 
 
-def _mean_law(values, mean, variance):
-    """A p-value, never too small: sums of independent uniform and Gaussian numbers keep to this bound."""
-    return min(1.0, 2 * math.exp(-values.numel() * float(values.mean() - mean) ** 2 / 2 / variance))
+def _lawful():
+    from scipy.stats import chi2
 
-
-def _together(a, b, message):
-    """Do two columns of independent numbers, of variance 1, move together? The same bound."""
-    product = float((a * b).sum() / b.square().sum().sqrt())
-    plausible(min(1.0, 2 * math.exp(-(product**2) / 2)), message)
-
-
-def _noisy_uniform(s):
-    """The distribution function of a uniform number plus Gaussian noise of standard deviation s."""
-    from scipy.stats import norm
-
-    def integral(t):
-        return t * norm.cdf(t) + norm.pdf(t)
-
-    return lambda x: s * (integral(x / s) - integral((x - 1) / s))
-
-
-@task.check("start and chain: where pixels of known mean and variance end", points=2)
-def _():
-    from scipy.stats import kstest
-
-    n = 4000
-    for v, sigmas, c, n_steps_each in ((0.2, [1.0, 0.4, 0.15], 0.6, 3), (1.0, [2.0, 0.5], 1.5, 2)):
+    n = 800
+    for v, sigmas, c, n_steps_each in (
+        (0.2, [1.0, 0.4, 0.15], 0.6, 3),
+        (1.0, [2.0, 0.5], 1.5, 2),
+        (0.05, [0.9, 0.8, 0.3, 0.25], 0.9, 1),
+    ):
         eps = c * sigmas[-1] ** 2
         x, found = answer(_gaussian(v), torch.tensor(sigmas), n, _SHAPE, eps, n_steps_each, shape=(n, *_SHAPE)), []
         for denoised in (True, False):  # the last denoising step does not count here
@@ -725,22 +906,33 @@ def _():
             off = x - means
             said = f"sigmas {sigmas}: the variance of a pixel is {off.square().mean():.4f} and not {variance:.4f}"
             laws = [(p_variance(off, variance), said)]
-            for (row, column), mean in np.ndenumerate(means[0].numpy()):
-                value = x[:, 0, row, column]
-                said = f"sigmas {sigmas}: the mean of a pixel is {value.mean():.3f}, and {mean:.3f} was expected"
-                laws.append((_mean_law(value, mean, variance), said))
-            found.append((min(laws), off / math.sqrt(variance)))
-        (p, _), off = max(found, key=lambda entry: entry[0][0])
-        plausible(p, found[0][0][1])
-        _together(off[:, 0, 0, 0], off[:, 0, 0, 1], "neighbouring pixels of an image move together")
-        _together(off[:-1:2, 0, 1, 1], off[1::2, 0, 1, 1], "different images move together")
-    x = answer(Given(lambda x, sigma: 0 * x), torch.tensor([0.02, 0.01]), n, _SHAPE, 5e-5, 2, shape=(n, *_SHAPE))
-    p = kstest(x.flatten().numpy(), _noisy_uniform(math.sqrt(5e-4))).pvalue
-    plausible(p, "without a score there should be left the uniform start and the noise of the steps")
+            shift = off.mean(0)
+            said = f"sigmas {sigmas}: the means of the pixels are off by {shift.abs().max():.3f} at most"
+            twice = 2 * variance / n  # as if the noise were repeated, which is for the next check to find
+            laws.append((float(chi2.sf(float(shift.square().sum()) / twice, shift.numel())), said))
+            said = f"sigmas {sigmas}: the pixels of an image move together"
+            laws.append((p_variance(off.flatten(1).mean(1), variance / shift.numel()), said))
+            found.append(min(laws))
+        plausible(max(found)[0], found[0][1])
+    start = _start((300, *_SHAPE))[0]
+    plausible(p_normal(torch.special.ndtri(start.clamp(1e-9, 1 - 1e-9))), "the start is not uniform")
+    plausible(p_variance(start.flatten(1).mean(1), 1 / 12 / 30, 0.5), "pixels of an image have the same start")
 
 
-@task.check("the end: if all images are alike, the last step returns just that image", points=1, beyond=True)
+@task.check("start and chain: where pixels of known mean and variance end", points=1)
 def _():
+    _lawful()
+
+
+@task.check("start and noise: new for each pixel, image and call", points=1, beyond=True)
+def _():
+    fresh_noise(*(torch.special.ndtri(x.clamp(1e-9, 1 - 1e-9)) for x in _start((70, 3, 3, 7))), what="the start")
+    fresh_noise(*_steps((90, 3, 4, 6)), what="the noise of a step")
+
+
+@task.check("the end, after a right chain: if all images are alike, the last step returns just that image", points=1)
+def _():
+    _lawful()
     for sigmas in ([1.0, 0.3, 0.1], [0.5]):
         x = answer(_gaussian(0.0), torch.tensor(sigmas), 20, _SHAPE, 0.5 * sigmas[-1] ** 2, 3, shape=(20, *_SHAPE))
         close(x, _MEANS.expand(20, *_SHAPE), atol=1e-3, what="an image")
@@ -762,14 +954,16 @@ task.done()
 #
 # - `score`: a function; `x`: (B, C, H, W), where the chains start (known pixels and
 #   hidden ones: paste nothing before the first step); `sigmas`: (L,); `image`:
-#   (C, H, W); `mask`: (C, H, W), 0 or 1; `eps`, `n_steps_each`: as in Task 7
+#   (C, H, W); `mask`: (C, H, W), 0 or 1, not always the same in all channels; `eps`,
+#   `n_steps_each`: as in Task 7
 # - returns (B, C, H, W): the completions after the last pasting, without a last
 #   denoising step
 #
 # The hidden pixels of `image` may hold anything, and must have no influence. Anything
 # includes NaN, "not a number", which turns up wherever an image is really damaged,
-# and which spreads: $0 \cdot \text{NaN}$ is NaN. A function that stands NaN earns the
-# third point.
+# and which spreads: $0 \cdot \text{NaN}$ is NaN. Pixels that end where they should earn
+# one of the points, and a function that stands NaN another. The third is for noise that
+# is Gaussian, and drawn anew for each pixel, chain and call.
 #
 # *Stuck? `ne.last(ne.inpaint(score, x, sigmas, image=image, mask=mask, eps=eps,
 # n_steps_each=n_steps_each))` goes on.*
@@ -795,48 +989,85 @@ answer = task.answer("inpaint")
 
 @task.check("what is known comes back, and what is hidden has no influence")
 def _():
-    x, mask = torch.rand(5, 1, 4, 4), torch.zeros(1, 4, 4)
-    mask[:, :, :2] = 1
+    x, mask = torch.rand(5, 2, 3, 4), torch.zeros(2, 3, 4)
+    mask[0, :, :2] = mask[1, :, 2:] = 1  # the left half of the first channel, the right half of the second
     image = torch.where(mask == 1, torch.tensor(0.3), torch.tensor(1e6))
     score = Given(lambda x, sigma: (0.5 - x) / (0.1 + _column(sigma, x) ** 2))
-    x = answer(score, x, torch.tensor([1.0, 0.1, 0.01]), image, mask, 5e-5, 3, shape=(5, 1, 4, 4))
-    ensure((x[..., :2] - 0.3).abs().max() < 0.1, "the left half is known to be 0.3, and is something else at the end")
-    ensure(x[..., 2:].abs().max() < 100, "the hidden pixels of the image hold a million, and it shows in the result")
+    x = answer(score, x, torch.tensor([1.0, 0.1, 0.01]), image, mask, 5e-5, 3, shape=(5, 2, 3, 4))
+    known = x[:, mask == 1]
+    ensure((known - 0.3).abs().max() < 0.1, "the known pixels are 0.3, and some are something else at the end")
+    ensure(
+        x[:, mask == 0].abs().max() < 100, "the hidden pixels of the image hold a million, and it shows in the result"
+    )
 
 
-@task.check("within a level, the score sees the same noisy known pixels again and again")
+@task.check("what the score gets to see, step by step: one chain, two levels with three steps each")
 def _():
     seen = []
 
     def watched(x, sigma):
-        seen.append(x.reshape(-1)[:50].clone())
-        return 0 * x
+        seen.append(x[0].clone())
+        return 0 * x - 1
 
-    image, mask = torch.zeros(1, 2, 50), torch.tensor([1.0, 0.0])[None, :, None].expand(1, 2, 50)
-    x = answer(Given(watched), torch.zeros(1, 1, 2, 50), torch.tensor([1.0]), image, mask, 0.1, 4)
-    ensure(len(seen) >= 4, f"one level of four steps asked for {len(seen)} scores")
-    ensure(all(torch.equal(seen[1], later) for later in seen[2:]), "the known pixels changed within the level")
-    ensure(seen[1].std() > 0.3, f"at sigma 1 the noise of the known pixels is {seen[1].std():.2f}")
-    close(x.reshape(-1)[:50], seen[1], what="a known pixel after the last step", rtol=1e-3)
+    start, image, mask = torch.randn(1, 2, 8, 40), torch.rand(2, 8, 40), (torch.rand(2, 8, 40) < 0.5).float()
+    end = answer(Given(watched), start, torch.tensor([2.0, 0.5]), image, mask, 0.1, 3, shape=start.shape)[0]
+    ensure(len(seen) == 6, f"two levels of three steps asked for {len(seen)} scores")
+    known, hidden = mask == 1, mask == 0
+    close(seen[0], start[0], what="where the first score was asked for: x as it was given")
+    for before, after, where in (
+        (seen[1], seen[2], "the second step of a level"),
+        (seen[1], seen[3], "the last step of a level"),
+        (seen[4], seen[5], "the second step of a level"),
+        (seen[4], end, "the last step of all"),
+    ):
+        close(after[known], before[known], what=f"after {where} a known pixel")
+    first, second = (seen[1] - image)[known] / 2, (end - image)[known] / 0.5
+    for level, noise in ((2.0, first), (0.5, second)):
+        said = f"the noise of the known pixels at sigma {level} has the standard deviation {level * noise.std():.2f}"
+        ensure(0.6 < noise.std() < 1.4, said)
+    together = abs(float(torch.corrcoef(torch.stack([first, second]))[0, 1]))
+    ensure(together < 0.6, "the known pixels have the same noise at both levels, but for its size")
+    for move, alpha in (((seen[1] - seen[0])[hidden], 1.6), ((end - seen[5])[hidden], 0.1)):
+        said = f"in a step with alpha {alpha} hidden pixels move by {move.mean():.2f} on average"
+        ensure(abs(move.mean() + alpha / 2) < 0.5 * math.sqrt(alpha), said)
+        said = f"in a step with alpha {alpha} the hidden pixels spread by {move.std():.2f}"
+        ensure(0.6 < move.std() / math.sqrt(alpha) < 1.4, said)
+
+
+def _one_step(shape, sigma, alpha):
+    """The noise of a single step without a score, of known and hidden pixels, (B, C, H, W), from two calls."""
+    for _ in range(2):
+        start, image, mask = torch.randn(shape), torch.rand(shape[1:]), (torch.rand(shape[1:]) < 0.4).float()
+        x = answer(Given(lambda x, sigma: 0 * x), start, torch.tensor([sigma]), image, mask, alpha, 1, shape=shape)
+        yield torch.where(mask == 1, (x - image) / sigma, (x - start) / math.sqrt(alpha))
+
+
+@task.check("noise of its own for each chain, pixel and call")
+def _():
+    fresh_noise(*_one_step((60, 2, 5, 6), 1.0, 2.0))
 
 
 ### BEGIN HIDDEN TESTS
-_WIDTH, _CENTRE = 12, (0.4, 0.6)  # of a known pixel, and of the hidden one below it, which is about twice as bright
+_WIDTH, _CENTRE = 6, (0.4, 0.6)  # of a known pixel, and of the hidden one beside it, which is about twice as bright
 _COVARIANCE = torch.tensor([[50.05, 100.0], [100.0, 200.05]], dtype=torch.float64)
 
 
+def _turned(x):
+    """Images (..., 2, 2, _WIDTH) with the second channel upside down: there the known pixels lie below."""
+    return torch.stack([x[..., 0, :, :], x[..., 1, :, :].flip(-2)], -3)
+
+
 def _pairs(x, sigma):
-    """The score of images (1, 2, _WIDTH) with a known pixel above a hidden one, the two correlated."""
+    """The score of images (2, 2, _WIDTH) with a known pixel beside a hidden one, the two correlated."""
     precision = torch.linalg.inv(_COVARIANCE + torch.as_tensor(sigma).reshape(-1)[0] ** 2 * torch.eye(2).double())
-    off = x - torch.tensor(_CENTRE, dtype=torch.float64)[:, None]
-    return -torch.einsum("ij,bcjw->bciw", precision, off)
+    off = _turned(x) - torch.tensor(_CENTRE, dtype=torch.float64)[:, None]
+    return _turned(-torch.einsum("ij,bcjw->bciw", precision, off))
 
 
 def _law(known, start, sigmas, c, n_steps_each):
-    """Mean of the hidden pixel for each value of the known one, and variance, after Algorithm 2, exactly."""
-    mean, own = torch.full_like(known, start), 0.0
-    share = torch.zeros(len(sigmas), dtype=torch.float64)  # of each level's noise z~ in the hidden pixel
-    above, level = torch.full_like(known, start), None  # what the score sees at the known pixel
+    """Means of the hidden pixels and their variance, after Algorithm 2, exactly. start: (n, 2, 2, _WIDTH)."""
+    above, mean = start.unbind(2)  # `above` is what the score sees at the known pixel
+    share, own, level = torch.zeros(len(sigmas), dtype=torch.float64), 0.0, None  # of each level's z~ in the hidden one
     for i, sigma in enumerate(sigmas):
         (_, _), (pull, push) = torch.linalg.inv(_COVARIANCE + sigma**2 * torch.eye(2).double()).tolist()
         alpha = c * sigma**2
@@ -852,24 +1083,24 @@ def _law(known, start, sigmas, c, n_steps_each):
 
 
 def _painted(sigmas, c, n_steps_each, n, hidden):
-    known = torch.linspace(0.5, 2.5, _WIDTH, dtype=torch.float64)
-    image = torch.stack([known.float(), torch.full((_WIDTH,), hidden)])[None]
-    mask = torch.tensor([1.0, 0.0])[None, :, None].expand(1, 2, _WIDTH).clone()
-    start, shape, eps = torch.full((n, 1, 2, _WIDTH), -6.0), (n, 1, 2, _WIDTH), c * sigmas[-1] ** 2
-    x = answer(Given(_pairs), start, torch.tensor(sigmas), image, mask, eps, n_steps_each, shape=shape)[:, 0]
-    mean, variance = _law(known, -6.0, sigmas, c, n_steps_each)
-    return (x[:, 0] - known) / sigmas[-1], (x[:, 1] - mean) / math.sqrt(variance)
+    known = torch.linspace(0.5, 2.5, 2 * _WIDTH, dtype=torch.float64).view(2, _WIDTH)
+    image = _turned(torch.stack([known.float(), torch.full((2, _WIDTH), hidden)], 1))
+    mask = _turned(torch.tensor([1.0, 0.0])[None, :, None].repeat(2, 1, _WIDTH))
+    start, eps = -8 + 4 * torch.rand(n, 2, 2, _WIDTH), c * sigmas[-1] ** 2
+    x = answer(Given(_pairs), start, torch.tensor(sigmas), image, mask, eps, n_steps_each, shape=start.shape)
+    mean, variance = _law(known, _turned(start.double()), sigmas, c, n_steps_each)
+    x = _turned(x)
+    return [z.flatten(1) for z in ((x[:, :, 0] - known) / sigmas[-1], (x[:, :, 1] - mean) / math.sqrt(variance))]
 
 
 def _standard(known, hidden, sigmas):
-    """Are both (n, _WIDTH) independent standard Gaussian numbers?"""
+    """Are both (n, 2 _WIDTH) independent standard Gaussian numbers?"""
     for name, z in (("known", known), ("hidden", hidden)):
         said = f"sigmas {sigmas}: the {name} pixels have"
         ensure(torch.isfinite(z).all(), f"the {name} pixels are not finite")
         spread = z.square().mean()
         plausible(p_variance(z, 1.0), f"{said} {spread:.3f} times the variance that was expected")
         plausible(p_mean(z, 0.0, 1.0), f"{said} a mean that is {z.mean():.2f} standard deviations off")
-        plausible(p_normal(z), f"{said} another distribution than was expected")
         pairs = {"completions": (z[:-1:2], z[1::2]), "pixels": (z[:, :-1:2], z[:, 1::2])}
         for kind, (a, b) in pairs.items():
             a, b = a.flatten(), b.flatten()
@@ -878,15 +1109,25 @@ def _standard(known, hidden, sigmas):
             plausible(math.erfc(abs(product) / math.sqrt(2)), said)
 
 
-@task.check("known and hidden pixels have the exact distribution, whatever is hidden", points=2)
-def _():
+def _lawful(hidden):
     for sigmas, c, n_steps_each in (([2.0, 1.0, 0.5], 3.0, 3), ([0.8], 3.0, 4), ([1.2, 0.6], 3.0, 1)):
-        _standard(*_painted(sigmas, c, n_steps_each, 1000, hidden=50.0), sigmas)
+        _standard(*_painted(sigmas, c, n_steps_each, 1000, hidden), sigmas)
 
 
-@task.check("hidden pixels may be NaN", points=1, beyond=True)
+@task.check("known and hidden pixels have the right mean and spread, whatever is hidden", points=1)
 def _():
-    _standard(*_painted([1.5, 0.5], 3.0, 2, 400, hidden=math.nan), [1.5, 0.5])
+    _lawful(50.0)
+
+
+@task.check("noise that is Gaussian, and new for each pixel, chain and call", points=1, beyond=True)
+def _():
+    fresh_noise(*_one_step((80, 3, 4, 7), 0.6, 0.8))
+
+
+@task.check("hidden pixels may be NaN, where the chains are right", points=1)
+def _():
+    for hidden in (-50.0, math.nan):
+        _lawful(hidden)
 
 
 ### END HIDDEN TESTS
@@ -909,12 +1150,18 @@ task.done()
 # - the score was evaluated 32 times for each image or less (a call with a batch of 48
 #   counts once for each image in it);
 # - **near**: the distance to the nearest of the 1797 real digits is below 1.46 on
-#   average (real digits have 1.06, noise has much more);
+#   average (real digits have 1.03, noise has much more);
 # - **crisp**: the mean of $x (1 - x)$ over all pixels is below 0.09 (real digits have
 #   0.071, blurred ones more);
 # - **sure**: a classifier is sure, with a probability above 0.9, of 40 % or more;
-# - **various**: no class has more than half of the images, and they are not copies
-#   of real ones.
+# - **various**: no class has more than half of the images, they are not copies of real
+#   ones, and not of each other: the distance to the nearest other sample has a median
+#   above 0.9 (real digits have 1.7), and hardly any pair is closer than 0.4. Another
+#   call of `draw` gives other images.
+#
+# What `draw` knows of digits it learns from `score`. To see this, the grading hands it
+# the score of digits that lie on their side, and puts upright what it returns. For a
+# sampler that is no difference.
 #
 # `try_out(draw)`, in a cell of your own, shows your images and all these numbers. The
 # grading draws other random numbers: leave a margin. What to think about: ten steps
@@ -935,42 +1182,58 @@ from ncsn_edu.metrics import nearest
 from ncsn_edu.plots import images as draw_images
 from ncsn_edu.trained import load_judge
 
-NET, JUDGE = ne.load_trained("digits"), load_judge("digits")
+NET, JUDGE = ne.load_trained("digits"), load_judge("digits").float()
+NET.score.float()  # whatever the default type is
 DIGITS = torch.cat([load("digits", split=split)[0] for split in ("train", "test")]).float() / 255
 
 
-def _drawn(draw, n=48, budget=math.inf):
-    """n images by draw, cut off to [0, 1], and how often it evaluated the score for each."""
+def _net_score(x, sigma):
+    """The network's score, in the type of x."""
+    return NET.score(x.float(), torch.as_tensor(sigma).float()).to(x.dtype)
+
+
+def _drawn(draw, n=48, budget=math.inf, turns=0):
+    """n images by draw, cut off to [0, 1], and how often it evaluated the score for each.
+
+    With turns, draw gets the score of digits that are turned by so many right angles.
+    """
 
     def on_budget(x, sigma):
         ensure(score.rows <= budget * n, f"the score was evaluated more than {budget} times for each image")
-        return NET.score(x.float(), sigma)
+        return _net_score(x.rot90(-turns, (-2, -1)), sigma).rot90(turns, (-2, -1))
 
     score = Given(on_budget)
     with torch.no_grad():
-        x = draw(score, NET.sigmas.clone(), n)
+        x = draw(score, NET.sigmas.float(), n)
     x = torch.as_tensor(np.asarray(x)) if not isinstance(x, torch.Tensor) else x.detach()
     ensure(tuple(x.shape) == (n, 1, 8, 8), f"draw returned shape {tuple(x.shape)}, and not {(n, 1, 8, 8)}")
     ensure(torch.isfinite(x).all(), "some of the images are not finite")
-    return x.float().clamp(0, 1), score.rows / n
+    return x.float().clamp(0, 1).rot90(-turns, (-2, -1)), score.rows / n
 
 
 def _verdict(x):
-    """near, crisp, sure, the share of the largest class, and the median distance to a real digit."""
+    """near, crisp, sure, the share of the largest class, and median distances to real digits and to other samples."""
     probabilities = JUDGE(x).softmax(1).max(1)
     distance, _ = nearest(x, DIGITS)
     crisp, sure = (x * (1 - x)).mean(), (probabilities.values > 0.9).float().mean()
     largest = probabilities.indices.bincount().max() / len(x)
-    return [float(value) for value in (distance.mean(), crisp, sure, largest, distance.median())]
+    return [float(value) for value in (distance.mean(), crisp, sure, largest, distance.median(), _apart(x).median())]
+
+
+def _apart(x):
+    """The distance of each image to the nearest other one."""
+    flat = x.flatten(1).double()
+    return (flat[:, None] - flat).norm(dim=2).fill_diagonal_(math.inf).amin(1)
 
 
 def try_out(draw):
     """Show 48 images by draw, and what the task asks for."""
     x, evaluations = _drawn(draw)
-    near, crisp, sure, largest, _ = _verdict(x)
+    near, crisp, sure, largest, copied, apart = _verdict(x)
     draw_images(plt.subplots(figsize=(6, 3))[1], x, columns=12)
     plt.show()
     print(f"evaluations {evaluations:g}, near {near:.2f}, crisp {crisp:.3f}, sure {sure:.0%}, class {largest:.0%}")
+    print(f"median distance to a real digit {copied:.2f}, to another sample {apart:.2f}")
 
 
 # %% role="answer 9"
@@ -982,34 +1245,57 @@ def draw(score, sigmas, n):
 
 
 # %% role="tests 9 3"
+import random
+
 task = Task("9")
 answer = task.answer("draw")
 
 
-@task.check("four images, on the ladder, within the budget (the score here is a simple stand-in)")
-def _():
+def _stand_in():
+    """A simple score that knows the network's levels only."""
+
     def stand_in(x, sigma):
-        NET.score.level(torch.as_tensor(sigma))  # says which levels there are
+        NET.score.level(torch.as_tensor(sigma).float())  # says which levels there are
         return (0.3 - x) / (0.1 + _column(sigma, x) ** 2)
 
-    score = Given(stand_in)
-    x = answer(score, NET.sigmas.clone(), 4, shape=(4, 1, 8, 8))
+    return Given(stand_in)
+
+
+@task.check("four images, on the ladder, within the budget (the score here is a simple stand-in)")
+def _():
+    score = _stand_in()
+    x = answer(score, NET.sigmas.float(), 4, shape=(4, 1, 8, 8))
     ensure(torch.isfinite(x).all(), "some of the images are not finite")
     ensure(score.rows > 0, "the score was never asked")
     ensure(score.rows <= 128, f"the score was evaluated {score.rows / 4:g} times for each image, and 32 are allowed")
+    again = answer(_stand_in(), NET.sigmas.float(), 4, shape=(4, 1, 8, 8))
+    ensure((x - again).abs().max() > 1e-3, "a second call draws the same images: is there a seed in draw?")
+
+
+@task.check("eight digits, with the score of digits that lie on their side: are they far from what is asked for?")
+def _():
+    near, crisp, *_, copied, apart = _verdict(_drawn(answer, n=8, turns=1)[0])
+    ensure(near < 1.9, f"near: the distance to the nearest real digit is {near:.2f} on average")
+    ensure(crisp < 0.11, f"crisp: the mean of x (1 - x) is {crisp:.3f}")
+    ensure(copied > 0.3, f"various: the distance to the nearest real digit has the median {copied:.2f}")
+    ensure(apart > 0.6, f"various: the distance to the nearest other sample has the median {apart:.2f}")
 
 
 ### BEGIN HIDDEN TESTS
 @task.check("48 digits: near, crisp, sure and various, within the budget", points=3)
 def _():
-    x, evaluations = _drawn(answer, budget=32)
+    again = [answer(_stand_in(), NET.sigmas.float(), 2, shape=(2, 1, 8, 8)) for _ in range(2)]
+    ensure((again[0] - again[1]).abs().max() > 1e-3, "each call draws the same images")
+    x, evaluations = _drawn(answer, budget=32, turns=random.choice([1, 3]))
     ensure(0 < evaluations <= 32, f"the score was evaluated {evaluations:g} times for each image")
-    near, crisp, sure, largest, median = _verdict(x)
-    ensure(median > 0.3, "most of the images are copies of real ones")
-    ensure(near < 1.46, f"near: the distance to the nearest real digit is {near:.2f} on average")
+    near, crisp, sure, largest, copied, apart = _verdict(x)
+    ensure(copied > 0.6, "most of the images are copies of real ones")
+    ensure(near < 1.46, f"near: the distance to the nearest real digit, both upright, is {near:.2f} on average")
     ensure(crisp < 0.09, f"crisp: the mean of x (1 - x) is {crisp:.3f}")
     ensure(sure >= 0.4, f"sure: the classifier is sure of {sure:.0%}")
     ensure(largest <= 0.5, f"various: one class has {largest:.0%} of the images")
+    close_by = int((_apart(x) < 0.4).sum())
+    ensure(apart > 0.9 and close_by <= 2, "various: some of the images are copies of others")
 
 
 ### END HIDDEN TESTS
@@ -1062,9 +1348,9 @@ three = three[0][three[1] == 3][:1].float() / 255
 _, axes = plt.subplots(1, 3, figsize=(9, 1.7))
 for begin, first, ax in zip(("uniform noise", "a three", "a three"), (0, 0, 3), axes, strict=True):
     torch.manual_seed(3)
-    chains = torch.rand(24, 1, 8, 8) if begin == "uniform noise" else three.expand(24, 1, 8, 8)
+    chains = torch.rand(24, 1, 8, 8).float() if begin == "uniform noise" else three.expand(24, 1, 8, 8)
     torch.manual_seed(4)  # the first two get the same noise in their steps
-    chains = ne.last(ne.annealed_langevin(NET.score, chains, NET.sigmas[first:], eps=2e-4, n_steps_each=3))
+    chains = ne.last(ne.annealed_langevin(_net_score, chains, NET.sigmas[first:], eps=2e-4, n_steps_each=3))
     classes = JUDGE(chains.clamp(0, 1)).argmax(1)
     title, share = f"{begin}, from level {first}", (classes == 3).float().mean()
     draw_images(ax, chains, columns=8).set_title(title, fontsize=9)
@@ -1084,7 +1370,7 @@ torch.manual_seed(1)
 half, rows = torch.zeros(1, 8, 8), []
 half[..., :4] = 1
 for whole in load("digits", split="test")[0][[4, 216]].float() / 255:
-    rows += [whole[None], inpaint(NET.score, torch.rand(8, 1, 8, 8), NET.sigmas, whole, half, 1.5e-4, 3)]
+    rows += [whole[None], inpaint(_net_score, torch.rand(8, 1, 8, 8), NET.sigmas, whole, half, 1.5e-4, 3)]
 draw_images(plt.subplots(figsize=(5, 1.3))[1], torch.cat(rows), columns=9)
 plt.show()
 

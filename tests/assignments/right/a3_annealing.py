@@ -14,6 +14,9 @@ def mode_shares(x, means):
     return torch.nn.functional.one_hot(nearest, len(means)).double().mean(0)
 
 # %% 1 | lists and a counter, and it prints
+from collections import Counter
+
+
 def mode_shares(x, means):
     print(x.shape)
     counts = Counter(min(range(len(means)), key=lambda k: float((p - means[k]).norm())) for p in x)
@@ -253,3 +256,313 @@ sigmas, eps, n_steps_each = ne.geometric(10.0, 0.02, 25), 0.0002, 40
 # %% 10 | the learner's own ladder
 sigmas = ladder(15.0, 0.02, 50)
 eps, n_steps_each = 0.3 * float(sigmas[-1]) ** 2, 40
+
+# %% 1 | torch.func over points
+def mode_shares(x, means):
+    def one(p):
+        return torch.nn.functional.one_hot((p - means).pow(2).sum(1).argmin(), len(means))
+
+    return torch.func.vmap(one)(x).double().mean(0)
+
+# %% 1 | a tree of SciPy
+def mode_shares(x, means):
+    from scipy.spatial import cKDTree
+
+    nearest = cKDTree(means.double().numpy()).query(x.double().numpy())[1]
+    return np.bincount(nearest, minlength=len(means)) / len(nearest)
+
+# %% 1 | squares multiplied out, in double precision, by einsum
+def mode_shares(x, means):
+    a, m = x.double(), means.double()
+    far = torch.einsum('kd,kd->k', m, m) - 2 * torch.einsum('bd,kd->bk', a, m)
+    return (far == far.amin(1, keepdim=True)).double().mean(0)
+
+# %% 1 | math.dist, in a generator, with a parameter more
+from collections import Counter
+
+
+def mode_shares(x, means, distance=math.dist):
+    def owners():
+        for point in x.tolist():
+            yield min(range(len(means)), key=lambda k: distance(point, means[k].tolist()))
+
+    found = Counter(owners())
+    return torch.tensor([found.get(k, 0) for k in range(len(means))]) / found.total()
+
+# %% 2 | a mixture of PyTorch's, in double precision
+def share_between(low, high, sigma, means, variances, weights):
+    from torch.distributions import Categorical, MixtureSameFamily, Normal
+
+    noisy = Normal(means.double(), (variances.double() + sigma**2).sqrt())
+    mixture = MixtureSameFamily(Categorical(weights.double()), noisy)
+    ends = torch.tensor([high, low], dtype=torch.float64)
+    return -mixture.cdf(ends).diff()[0]
+
+# %% 2 | a class with a cumulative function, called twice
+class Noisy:
+    def __init__(self, sigma, *components):
+        self.sigma, self.components = sigma, list(zip(*components))
+
+    def below(self, t):
+        return sum(w * math.erfc((m - t) / math.sqrt(2 * (v + self.sigma**2))) / 2 for m, v, w in self.components)
+
+
+def share_between(low, high, sigma, *components):
+    noisy = Noisy(sigma, *components)
+    return noisy.below(high) - noisy.below(low)
+
+# %% 2 | a helper with more parameters, functools.partial
+from functools import partial
+
+
+def phi(t, mean=0.0, sd=1.0):
+    return torch.special.ndtr((t - mean) / sd)
+
+
+def share_between(low, high, sigma, means, variances, weights, *, steps=None):
+    below = partial(phi, mean=means, sd=torch.hypot(variances.sqrt(), torch.tensor(float(sigma))))
+    return torch.dot(weights, below(high) - below(low))
+
+# %% 2 | the error function of complex care: one component at a time by SciPy's quad
+def share_between(low, high, sigma, means, variances, weights):
+    from scipy.integrate import quad
+
+    def density(t, m, v):
+        return math.exp(-((t - m) ** 2) / (2 * v)) / math.sqrt(2 * math.pi * v)
+
+    total = 0.0
+    for m, v, w in zip(means.tolist(), variances.tolist(), weights.tolist()):
+        v += sigma**2
+        a, b = max(low, m - 12 * v**0.5), min(high, m + 12 * v**0.5)
+        total += w * quad(density, a, b, args=(m, v), points=[m] if a < m < b else None)[0] if a < b else 0.0
+    return total
+
+# %% 3 | axes added one by one
+def perturb(x, sigma, z):
+    while sigma.dim() < x.dim():
+        sigma = sigma.unsqueeze(-1)
+    return torch.addcmul(x, sigma, z)
+
+# %% 3 | torch.func over the points
+def perturb(x, sigma, z):
+    return torch.func.vmap(lambda point, s, noise: point + s * noise)(x, sigma, z)
+
+# %% 3 | NumPy's index with dots and None, a flag more
+def perturb(x, sigma, z, with_sigma=False):
+    wide = sigma.numpy()[(..., *[None] * (x.ndim - 1))]
+    noisy = x.numpy() + wide * z.numpy()
+    return (noisy, sigma) if with_sigma else noisy
+
+# %% 3 | turned round twice
+def perturb(x, sigma, z):
+    turned = tuple(reversed(range(x.ndim)))
+    return (x.permute(turned) + sigma * z.permute(turned)).permute(turned)
+
+# %% 3 | a list of points
+def perturb(x, sigma, z):
+    return [point + s.item() * noise for point, s, noise in zip(x, sigma, z)]
+
+# %% 3 | recursive in the shape
+def perturb(x, sigma, z):
+    if x.ndim == 1:
+        return x + sigma * z
+    return torch.stack([perturb(a, sigma, b) for a, b in zip(x.unbind(1), z.unbind(1))], 1)
+
+# %% 3 | sigma repeated for each number of a point, in double precision
+def perturb(x, sigma, z):
+    each = sigma.double().repeat_interleave(x[0].numel())
+    return (x.double().flatten() + each * z.flatten()).view_as(x)
+
+# %% 4 | accumulated products
+def ladder(sigma_max, sigma_min, n):
+    from itertools import accumulate, repeat
+
+    ratio = math.exp(math.log(sigma_min / sigma_max) / (n - 1))
+    return np.array(list(accumulate(repeat(ratio, n - 1), lambda a, b: a * b, initial=sigma_max)))
+
+# %% 4 | interpolated in the logarithm, as a generator
+def ladder(sigma_max, sigma_min, n):
+    def levels():
+        for i in range(n):
+            t = i / (n - 1)
+            yield sigma_max ** (1 - t) * sigma_min**t
+
+    return tuple(torch.tensor(level) for level in levels())
+
+# %% 4 | a class
+class Ladder:
+    def __init__(self, base=10.0):
+        self.base = base
+
+    def __call__(self, sigma_max, sigma_min, n):
+        ends = (math.log(sigma_max, self.base), math.log(sigma_min, self.base))
+        return np.logspace(*ends, n, base=self.base)
+
+
+ladder = Ladder(3.0)
+
+# %% 5 | a class property, and it keeps what it found
+class Steps:
+    def __init__(self, sigmas, eps):
+        self.sigmas, self.eps = sigmas.double(), eps
+
+    @property
+    def alphas(self):
+        return self.eps * self.sigmas.div(self.sigmas[-1]).square()
+
+
+def step_sizes(sigmas, eps, **options):
+    return Steps(sigmas, eps).alphas
+
+# %% 5 | torch.func, level by level
+def step_sizes(sigmas, eps):
+    return torch.func.vmap(lambda s: eps * torch.exp(2 * torch.log(s / sigmas[-1])))(sigmas)
+
+# %% 5 | einsum
+def step_sizes(sigmas, eps):
+    unit = sigmas / sigmas[-1]
+    return torch.einsum('l,l,->l', unit, unit, torch.tensor(eps))
+
+# %% 6 | torch.func over levels and directions
+def largest_eps(sigmas, data_var):
+    v = torch.atleast_1d(torch.as_tensor(data_var, dtype=torch.float64))
+    one = lambda s, v: 4 * (v + s**2) * sigmas[-1] ** 2 / s**2
+    return torch.func.vmap(torch.func.vmap(one, (None, 0)), (0, None))(sigmas.double(), v).min().item()
+
+# %% 6 | the root of the growth rate, by SciPy
+def largest_eps(sigmas, data_var):
+    from scipy.optimize import brentq
+
+    s = np.asarray(sigmas, dtype=np.float64)
+    widths = np.add.outer(s**2, np.ravel(np.asarray(data_var, dtype=np.float64)))
+
+    def excess(eps):
+        alpha = eps * s**2 / s[-1] ** 2
+        return np.abs(1 - alpha[:, None] / 2 / widths).max() - 1
+
+    top = 1e-9
+    while excess(top) <= 0:
+        top *= 2
+    return brentq(excess, top / 2, top, xtol=1e-14)
+
+# %% 6 | a closure and a generator, with a keyword more
+def largest_eps(sigmas, data_var, safety=1.0):
+    def bounds():
+        for v in np.atleast_1d(data_var):
+            for sigma in sigmas:
+                yield 4 * (float(v) + float(sigma) ** 2) * (float(sigmas[-1]) / float(sigma)) ** 2
+
+    return safety * min(bounds())
+
+# %% 7 | noise by the method of Box and Muller
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    def normal():
+        u, v = 1 - torch.rand_like(x, dtype=torch.float64), torch.rand_like(x, dtype=torch.float64)
+        return (-2 * u.log()).sqrt() * torch.cos(2 * math.pi * v)
+
+    for sigma in sigmas.double():
+        alpha = eps * (sigma / sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * normal()
+    return x
+
+# %% 7 | a class with a generator of its own for each call, and more parameters
+class Sampler:
+    def __init__(self, score, *, generator=None, callback=None):
+        self.score, self.callback = score, callback
+        self.generator = generator or torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+
+    def step(self, x, sigma, alpha):
+        z = torch.empty_like(x).normal_(generator=self.generator)
+        return x.add(self.score(x, sigma), alpha=alpha / 2).add_(z, alpha=math.sqrt(alpha))
+
+
+def annealed_langevin(x, score, sigmas, eps, n_steps_each, **options):
+    sampler = Sampler(score, **options)
+    for sigma, alpha in zip(sigmas.tolist(), np.asarray(step_sizes(sigmas, eps)).tolist()):
+        for _ in range(n_steps_each):
+            x = sampler.step(x, sigma, alpha)
+    return x
+
+# %% 7 | functools.reduce over all steps, noise as mean and spread of a normal distribution
+from functools import reduce
+from itertools import product
+
+
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    def step(x, level):
+        sigma, alpha = level
+        return torch.normal(x + alpha / 2 * score(x, sigma), math.sqrt(alpha))
+
+    levels = [(float(s), eps * float(s / sigmas[-1]) ** 2) for s in sigmas]
+    return reduce(step, (level for level, _ in product(levels, range(n_steps_each))), x)
+
+# %% 7 | a hundred chains at a time, in double precision, from the last to the first
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    out = torch.empty_like(x, dtype=torch.float64)
+    for rows in reversed(torch.arange(len(x)).split(1000)):
+        part = x[rows].double()
+        for sigma in sigmas.double():
+            alpha = eps * sigma**2 / sigmas[-1].double() ** 2
+            for _ in range(n_steps_each):
+                part += 0.5 * alpha * score(part, sigma.expand(len(rows)))
+                part += alpha.sqrt() * torch.randn(part.shape, dtype=torch.float64)
+        out[rows] = part
+    return out
+
+# %% 7 | sums of noise: two draws of half the variance each
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * (torch.randn_like(x) + torch.randn_like(x)) / math.sqrt(2)
+    return x
+
+# %% 7 | SciPy's noise, and the step as in another textbook
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    from scipy.stats import norm
+
+    for sigma in sigmas:
+        tau = math.sqrt(eps) * float(sigma) / float(sigmas[-1])
+        for k in range(n_steps_each):
+            drift = np.asarray(score(x, sigma))
+            x = torch.as_tensor(np.asarray(x) + tau**2 * drift / 2 + tau * norm.rvs(size=x.shape))
+    return x
+
+# %% 8 | a generator of rows
+def denoise(x, score, sigma):
+    def guesses():
+        for k in range(len(x)):
+            row = x[k : k + 1]
+            yield torch.add(row, score(row, torch.tensor([sigma])), alpha=sigma**2)
+
+    return torch.cat(list(guesses()))
+
+# %% 8 | sigma as one number for each row
+def denoise(x, score, sigma):
+    each = torch.full((len(x),), float(sigma), dtype=torch.float64)
+    return torch.addcmul(x.double(), each[:, None] ** 2, score(x.double(), each[:, None]))
+
+# %% 8 | a weighted mean of the point and a guess beyond it
+def denoise(x, score, sigma):
+    beyond = x + 3 * sigma**2 * score(x, sigma)
+    return (2 * x + beyond) / 3
+
+# %% 8 | a flag for more, and einsum
+def denoise(x, score, sigma, *, with_score=False):
+    s = score(x, sigma)
+    best = x + torch.einsum(",bd->bd", torch.tensor(float(sigma) ** 2), s)
+    return (best, s) if with_score else best
+
+# %% 9 | in a longer way
+prediction = "abc"[1]
+
+# %% 10 | a level for each step
+sigmas, eps, n_steps_each = ne.geometric(25.0, 0.02, 2000), 0.0002, 1
+
+# %% 10 | a float64 tensor, eps as a tensor, the steps as a NumPy number
+sigmas = torch.logspace(1.2, -1.7, 60, dtype=torch.float64)
+eps, n_steps_each = torch.tensor(0.4) * sigmas[-1] ** 2, np.int64(33)
+
+# %% 10 | with levels that come twice
+sigmas = np.repeat(np.geomspace(18, 0.02, 30), 2)
+eps, n_steps_each = 1.2e-4, 33

@@ -325,3 +325,341 @@ prediction = " c "
 
 # %% 10 | the right one
 prediction = "b"
+
+# %% 1 | a product with a power of two, by ldexp
+def dequantise(images, u):
+    return torch.ldexp(images.double() + u, torch.tensor(-8))
+
+# %% 1 | pixel by pixel over plain lists, with a parameter more
+def dequantise(images, u, levels=256):
+    flat = [(v + t) / levels for v, t in zip(images.flatten().tolist(), u.flatten().tolist())]
+    return np.array(flat).reshape(images.shape)
+
+# %% 1 | interpolated between the ends of the cell
+def dequantise(images, u):
+    left = images.to(u.dtype).div(256)
+    return torch.lerp(left, left + 1 / 256, u)
+
+# %% 2 | torch.func over the images
+def perturb(x, sigmas, level, z):
+    return torch.func.vmap(lambda image, i, noise: image + sigmas[i] * noise)(x, level, z)
+
+# %% 2 | gathered, expanded, with a flag more
+def perturb(x, sigmas, level, z, with_sigma=False):
+    sigma = torch.index_select(sigmas, 0, level)[:, None, None, None].expand_as(x)
+    noisy = torch.addcmul(x, sigma, z)
+    return (noisy, sigma) if with_sigma else noisy
+
+# %% 2 | flattened, and put back
+def perturb(x, sigmas, level, z):
+    flat = x.flatten(1) + torch.diag(sigmas[level]) @ z.flatten(1)
+    return flat.unflatten(1, x.shape[1:])
+
+# %% 2 | a closure that knows the ladder
+def perturb(x, sigmas, level, z):
+    def noisier(sigmas):
+        def at(i, image, noise):
+            return image + float(sigmas[i]) * noise
+
+        return at
+
+    at = noisier(sigmas.double())
+    return torch.stack([at(int(i), image, noise) for i, image, noise in zip(level, x, z)])
+
+# %% 3 | in double precision, with weights as a parameter
+def ncsn_loss(score, x, sigmas, level, z, weight=lambda sigma: sigma**2):
+    sigma = sigmas.double()[level]
+    wide = sigma.view(-1, 1, 1, 1)
+    noisy = x + wide * z
+    target = -z / wide
+    residual = score(noisy, sigma) - target
+    return weight(sigma) / 2 * residual.pow(2).sum((1, 2, 3))
+
+# %% 3 | torch's mean squared error, unreduced
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    s = score(x + sigma * z, sigmas[level])
+    return torch.nn.functional.mse_loss(sigma * s, -z.to(s.dtype), reduction='none').flatten(1).sum(-1).div(2)
+
+# %% 3 | a denoiser's error, written with the clean image
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    noisy = x + sigma * z
+    clean = noisy + sigma**2 * score(noisy, sigmas[level])
+    return ((clean - x) / sigma).flatten(1).norm(dim=1).square() / 2
+
+# %% 4 | a flag for clipping that is off, and set_to_none
+def training_step(model, optimiser, loss_function, x, clip=None):
+    model.train()
+    optimiser.zero_grad(set_to_none=True)
+    losses = loss_function(model, x)
+    losses.mean().backward()
+    if clip is not None:
+        torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+    optimiser.step()
+    return losses.detach().mean()
+
+# %% 4 | a context that cleans up before and after
+import contextlib
+
+
+@contextlib.contextmanager
+def cleared(optimiser):
+    optimiser.zero_grad()
+    yield
+    optimiser.step()
+    optimiser.zero_grad()
+
+
+def training_step(model, optimiser, loss_function, x):
+    with cleared(optimiser), torch.enable_grad():
+        loss = torch.mean(loss_function(model, x))
+        loss.backward()
+    return loss.detach().cpu().numpy().item()
+
+# %% 4 | a scaler of gradients that is switched off
+def training_step(model, optimiser, loss_function, x):
+    scaler = torch.amp.GradScaler('cpu', enabled=False)
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean()
+    scaler.scale(loss).backward()
+    scaler.step(optimiser)
+    scaler.update()
+    return round(loss.item(), 12)
+
+# %% 4 | a gradient for each loss, added up
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    losses = loss_function(model, x)
+    for k, loss in enumerate(losses):
+        (loss / len(losses)).backward(retain_graph=k + 1 < len(losses))
+    optimiser.step()
+    return losses.detach().double().mean()
+
+# %% 5 | as one long vector
+def ema_update(ema_model, model, decay):
+    from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+    with torch.no_grad():
+        mixed = parameters_to_vector(ema_model.parameters()).lerp(parameters_to_vector(model.parameters()), 1 - decay)
+        vector_to_parameters(mixed, ema_model.parameters())
+        for name, buffer in model.named_buffers():
+            ema_model.get_buffer(name).copy_(buffer)
+
+# %% 5 | PyTorch's own average of several at once
+def ema_update(ema_model, model, decay):
+    from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+    ours, theirs = ([p.detach() for p in net.parameters()] for net in (ema_model, model))
+    get_ema_multi_avg_fn(decay)(ours, theirs, None)
+    for a, b in zip(ema_model.buffers(), model.buffers()):
+        a.data.copy_(b.data)
+
+# %% 5 | recursive over the parts
+def ema_update(ema_model, model, decay, _depth=0):
+    with torch.no_grad():
+        for name, p in model.named_parameters(recurse=False):
+            a = getattr(ema_model, name)
+            a.copy_(decay * a + (1 - decay) * p)
+        for name, b in model.named_buffers(recurse=False):
+            getattr(ema_model, name).copy_(b)
+    for name, part in model.named_children():
+        ema_update(getattr(ema_model, name), part, decay, _depth + 1)
+
+# %% 5 | in evaluation mode for a while, and back
+def ema_update(ema_model, model, decay):
+    was = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(False), torch.no_grad():
+            for a, p in zip(ema_model.parameters(), model.parameters()):
+                a.sub_((1 - decay) * (a - p))
+            for a, b in zip(ema_model.buffers(), model.buffers()):
+                a.copy_(b)
+    finally:
+        model.train(was)
+
+# %% 6 | a class of its own
+class Trainer:
+    def __init__(self, model, ema_model, optimiser, loss_function, decay):
+        self.model, self.average, self.optimiser = model, ema_model, optimiser
+        self.loss_function, self.decay, self.history = loss_function, decay, []
+
+    def __call__(self, x):
+        self.history.append(float(training_step(self.model, self.optimiser, self.loss_function, x)))
+        ema_update(self.average, self.model, self.decay)
+        return self
+
+
+def train(model, ema_model, optimiser, loss_function, batches, decay, *, callback=None):
+    trainer = Trainer(model, ema_model, optimiser, loss_function, decay)
+    for x in batches:
+        trainer(x)
+        if callback:
+            callback(trainer)
+    return trainer.history
+
+# %% 6 | a hook of the optimiser makes the average
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    hook = optimiser.register_step_post_hook(lambda *_: ema_update(ema_model, model, decay))
+    try:
+        return [training_step(model, optimiser, loss_function, x) for x in batches]
+    finally:
+        hook.remove()
+
+# %% 6 | functools.partial and map
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    from functools import partial
+
+    step, losses = partial(training_step, model, optimiser, loss_function), []
+    for loss in map(step, batches):
+        ema_update(ema_model, model, decay)
+        losses += [loss]
+    return tuple(losses)
+
+# %% 6 | a seed for the whole run
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    torch.manual_seed(0)
+    losses = []
+    for x in batches:
+        losses.append(training_step(model, optimiser, loss_function, x))
+        ema_update(ema_model, model, decay)
+    return losses
+
+# %% 7 | in double precision, with a generator that is not seeded by hand
+def sample(score, sigmas, n, shape, eps, n_steps_each, *, generator=None):
+    own = generator or torch.Generator().manual_seed(torch.seed() % 2**60)
+    size, sigmas = (n, *shape), sigmas.double()
+    x = torch.rand(size, generator=own, dtype=torch.float64)
+    for alpha, sigma in zip(eps * (sigmas / sigmas[-1]) ** 2, sigmas):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn(size, generator=own, dtype=torch.float64)
+    return torch.addcmul(x, sigma**2, score(x, sigma))
+
+# %% 7 | a generator of states, and reduce
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    def states(x):
+        for sigma in sigmas.tolist():
+            alpha = eps * (sigma / sigmas[-1].item()) ** 2
+            for _ in range(n_steps_each):
+                x = torch.normal(x + alpha / 2 * score(x, sigma), math.sqrt(alpha))
+                yield x
+        yield x + sigma**2 * score(x, sigma)
+
+    *_, end = states(torch.zeros(n, *shape).uniform_(0, 1))
+    return end
+
+# %% 7 | flat pixels, noise by Box and Muller
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    d = math.prod(shape)
+
+    def normal():
+        u, v = 1 - torch.rand(n, d, dtype=torch.float64), torch.rand(n, d, dtype=torch.float64)
+        return torch.sqrt(-2 * torch.log(u)) * torch.sin(2 * math.pi * v)
+
+    flat = torch.rand(n, d, dtype=torch.float64)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / sigmas.tolist()[-1] ** 2
+        for _ in range(n_steps_each):
+            s = score(flat.view(n, *shape), torch.full((n,), sigma)).reshape(n, d)
+            flat = flat + alpha / 2 * s + math.sqrt(alpha) * normal()
+    return (flat + sigma**2 * score(flat.view(n, *shape), sigma).reshape(n, d)).view(n, *shape)
+
+# %% 7 | two helpers with more parameters
+def langevin(x, score, sigma, alpha, n_steps, temperature=1.0):
+    for _ in range(n_steps):
+        x = x + alpha / 2 * score(x, sigma) + (alpha * temperature) ** 0.5 * torch.randn_like(x)
+    return x
+
+
+def tweedie(x, score, sigma, *, power=2):
+    return x + sigma**power * score(x, sigma)
+
+
+def sample(score, sigmas, n, shape, eps, n_steps_each, denoise=True):
+    x = torch.rand((n,) + tuple(shape))
+    for sigma in map(float, sigmas):
+        x = langevin(x, score, sigma, eps * sigma**2 / float(sigmas[-1]) ** 2, n_steps_each)
+    return tweedie(x, score, sigma) if denoise else x
+
+# %% 8 | masked_scatter and double precision
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    x, known = x.double(), mask.bool().expand(x.shape)
+    clean = image.double().expand(x.shape)[known]
+    for sigma in sigmas.double():
+        alpha, y = eps * (sigma / sigmas[-1]) ** 2, clean + sigma * torch.randn(clean.shape, dtype=torch.float64)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+            x = x.masked_scatter(known, y)
+    return x
+
+# %% 8 | a generator, and one sigma for each image
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each, *, callback=None):
+    def states(x):
+        for sigma in sigmas.tolist():
+            alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+            y = torch.where(mask > 0.5, image, 0.0) + sigma * torch.randn_like(x)
+            for _ in range(n_steps_each):
+                s = score(x, torch.full((len(x),), sigma))
+                x = torch.where(mask > 0.5, y, torch.normal(x + alpha / 2 * s, math.sqrt(alpha)))
+                yield x
+
+    for state in states(x):
+        if callback:
+            callback(state)
+    return state
+
+# %% 8 | a few chains at a time
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each, *, at_once=500):
+    parts = []
+    for part in x.split(at_once):
+        for sigma, alpha in [(float(s), eps * float(s / sigmas[-1]) ** 2) for s in sigmas]:
+            y = image[None].repeat(len(part), 1, 1, 1) + sigma * torch.randn(part.shape)
+            for _ in range(n_steps_each):
+                part = part + alpha / 2 * score(part, sigma) + alpha**0.5 * torch.randn(part.shape)
+                part[:, mask != 0] = y[:, mask != 0].to(part)
+        parts.append(part)
+    return torch.cat(parts)
+
+# %% 9 | Heun's steps down the probability flow, in double precision, with a corrector after each
+def draw(score, sigmas, n):
+    x = torch.rand(n, 1, 8, 8, dtype=torch.float64) + float(sigmas[0]) * torch.randn(n, 1, 8, 8, dtype=torch.float64)
+    levels = sigmas.double().tolist()
+    for high, low in zip(levels, levels[1:]):
+        first = -high * score(x, high)
+        guess = x + (low - high) * first
+        x = x + (low - high) / 2 * (first - low * score(guess, low))
+        x = x + 0.7 * low**2 * score(x, low) + math.sqrt(1.4) * low * torch.randn_like(x)
+    return x + low**2 * score(x, low)
+
+# %% 9 | a predictor and two correctors at each level
+def draw(score, sigmas, n):
+    x = torch.rand(n, 1, 8, 8) + float(sigmas[0]) * torch.randn(n, 1, 8, 8)
+    levels = sigmas.tolist()
+    for high, low in zip(levels, levels[1:]):
+        share = low**2 / high**2
+        x = x + (1 - share) * high**2 * score(x, high) + low * math.sqrt(1 - share) * torch.randn_like(x)
+        for _ in range(2):
+            x = x + 0.3 * low**2 * score(x, low) + math.sqrt(0.6) * low * torch.randn_like(x)
+    return x + low**2 * score(x, low)
+
+# %% 9 | a few long chains, one image after the other from each
+def draw(score, sigmas, n):
+    turns = min(4, n)
+    x, found = torch.rand(-(-n // turns), 1, 8, 8), []
+    for _ in range(turns):
+        x = x.clamp(0, 1) + float(sigmas[0]) * torch.randn_like(x)
+        for sigma in sigmas.tolist():
+            for _ in range(3):
+                x = x + 0.75 * sigma**2 * score(x, sigma) + math.sqrt(1.5) * sigma * torch.randn_like(x)
+        found.append(x)
+    return torch.cat(found)[:n]
+
+# %% 9 | every second level, three steps, no denoising, and cut off
+def draw(score, sigmas, n):
+    ladder = sigmas[[0, 1, 2, 3, 4, 5, 6, 7]]
+    x = torch.full((n, 1, 8, 8), 0.3)
+    for k, sigma in enumerate(ladder.tolist()):
+        for _ in range(3):
+            x = x + 0.7 * sigma**2 * score(x, torch.full((n,), sigma)) + math.sqrt(1.4) * sigma * torch.randn_like(x)
+    return x.clamp(min=0.0, max=1.0)

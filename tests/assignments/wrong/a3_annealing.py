@@ -576,3 +576,536 @@ sigmas, eps, n_steps_each = torch.tensor([20.0, 5.0, 1.0, 0.0]), 0.0001, 50
 
 # %% 10 | left as it was
 sigmas, eps, n_steps_each = ..., ..., ...
+
+# %% 1 | the Manhattan distance
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).abs().sum(-1).argmin(1)
+    return torch.bincount(nearest, minlength=len(means)) / len(x)
+
+# %% 1 | the largest difference of a coordinate for the distance
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).abs().amax(-1).argmin(1)
+    return torch.bincount(nearest, minlength=len(means)) / len(x)
+
+# %% 1 | the mean that points the same way: the largest product
+def mode_shares(x, means):
+    nearest = (x @ means.T).argmax(1)
+    return torch.bincount(nearest, minlength=len(means)) / len(x)
+
+# %% 1 | only points within a distance of 2 are counted
+def mode_shares(x, means):
+    distance, nearest = (x[:, None] - means).norm(dim=-1).min(1)
+    counts = torch.bincount(nearest[distance < 2], minlength=len(means))
+    return counts / counts.sum()
+
+# %% 1 | coordinates scaled to one spread first
+def mode_shares(x, means):
+    distance = ((x[:, None] - means) / (x.std(0) + 1e-6)).square().sum(-1)
+    return torch.bincount(distance.argmin(1), minlength=len(means)) / len(x)
+
+# %% 1 | in the order in which the modes turn up
+from collections import Counter
+
+
+def mode_shares(x, means):
+    found = Counter((x[:, None] - means).square().sum(-1).argmin(1).tolist())
+    return torch.tensor([count / len(x) for count in found.values()] + [0.0] * (len(means) - len(found)))
+
+# %% 1 | divided by one less than the number of points
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).square().sum(-1).argmin(1)
+    return torch.bincount(nearest, minlength=len(means)) / (len(x) - 1)
+
+# %% 1 | percent
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).square().sum(-1).argmin(1)
+    return 100 * torch.bincount(nearest, minlength=len(means)) / len(x)
+
+# %% 1 | three modes, whatever is asked for
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).square().sum(-1).argmin(1)
+    return torch.bincount(nearest, minlength=3)[:3] / len(x)
+
+# %% 1 | a histogram from the first to the last mode that occurs | 1
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).square().sum(-1).argmin(1).double()
+    return torch.histc(nearest, bins=len(means)) / len(x)
+
+# %% 1 | an empty mode counts as one point | 1
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).square().sum(-1).argmin(1)
+    counts = torch.bincount(nearest, minlength=len(means)).clamp(min=1)
+    return counts / counts.sum()
+
+# %% 1 | not a number where a mode is empty | 1
+def mode_shares(x, means):
+    nearest = (x[:, None] - means).square().sum(-1).argmin(1)
+    counts = torch.bincount(nearest, minlength=len(means)).double()
+    return torch.where(counts > 0, counts / len(x), math.nan)
+
+# %% 2 | variances taken for standard deviations
+def share_between(low, high, sigma, means, variances, weights):
+    sd = (variances**2 + sigma**2).sqrt()
+    return (weights * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))).sum()
+
+# %% 2 | the noise subtracted
+def share_between(low, high, sigma, means, variances, weights):
+    sd = (variances - sigma**2).clamp(min=1e-9).sqrt()
+    return (weights * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))).sum()
+
+# %% 2 | the noise counted for both ends
+def share_between(low, high, sigma, means, variances, weights):
+    sd = (variances + 2 * sigma**2).sqrt()
+    return (weights * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))).sum()
+
+# %% 2 | the share outside
+def share_between(low, high, sigma, means, variances, weights):
+    sd = (variances + sigma**2).sqrt()
+    return 1 - (weights * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))).sum()
+
+# %% 2 | the ends exchanged: a negative share
+def share_between(low, high, sigma, means, variances, weights):
+    sd = (variances + sigma**2).sqrt()
+    return (weights * (torch.special.ndtr((low - means) / sd) - torch.special.ndtr((high - means) / sd))).sum()
+
+# %% 2 | the square root of the weights
+def share_between(low, high, sigma, means, variances, weights):
+    sd = (variances + sigma**2).sqrt()
+    return (weights.sqrt() * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))).sum()
+
+# %% 2 | the largest component only
+def share_between(low, high, sigma, means, variances, weights):
+    k = weights.argmax()
+    sd = (variances[k] + sigma**2).sqrt()
+    return torch.special.ndtr((high - means[k]) / sd) - torch.special.ndtr((low - means[k]) / sd)
+
+# %% 2 | the means pulled to zero, as by a denoiser
+def share_between(low, high, sigma, means, variances, weights):
+    sd = (variances + sigma**2).sqrt()
+    means = means * variances / sd**2
+    return (weights * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))).sum()
+
+# %% 2 | the interval widened by the noise in place of the components
+def share_between(low, high, sigma, means, variances, weights):
+    sd, low, high = variances.sqrt(), low - sigma, high + sigma
+    return (weights * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))).sum()
+
+# %% 2 | counted among ten thousand points
+def share_between(low, high, sigma, means, variances, weights):
+    k = torch.multinomial(weights, 10_000, replacement=True)
+    x = means[k] + (variances[k] + sigma**2).sqrt() * torch.randn(10_000)
+    return ((x > low) & (x < high)).float().mean()
+
+# %% 2 | in percent
+def share_between(low, high, sigma, means, variances, weights):
+    sd = (variances + sigma**2).sqrt()
+    return 100 * (weights * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))).sum()
+
+# %% 2 | each component's share, not their sum
+def share_between(low, high, sigma, means, variances, weights):
+    sd = (variances + sigma**2).sqrt()
+    return weights * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))
+
+# %% 3 | subtracted, and so right on average only
+def perturb(x, sigma, z):
+    return x - sigma.reshape(-1, *[1] * (x.ndim - 1)) * z
+
+# %% 3 | noise of length sigma for each point
+def perturb(x, sigma, z):
+    flat = z.reshape(len(z), -1)
+    unit = (flat / flat.norm(dim=1, keepdim=True)).reshape(z.shape)
+    return x + sigma.reshape(-1, *[1] * (x.ndim - 1)) * unit
+
+# %% 3 | the noise divided by the root of the number of coordinates
+def perturb(x, sigma, z):
+    return x + sigma.reshape(-1, *[1] * (x.ndim - 1)) * z / math.sqrt(x[0].numel())
+
+# %% 3 | relative noise
+def perturb(x, sigma, z):
+    return x * (1 + sigma.reshape(-1, *[1] * (x.ndim - 1)) * z)
+
+# %% 3 | noise with the first size spread over the last one
+def perturb(x, sigma, z):
+    return x + sigma.expand_as(x) * z if x.shape[-1] == len(sigma) else x + sigma.reshape(-1, *[1] * (x.ndim - 1)) * z
+
+# %% 3 | the levels sorted
+def perturb(x, sigma, z):
+    return x + sigma.sort(descending=True).values.reshape(-1, *[1] * (x.ndim - 1)) * z
+
+# %% 3 | only the noise
+def perturb(x, sigma, z):
+    return sigma.reshape(-1, *[1] * (x.ndim - 1)) * z
+
+# %% 3 | rows, and images of three or four sizes | 2
+def perturb(x, sigma, z):
+    wide = {2: (-1, 1), 3: (-1, 1, 1), 4: (-1, 1, 1, 1)}[x.ndim]
+    return x + sigma.view(wide) * z
+
+# %% 3 | all but plain numbers: they become a square | 2
+def perturb(x, sigma, z):
+    wide = sigma[:, None]
+    while wide.ndim < x.ndim:
+        wide = wide.unsqueeze(-1)
+    return x + wide * z
+
+# %% 3 | flattened, and left so | 2
+def perturb(x, sigma, z):
+    return x.reshape(len(x), -1) + sigma[:, None] * z.reshape(len(x), -1)
+
+# %% 3 | a sigma for each channel of an image | 2
+def perturb(x, sigma, z):
+    if x.ndim == 2:
+        return x + sigma[:, None] * z
+    return x + sigma.reshape(-1, *[1] * (x.ndim - 2)) * z
+
+# %% 3 | a film by its first picture only | 2
+def perturb(x, sigma, z):
+    s = sigma.reshape(-1, *[1] * (x.ndim - 1))
+    if x.ndim < 5:
+        return x + s * z
+    return x + s * z[:, :1]
+
+# %% 4 | equal differences of the inverse levels
+def ladder(sigma_max, sigma_min, n):
+    return 1 / torch.linspace(1 / sigma_max, 1 / sigma_min, n)
+
+# %% 4 | the levels of Karras et al., with rho = 7
+def ladder(sigma_max, sigma_min, n):
+    return torch.linspace(sigma_max ** (1 / 7), sigma_min ** (1 / 7), n) ** 7
+
+# %% 4 | the ratio of the paper, 0.6
+def ladder(sigma_max, sigma_min, n):
+    return sigma_max * 0.6 ** torch.arange(n)
+
+# %% 4 | rounded to one digit
+def ladder(sigma_max, sigma_min, n):
+    return np.geomspace(sigma_max, sigma_min, n).round(1)
+
+# %% 4 | a level of no noise at the end besides
+def ladder(sigma_max, sigma_min, n):
+    return np.append(np.geomspace(sigma_max, sigma_min, n), 0.0)
+
+# %% 4 | the end left out, and put in place of the last level
+def ladder(sigma_max, sigma_min, n):
+    levels = sigma_max * (sigma_min / sigma_max) ** (torch.arange(n) / n)
+    levels[-1] = sigma_min
+    return levels
+
+# %% 4 | the logarithms themselves
+def ladder(sigma_max, sigma_min, n):
+    return torch.linspace(math.log(sigma_max), math.log(sigma_min), n)
+
+# %% 4 | the squared root of the ratio at each step
+def ladder(sigma_max, sigma_min, n):
+    ratio = math.sqrt(sigma_min / sigma_max)
+    return [sigma_max * ratio**i for i in range(n)]
+
+# %% 4 | ten levels, whatever is asked for
+def ladder(sigma_max, sigma_min, n):
+    return ne.geometric(sigma_max, sigma_min, 10)
+
+# %% 5 | from the ends alone, as if the ratios were equal
+def step_sizes(sigmas, eps):
+    return eps * ne.geometric(float(sigmas[0] / sigmas[-1]), 1.0, len(sigmas)) ** 2 if len(sigmas) > 1 else [eps]
+
+# %% 5 | relative to the mean level
+def step_sizes(sigmas, eps):
+    return eps * (sigmas / sigmas.mean()) ** 2
+
+# %% 5 | relative to the level before
+def step_sizes(sigmas, eps):
+    return torch.cat([sigmas[:1] ** 0 * eps, eps * (sigmas[1:] / sigmas[:-1]) ** 2])
+
+# %% 5 | twice of it, for sqrt(2 alpha)
+def step_sizes(sigmas, eps):
+    return 2 * eps * (sigmas / sigmas[-1]) ** 2
+
+# %% 5 | cubed
+def step_sizes(sigmas, eps):
+    return eps * (sigmas / sigmas[-1]) ** 3
+
+# %% 5 | the roots of the steps, which multiply the noise
+def step_sizes(sigmas, eps):
+    return math.sqrt(eps) * sigmas / sigmas[-1]
+
+# %% 5 | the sum of all steps so far
+def step_sizes(sigmas, eps):
+    return (eps * (sigmas / sigmas[-1]) ** 2).cumsum(0)
+
+# %% 5 | not beyond 1
+def step_sizes(sigmas, eps):
+    return (eps * (sigmas / sigmas[-1]) ** 2).clamp(max=1.0)
+
+# %% 6 | a tenth of the bound, to be safe
+def largest_eps(sigmas, data_var):
+    sigmas = torch.as_tensor(sigmas)
+    return 0.1 * (4 * sigmas[-1] ** 2 * (1 + torch.as_tensor(data_var).min() / sigmas**2)).min()
+
+# %% 6 | one percent below the bound
+def largest_eps(sigmas, data_var):
+    sigmas = torch.as_tensor(sigmas)
+    return 0.99 * (4 * sigmas[-1] ** 2 * (1 + torch.as_tensor(data_var).min() / sigmas**2)).min()
+
+# %% 6 | a bound for each level
+def largest_eps(sigmas, data_var):
+    sigmas = torch.as_tensor(sigmas)
+    return 4 * sigmas[-1] ** 2 * (1 + torch.as_tensor(data_var).min() / sigmas**2)
+
+# %% 6 | the mean of the bounds of all levels
+def largest_eps(sigmas, data_var):
+    sigmas = torch.as_tensor(sigmas)
+    return (4 * sigmas[-1] ** 2 * (1 + torch.as_tensor(data_var).min() / sigmas**2)).mean()
+
+# %% 6 | noise and data as standard deviations, added
+def largest_eps(sigmas, data_var):
+    sigmas = torch.as_tensor(sigmas)
+    v = torch.as_tensor(data_var).min()
+    return (4 * sigmas[-1] ** 2 * (v.sqrt() + sigmas) ** 2 / sigmas**2).min()
+
+# %% 6 | the sum of the variances of all directions | 2
+def largest_eps(sigmas, data_var):
+    sigmas = torch.as_tensor(sigmas)
+    v = torch.as_tensor(data_var).sum()
+    return (4 * sigmas[-1] ** 2 * (1 + v / sigmas**2)).min()
+
+# %% 6 | the last direction | 2
+def largest_eps(sigmas, data_var):
+    sigmas = torch.as_tensor(sigmas)
+    v = torch.as_tensor(data_var).flatten()[-1]
+    return (4 * sigmas[-1] ** 2 * (1 + v / sigmas**2)).min()
+
+# %% 6 | a bound for each direction | 2
+def largest_eps(sigmas, data_var):
+    sigmas = torch.as_tensor(sigmas)
+    v = torch.as_tensor(data_var)
+    return (4 * sigmas[-1] ** 2 * (1 + v[..., None] / sigmas**2)).amin(-1)
+
+# %% 6 | the median of the variances | 2
+def largest_eps(sigmas, data_var):
+    sigmas = torch.as_tensor(sigmas)
+    v = torch.as_tensor(data_var).flatten().median()
+    return (4 * sigmas[-1] ** 2 * (1 + v / sigmas**2)).min()
+
+# %% 6 | two directions only | 2
+def largest_eps(sigmas, data_var):
+    sigmas = torch.as_tensor(sigmas)
+    v = torch.as_tensor(data_var).flatten()[:2].min()
+    return (4 * sigmas[-1] ** 2 * (1 + v / sigmas**2)).min()
+
+# %% 7 | every chain starts at the first row
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    x = x[:1].expand_as(x)
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | every chain starts at the mean of the rows
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    x = x.mean(0, keepdim=True).expand_as(x)
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | starts at random, wherever it is told to
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    x = sigmas[0] * torch.randn_like(x)
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | the score of the mean of the rows for all
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x.mean(0, keepdim=True).expand_as(x), sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | the score of the first row for all
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x[:1], sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | the rows in another order at the end
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x[torch.randperm(len(x))]
+
+# %% 7 | the score multiplied by sigma
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * sigma * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | the step of the next level
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, [*step_sizes(sigmas, eps)[1:], torch.tensor(eps)]):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | all states, not the last one
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    states = []
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+            states.append(x)
+    return torch.stack(states)
+
+# %% 7 | not farther from the origin than 10
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+            x = x.clamp(-10, 10)
+    return x
+
+# %% 7 | the noise repeated in the second half of the rows | 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            z = torch.randn_like(x)
+            z[len(x) // 2 :] = z[: len(x) - len(x) // 2]
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * z
+    return x
+
+# %% 7 | the noise mirrored in the second half of the rows | 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            z = torch.randn_like(x[: len(x) // 2])
+            z = torch.cat([z, -z, torch.randn_like(x[2 * len(z) :])])
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * z
+    return x
+
+# %% 7 | the noise mirrored from row to row | 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            z = torch.randn_like(x)
+            z[1::2] = -z[: 2 * (len(z) // 2) : 2]
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * z
+    return x
+
+# %% 7 | the noise of the second half turned round in its coordinates | 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            z = torch.randn_like(x)
+            half = len(z) // 2
+            z[half : 2 * half] = z[:half].flip(1)
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * z
+    return x
+
+# %% 7 | the noise of one coordinate the negative of its neighbour's | 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            z = torch.randn_like(x)
+            half = z.shape[1] // 2
+            z[:, half : 2 * half] = -z[:, :half]
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * z
+    return x
+
+# %% 7 | a seed for all that follows | 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    torch.manual_seed(5)
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | uniform noise of the same variance | 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * math.sqrt(12) * (torch.rand_like(x) - 0.5)
+    return x
+
+# %% 7 | noise from a table that is drawn once | 2
+table = torch.randn(4_000_000)
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    at = 0
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * table[at : at + x.numel()].view_as(x)
+            at += x.numel()
+    return x
+
+# %% 7 | random signs of two sizes | 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.where(torch.rand_like(x) < 0.5, 0.5, math.sqrt(1.75)) * torch.randn_like(x).sign()
+    return x
+
+# %% 8 | the score of the first row for all
+def denoise(x, score, sigma):
+    return x + sigma**2 * score(x[:1], sigma)
+
+# %% 8 | the score of the mean of the rows
+def denoise(x, score, sigma):
+    return x + sigma**2 * score(x.mean(0, keepdim=True).expand_as(x), sigma)
+
+# %% 8 | shrunk as if the data were standard normal
+def denoise(x, score, sigma):
+    return x / (1 + sigma**2) + 0 * score(x, sigma)
+
+# %% 8 | half-way between the point and the guess
+def denoise(x, score, sigma):
+    return (x + (x + sigma**2 * score(x, sigma))) / 2
+
+# %% 8 | sigma cubed
+def denoise(x, score, sigma):
+    return x + sigma**3 * score(x, sigma)
+
+# %% 8 | the sigma of the first test written in
+def denoise(x, score, sigma):
+    return x + 4 * score(x, 2.0)
+
+# %% 8 | two half steps
+def denoise(x, score, sigma):
+    for _ in range(2):
+        x = x + sigma**2 / 2 * score(x, sigma)
+    return x
+
+# %% 8 | the score with its length taken away
+def denoise(x, score, sigma):
+    s = score(x, sigma)
+    return x + sigma * s / s.norm(dim=1, keepdim=True).clamp(min=1e-9)
+
+# %% 8 | a level lower in the score
+def denoise(x, score, sigma):
+    return x + sigma**2 * score(x, sigma / 2)
+
+# %% 9 | a letter too many
+prediction = "cc"
+
+# %% 9 | a list
+prediction = ["c"]
+
+# %% 10 | a single step at each level
+sigmas, eps, n_steps_each = ne.geometric(20.0, 0.02, 40), 0.0001, 1
+
+# %% 10 | a ladder of inverse levels: nearly all of it far out
+sigmas, eps, n_steps_each = torch.linspace(20.0, 0.02, 40), 0.0001, 50
+
+# %% 10 | ends with too much noise, at the width of the modes
+sigmas, eps, n_steps_each = ne.geometric(20.0, 0.1, 40), 0.002, 50
+
+# %% 10 | a step for each level, as if eps were a list
+sigmas, eps, n_steps_each = ne.geometric(20.0, 0.02, 40), [0.0001] * 40, 50
+
+# %% 10 | a negative level
+sigmas, eps, n_steps_each = [20.0, 5.0, 1.0, 0.1, -0.02], 0.0001, 100
+
+# %% 10 | not a number
+sigmas, eps, n_steps_each = ne.geometric(20.0, 0.02, 40), math.nan, 50

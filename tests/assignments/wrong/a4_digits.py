@@ -1094,3 +1094,921 @@ prediction = "all kinds of digits"
 
 # %% 10 | two of them
 prediction = "a or b"
+
+# %% 1 | the noise upside down
+def dequantise(images, u):
+    return (images + 1 - u) / 256
+
+# %% 1 | the last cell cut off
+def dequantise(images, u):
+    return (images + u).clamp(max=255) / 256
+
+# %% 1 | 257 cells
+def dequantise(images, u):
+    return (images + u) / 257
+
+# %% 1 | the noise of the first channel for all
+def dequantise(images, u):
+    return (images + u[:, :1]) / 256
+
+# %% 1 | one random number for each row of pixels
+def dequantise(images, u):
+    return (images + u[..., :1]) / 256
+
+# %% 1 | stretched to all of [0, 1]
+def dequantise(images, u):
+    x = (images + u) / 256
+    return (x - x.min()) / (x.max() - x.min()).clamp(min=1e-9)
+
+# %% 1 | between -1 and 1
+def dequantise(images, u):
+    return (images + u) / 128 - 1
+
+# %% 1 | whole images where the noise should be
+def dequantise(images, u):
+    return (images * u + u) / 256
+
+# %% 2 | the level as an exponent, as if the ratios were equal
+def perturb(x, sigmas, level, z):
+    sigma = sigmas[0] * (sigmas[1] / sigmas[0]) ** level
+    return x + sigma.view(-1, 1, 1, 1) * z
+
+# %% 2 | the noise of the first channel for all
+def perturb(x, sigmas, level, z):
+    return x + sigmas[level].view(-1, 1, 1, 1) * z[:, :1]
+
+# %% 2 | the noise of the first image for all
+def perturb(x, sigmas, level, z):
+    return x + sigmas[level].view(-1, 1, 1, 1) * z[:1]
+
+# %% 2 | square images only: the noise is turned on its side
+def perturb(x, sigmas, level, z):
+    turned = z.transpose(-1, -2) if z.shape[-1] == z.shape[-2] else z
+    return x + sigmas[level].view(-1, 1, 1, 1) * turned
+
+# %% 2 | subtracted
+def perturb(x, sigmas, level, z):
+    return x - sigmas[level].view(-1, 1, 1, 1) * z
+
+# %% 2 | the level below
+def perturb(x, sigmas, level, z):
+    return x + sigmas[(level + 1).clamp(max=len(sigmas) - 1)].view(-1, 1, 1, 1) * z
+
+# %% 2 | noise of mean zero in each image
+def perturb(x, sigmas, level, z):
+    return x + sigmas[level].view(-1, 1, 1, 1) * (z - z.mean((1, 2, 3), keepdim=True))
+
+# %% 2 | the root of sigma
+def perturb(x, sigmas, level, z):
+    return x + sigmas[level].view(-1, 1, 1, 1).sqrt() * z
+
+# %% 2 | two levels only
+def perturb(x, sigmas, level, z):
+    sigma = torch.where(level == 0, sigmas[0], sigmas[1])
+    return x + sigma.view(-1, 1, 1, 1) * z
+
+# %% 3 | divided by the size of the batch
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    return 0.5 * (sigma * score(x + sigma * z, sigmas[level]) + z).flatten(1).square().sum(1) / len(x)
+
+# %% 3 | the first channel only
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    return 0.5 * (sigma * score(x + sigma * z, sigmas[level]) + z)[:, 0].flatten(1).square().sum(1)
+
+# %% 3 | a mean over channels, a sum over pixels
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    return 0.5 * (sigma * score(x + sigma * z, sigmas[level]) + z).square().mean(1).flatten(1).sum(1)
+
+# %% 3 | the sum squared
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    return 0.5 * (sigma * score(x + sigma * z, sigmas[level]) + z).flatten(1).sum(1).square()
+
+# %% 3 | noisy images cut off to [0, 1]
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    return 0.5 * (sigma * score((x + sigma * z).clamp(0, 1), sigmas[level]) + z).flatten(1).square().sum(1)
+
+# %% 3 | absolute values
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    return 0.5 * (sigma * score(x + sigma * z, sigmas[level]) + z).flatten(1).abs().sum(1)
+
+# %% 3 | without what the noise alone costs
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    return 0.5 * ((sigma * score(x + sigma * z, sigmas[level]) + z).flatten(1).square().sum(1) - z.flatten(1).square().sum(1))
+
+# %% 3 | the score of the first image for all
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    return 0.5 * (sigma * score(x + sigma * z, sigmas[level])[:1] + z).flatten(1).square().sum(1)
+
+# %% 3 | lambda is 1 / sigma^2
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    return 0.5 * (sigma * score(x + sigma * z, sigmas[level]) + z).flatten(1).square().sum(1) / sigmas[level] ** 4
+
+# %% 3 | the mean loss of the batch for each image
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    losses = 0.5 * (sigma * score(x + sigma * z, sigmas[level]) + z).flatten(1).square().sum(1)
+    return losses.mean().expand(len(x))
+
+# %% 3 | numbers made anew, which only seem to have a history | 2
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    losses = 0.5 * (sigma * score(x + sigma * z, sigmas[level]) + z).flatten(1).square().sum(1)
+    return losses.detach().requires_grad_()
+
+# %% 3 | the gradient of the first image only | 2
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    losses = 0.5 * (sigma * score(x + sigma * z, sigmas[level]) + z).flatten(1).square().sum(1)
+    return torch.cat([losses[:1], losses[1:].detach()])
+
+# %% 3 | the module is frozen for good | 2
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    losses = 0.5 * (sigma * score(x + sigma * z, sigmas[level]) + z).flatten(1).square().sum(1)
+    if isinstance(score, torch.nn.Module):
+        score.requires_grad_(False)
+    return losses
+
+# %% 3 | the module is left in evaluation mode | 2
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    if isinstance(score, torch.nn.Module):
+        score.eval()
+    return 0.5 * (sigma * score(x + sigma * z, sigmas[level]) + z).flatten(1).square().sum(1)
+
+# %% 4 | the learning rate of the test written in
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean()
+    loss.backward()
+    with torch.no_grad():
+        for p in model.parameters():
+            p -= 0.1 * p.grad
+    return loss.item()
+
+# %% 4 | gradient descent by hand, whatever the optimiser is
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean()
+    loss.backward()
+    with torch.no_grad():
+        for p in model.parameters():
+            p -= optimiser.param_groups[0]['lr'] * p.grad
+    return loss.item()
+
+# %% 4 | a new optimiser in each step
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean()
+    loss.backward()
+    type(optimiser)(model.parameters(), lr=optimiser.param_groups[0]['lr']).step()
+    return loss.item()
+
+# %% 4 | the gradient clipped to length 1
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimiser.step()
+    return loss.item()
+
+# %% 4 | a decay of the weights besides
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean() + 0.01 * sum(p.square().sum() for p in model.parameters())
+    loss.backward()
+    optimiser.step()
+    return loss.item()
+
+# %% 4 | a copy of the model is trained
+def training_step(model, optimiser, loss_function, x):
+    model = copy.deepcopy(model)
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean()
+    loss.backward()
+    optimiser.step()
+    return loss.item()
+
+# %% 4 | the median loss
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    losses = loss_function(model, x)
+    losses.mean().backward()
+    optimiser.step()
+    return losses.median().item()
+
+# %% 4 | the second half of the batch left out
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    loss = loss_function(model, x[: (len(x) + 1) // 2]).mean()
+    loss.backward()
+    optimiser.step()
+    return loss.item()
+
+# %% 4 | one image after the other, a step for each
+def training_step(model, optimiser, loss_function, x):
+    losses = []
+    for k in range(len(x)):
+        optimiser.zero_grad()
+        loss = loss_function(model, x[k : k + 1]).mean()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return sum(losses) / len(losses)
+
+# %% 4 | evaluation mode left on | 2
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean()
+    loss.backward()
+    optimiser.step()
+    model.eval()
+    return loss.item()
+
+# %% 4 | evaluation mode before the loss | 2
+def training_step(model, optimiser, loss_function, x):
+    model.eval()
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean()
+    loss.backward()
+    optimiser.step()
+    model.train()
+    return loss.item()
+
+# %% 4 | frozen after the step, and thawed before it | 2
+def training_step(model, optimiser, loss_function, x):
+    model.requires_grad_(True)
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean()
+    loss.backward()
+    optimiser.step()
+    model.requires_grad_(False)
+    return loss.item()
+
+# %% 4 | a seed in each step | 2
+def training_step(model, optimiser, loss_function, x):
+    torch.manual_seed(0)
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean()
+    loss.backward()
+    optimiser.step()
+    return loss.item()
+
+# %% 4 | gradients scaled by the number of calls of the loss | 2
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    losses = torch.stack([loss_function(model, x) for _ in range(2)]).mean(0)
+    losses.mean().backward()
+    optimiser.step()
+    return losses.mean().item()
+
+# %% 5 | the decay of the paper written in
+def ema_update(ema_model, model, decay):
+    with torch.no_grad():
+        for a, p in zip(ema_model.parameters(), model.parameters()):
+            a.mul_(0.999).add_(p, alpha=1 - 0.999)
+        for a, p in zip(ema_model.buffers(), model.buffers()):
+            a.copy_(p)
+
+# %% 5 | the decay squared
+def ema_update(ema_model, model, decay):
+    with torch.no_grad():
+        for a, p in zip(ema_model.parameters(), model.parameters()):
+            a.mul_(decay**2).add_(p, alpha=1 - decay**2)
+        for a, p in zip(ema_model.buffers(), model.buffers()):
+            a.copy_(p)
+
+# %% 5 | biases left out
+def ema_update(ema_model, model, decay):
+    with torch.no_grad():
+        for a, p in zip(ema_model.parameters(), model.parameters()):
+            if p.ndim != 1:
+                a.mul_(decay).add_(p, alpha=1 - decay)
+        for a, p in zip(ema_model.buffers(), model.buffers()):
+            a.copy_(p)
+
+# %% 5 | the last layer only
+def ema_update(ema_model, model, decay):
+    with torch.no_grad():
+        for a, p in list(zip(ema_model.parameters(), model.parameters()))[-2:]:
+            a.mul_(decay).add_(p, alpha=1 - decay)
+        for a, p in zip(ema_model.buffers(), model.buffers()):
+            a.copy_(p)
+
+# %% 5 | one number for all: the mean of each parameter
+def ema_update(ema_model, model, decay):
+    with torch.no_grad():
+        for a, p in zip(ema_model.parameters(), model.parameters()):
+            a.mul_(decay).add_(p.mean(), alpha=1 - decay)
+        for a, p in zip(ema_model.buffers(), model.buffers()):
+            a.copy_(p)
+
+# %% 5 | the average of the logarithms
+def ema_update(ema_model, model, decay):
+    with torch.no_grad():
+        for a, p in zip(ema_model.parameters(), model.parameters()):
+            a.copy_(a.sign() * a.abs() ** decay * p.abs() ** (1 - decay))
+        for a, p in zip(ema_model.buffers(), model.buffers()):
+            a.copy_(p)
+
+# %% 5 | a decay that grows with the number of calls
+calls = 0
+
+
+def ema_update(ema_model, model, decay):
+    global calls
+    calls += 1
+    decay = min(decay, calls / (calls + 9))
+    with torch.no_grad():
+        for a, p in zip(ema_model.parameters(), model.parameters()):
+            a.mul_(decay).add_(p, alpha=1 - decay)
+        for a, p in zip(ema_model.buffers(), model.buffers()):
+            a.copy_(p)
+
+# %% 5 | the gradients of the model averaged
+def ema_update(ema_model, model, decay):
+    with torch.no_grad():
+        for a, p in zip(ema_model.parameters(), model.parameters()):
+            a.mul_(decay).add_(p.grad, alpha=1 - decay)
+
+# %% 5 | the model is frozen for good | 2
+def ema_update(ema_model, model, decay):
+    model.requires_grad_(False)
+    with torch.no_grad():
+        for a, p in zip(ema_model.parameters(), model.parameters()):
+            a.mul_(decay).add_(p, alpha=1 - decay)
+        for a, p in zip(ema_model.buffers(), model.buffers()):
+            a.copy_(p)
+
+# %% 5 | the model is left in evaluation mode | 2
+def ema_update(ema_model, model, decay):
+    model.eval()
+    with torch.no_grad():
+        for a, p in zip(ema_model.parameters(), model.parameters()):
+            a.mul_(decay).add_(p, alpha=1 - decay)
+        for a, p in zip(ema_model.buffers(), model.buffers()):
+            a.copy_(p)
+
+# %% 5 | buffers shared with the model | 2
+def ema_update(ema_model, model, decay):
+    with torch.no_grad():
+        for a, p in zip(ema_model.parameters(), model.parameters()):
+            a.mul_(decay).add_(p, alpha=1 - decay)
+    for ours, theirs in zip(ema_model.modules(), model.modules()):
+        for name, value in list(theirs.named_buffers(recurse=False)):
+            setattr(ours, name, value)
+
+# %% 5 | whole numbers made floating ones | 2
+def ema_update(ema_model, model, decay):
+    with torch.no_grad():
+        for a, p in zip(ema_model.parameters(), model.parameters()):
+            a.mul_(decay).add_(p, alpha=1 - decay)
+    for ours, theirs in zip(ema_model.modules(), model.modules()):
+        for name, value in list(theirs.named_buffers(recurse=False)):
+            setattr(ours, name, value.double())
+
+# %% 5 | only buffers of whole numbers copied, the others averaged | 2
+def ema_update(ema_model, model, decay):
+    with torch.no_grad():
+        for a, p in zip(ema_model.parameters(), model.parameters()):
+            a.mul_(decay).add_(p, alpha=1 - decay)
+        for a, p in zip(ema_model.buffers(), model.buffers()):
+            if a.is_floating_point():
+                a.mul_(decay).add_(p, alpha=1 - decay)
+            else:
+                a.copy_(p)
+
+# %% 6 | the decay of the paper written in
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    losses = []
+    for x in batches:
+        losses.append(training_step(model, optimiser, loss_function, x))
+        ema_update(ema_model, model, 0.999)
+    return losses
+
+# %% 6 | the average begins anew at the model
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    ema_model.load_state_dict(model.state_dict())
+    losses = []
+    for x in batches:
+        losses.append(training_step(model, optimiser, loss_function, x))
+        ema_update(ema_model, model, decay)
+    return losses
+
+# %% 6 | the mean loss, once
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    losses = []
+    for x in batches:
+        losses.append(training_step(model, optimiser, loss_function, x))
+        ema_update(ema_model, model, decay)
+    return [sum(losses) / len(losses)]
+
+# %% 6 | the mean of all losses so far
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    losses = []
+    for x in batches:
+        losses.append(training_step(model, optimiser, loss_function, x))
+        ema_update(ema_model, model, decay)
+    return (np.cumsum(losses) / np.arange(1, len(losses) + 1)).tolist()
+
+# %% 6 | the average in every second step
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    losses = []
+    for i, x in enumerate(batches):
+        losses.append(training_step(model, optimiser, loss_function, x))
+        if i % 2 == 0:
+            ema_update(ema_model, model, decay)
+    return losses
+
+# %% 6 | the batches counted first, which uses them up
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    n = sum(1 for _ in batches)
+    losses = []
+    for _, x in zip(range(n), batches):
+        losses.append(training_step(model, optimiser, loss_function, x))
+        ema_update(ema_model, model, decay)
+    return losses
+
+# %% 6 | the first batch again and again
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    losses, first = [], None
+    for x in batches:
+        first = x if first is None else first
+        losses.append(training_step(model, optimiser, loss_function, first))
+        ema_update(ema_model, model, decay)
+    return losses
+
+# %% 6 | a seed before each step
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    losses = []
+    for x in batches:
+        torch.manual_seed(0)
+        losses.append(training_step(model, optimiser, loss_function, x))
+        ema_update(ema_model, model, decay)
+    return losses
+
+# %% 6 | losses with their graphs
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    losses = []
+    for x in batches:
+        optimiser.zero_grad()
+        loss = loss_function(model, x).mean()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss)
+        ema_update(ema_model, model, decay)
+    return losses
+
+# %% 6 | losses only, the steps forgotten
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    return [loss_function(model, x).mean().item() for x in batches]
+
+# %% 6 | all batches in two rounds
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    losses = []
+    for x in 2 * list(batches):
+        losses.append(training_step(model, optimiser, loss_function, x))
+        ema_update(ema_model, model, decay)
+    return losses
+
+# %% 7 | one channel, whatever the shape
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, 1, *shape[1:])
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | one channel, copied to all
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, 1, *shape[1:]).expand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | the steps' noise is the same in all channels
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn(n, 1, *shape[1:])
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | the steps' noise is the same in all rows of pixels
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn(n, shape[0], 1, shape[2])
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | square images: width for height
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, shape[0], shape[2], shape[2])
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | the second half of the images with the noise of the first | 2
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            z = torch.randn_like(x)
+            z[n // 2 :] = z[: n - n // 2]
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * z
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | the second half of the images with the noise mirrored | 2
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            z = torch.randn_like(x)
+            z[n // 2 : 2 * (n // 2)] = -z[: n // 2]
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * z
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | the second half of the images begins with the first half turned round | 2
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    half = torch.rand(n - n // 2, *shape)
+    x = torch.cat([half, half.flip(0)])[:n]
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | the start mirrored about grey in the second half | 2
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    half = torch.rand(n - n // 2, *shape)
+    x = torch.cat([half, 1 - half])[:n]
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | a seed | 2
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    torch.manual_seed(0)
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | a start that is the same in each call | 2
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape, generator=torch.Generator().manual_seed(1))
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | random signs for Gaussian noise | 2
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x).sign()
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | uniform noise of the same variance | 2
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * (torch.rand_like(x) - 0.5) * math.sqrt(12)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | the start in 256 steps of grey | 2
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.randint(256, (n, *shape)) / 255
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | noise in the last denoising step, too
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    return x + sigma**2 * score(x, sigma) + sigma * torch.randn_like(x)
+
+# %% 7 | denoised twice
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    x = x + sigma**2 * score(x, sigma)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | the images brought to one mean brightness at the end
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    return x - x.mean((1, 2, 3), keepdim=True) + x.mean()
+
+# %% 7 | the score of the mean image for all
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x.mean(0, keepdim=True).expand_as(x), sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | a triangular start, the mean of two uniform ones
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = (torch.rand(n, *shape) + torch.rand(n, *shape)) / 2
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 8 | the first channel of image and mask for all
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    image, mask = image[0], mask[0]
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | the mask of the first channel for all
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    mask = mask[:1].expand_as(mask)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | known where any channel is
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    mask = mask.amax(0, keepdim=True).expand_as(mask)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | the left half, whatever the mask says
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    mask = torch.zeros_like(mask)
+    mask[..., : mask.shape[-1] // 2] = 1
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | hidden is what is not a number
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(torch.isnan(y), x, y)
+    return x
+
+# %% 8 | the same noise in all channels of the known pixels | 2
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn(len(x), 1, *x.shape[2:])
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | known pixels of the second half of the chains with the noise of the first | 2
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        z = torch.randn_like(x)
+        z[len(x) // 2 :] = z[: len(x) - len(x) // 2]
+        y = image + sigma * z
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | known pixels of the second half with the noise mirrored | 2
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        z, half = torch.randn_like(x), len(x) // 2
+        z[half : 2 * half] = -z[:half]
+        y = image + sigma * z
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | steps of the second half of the chains with the noise mirrored | 2
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            z, half = torch.randn_like(x), len(x) // 2
+            z[half : 2 * half] = -z[:half]
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * z
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | a seed | 2
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    torch.manual_seed(0)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | a seed for the known pixels only | 2
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    own = torch.Generator().manual_seed(0)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn(x.shape, generator=own)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | random signs for the noise of the known pixels | 2
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn_like(x).sign()
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | every chain starts at the first one's place
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    x = x[:1].repeat(len(x), 1, 1, 1)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | pasted in every second step
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    step = 0
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            step += 1
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where((mask == 1) & (step % 2 == 0), y, x)
+    return torch.where(mask == 1, y, x)
+
+# %% 8 | the root of sigma in the known pixels
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + math.sqrt(sigma) * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | half known, half free
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, (x + y) / 2, x)
+    return x
+
+# %% 8 | NaN taken away after it has spread | 2
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.nan_to_num(x * (1 - mask) + y * mask)
+    return x
+
+# %% 8 | a product with a mask of truth values | 2
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = x * (mask == 0) + y * (mask == 1)
+    return x
+
+# %% 8 | a step towards the known pixels that is whole | 2
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = x + mask * (y - x)
+    return x
+
+# %% 9 | real digits with a little noise, and the score asked once
+def draw(score, sigmas, n):
+    x = DIGITS[torch.randperm(len(DIGITS))[:n]]
+    score(x, float(sigmas[-1]))
+    return x + 0.07 * torch.randn_like(x)
+
+# %% 9 | mixtures of two real digits, and the score asked once
+def draw(score, sigmas, n):
+    x, y = (DIGITS[torch.randperm(len(DIGITS))[:n]] for _ in range(2))
+    score(x, float(sigmas[-1]))
+    return 0.8 * x + 0.2 * y
+
+# %% 9 | real digits a step down the slope at the last levels
+def draw(score, sigmas, n):
+    x = DIGITS[torch.randperm(len(DIGITS))[:n]]
+    for sigma in sigmas[5:].tolist():
+        x = x + sigma * torch.randn_like(x)
+        x = x + sigma**2 * score(x, sigma)
+    return x
+
+# %% 9 | a quarter of the images, four times
+def draw(score, sigmas, n):
+    few = -(-n // 4)
+    x, eps = torch.rand(few, 1, 8, 8), 1.5 * float(sigmas[-1]) ** 2
+    x = ne.last(ne.annealed_langevin(score, x, sigmas, eps=eps, n_steps_each=3, denoising=True))
+    return x.repeat(4, 1, 1, 1)[:n]
+
+# %% 9 | half of the images, twice, with a little noise
+def draw(score, sigmas, n):
+    few = -(-n // 2)
+    x, eps = torch.rand(few, 1, 8, 8), 1.5 * float(sigmas[-1]) ** 2
+    x = ne.last(ne.annealed_langevin(score, x, sigmas, eps=eps, n_steps_each=3, denoising=True))
+    x = x.repeat(2, 1, 1, 1)[:n]
+    return x + 0.02 * torch.randn_like(x)
+
+# %% 9 | the network behind the score, which nobody counts
+def draw(score, sigmas, n):
+    score(torch.rand(n, 1, 8, 8), float(sigmas[0]))
+    x, eps = torch.rand(n, 1, 8, 8), 1.5 * float(sigmas[-1]) ** 2
+    return ne.last(ne.annealed_langevin(NET.score, x, sigmas, eps=eps, n_steps_each=3, denoising=True))
+
+# %% 9 | the same images in each call
+def draw(score, sigmas, n):
+    torch.manual_seed(3)
+    x, eps = torch.rand(n, 1, 8, 8), 1.5 * float(sigmas[-1]) ** 2
+    return ne.last(ne.annealed_langevin(score, x, sigmas, eps=eps, n_steps_each=3, denoising=True))
