@@ -16,6 +16,7 @@ collect_ignore_glob = ["notebooks/source/*", "notebooks/assignments/*"]
 # Kernels inherit these, so that plain `pytest --nbval notebooks` makes every figure again and compares it.
 os.environ.setdefault("NCSN_EDU_FIGURES", "check")
 os.environ.setdefault("NCSN_EDU_PROGRESS", "0")
+os.environ.pop("MPLBACKEND", None)  # a reader's own may want a screen, and keep figures out of the outputs
 
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
     # Set before torch is imported: workers that each use every core wait for one another most of the time.

@@ -3,11 +3,13 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from . import __version__
 from .commands import data, doctor, evaluate, figures, grade, images, lab, train
 from .commands.common import Failed, WrongUsage
+from .data import DataDamaged, DataUnavailable
 
 EXAMPLES = """examples:
   python -m ncsn_edu lab                    open the notebooks, at the first one
@@ -32,7 +34,10 @@ COMMANDS = (lab, figures, train, images, evaluate, grade, data, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 ok, 1 something failed or is missing, 2 wrong usage, 130 interrupted."""
+    """Run one command; 0 ok, 1 something failed or is missing, 2 wrong usage, 130 interrupted.
+
+    What a command expects to go wrong becomes a line on standard error; a mistake in the program is raised.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     words, extra = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
     try:
@@ -45,19 +50,79 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     except WrongUsage as error:
         return _say(error, 2)
-    except (Failed, OSError, ValueError, ImportError) as error:
+    except EXPECTED as error:
         return _say(error, 1)
+    except RuntimeError as error:
+        if "home directory" not in str(error):
+            raise
+        return _say(Failed("there is no home folder, where Jupyter keeps its files: set HOME to a folder of yours"), 1)
     except KeyboardInterrupt:
         print(file=sys.stderr)  # end the line of a notebook that was running
         return 130
 
 
+EXPECTED = (Failed, OSError, ValueError, ImportError, MemoryError, DataUnavailable, DataDamaged)
+
+
 def _say(error: Exception, code: int) -> int:
-    if isinstance(error, BrokenPipeError):  # python -m ncsn_edu doctor | head -1
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    else:
-        print(f"ncsn_edu: {error}", file=sys.stderr)
+    if not isinstance(error, BrokenPipeError):  # python -m ncsn_edu doctor | head -1
+        print(f"ncsn_edu: {in_words(error)}", file=sys.stderr)
     return code
+
+
+def in_words(error: BaseException) -> str:
+    """What an error says; never only its class, nor the number that the system has for it."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    if isinstance(error, MemoryError):
+        return "there is too little memory for this: close other programs, or ask for less at once"
+    return str(error) or f"stopped by a {type(error).__name__}"
+
+
+def run() -> int:
+    """`main` for a process of its own: any error becomes a line, and a mistake in the program tells where it is.
+
+    NCSN_EDU_TRACEBACK=1 shows the whole traceback of such a mistake.
+    """
+    _open_streams()
+    try:
+        code = _somewhere() or main()
+    except Exception as error:
+        if os.environ.get("NCSN_EDU_TRACEBACK"):
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        print(
+            f"ncsn_edu: a mistake in the program: {in_words(error)} ({type(error).__name__} in "
+            f"{os.path.basename(place.filename)}, line {place.lineno}). Please report it, with what the same command "
+            "says after export NCSN_EDU_TRACEBACK=1",
+            file=sys.stderr,
+        )
+        code = 1
+    try:
+        sys.stdout.flush()
+    except OSError as error:  # a closed pipe or a full disk: said once, and not again by Python as it ends
+        code = code or _say(error, 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _open_streams() -> None:
+    """Let every text be printed: closed streams take anything, and characters that an encoding lacks are escaped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # python -m ncsn_edu ... >&-
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        else:
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _somewhere() -> int:
+    """0, or 1 after a word where the current folder was deleted: nothing can be found or written from there."""
+    try:
+        os.getcwd()
+    except OSError:
+        return _say(Failed("the folder that you are in is not there any more: cd to another one"), 1)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,4 +153,4 @@ def _leave(code: int) -> None:
 
 
 if __name__ == "__main__":
-    _leave(main())
+    _leave(run())

@@ -37,9 +37,20 @@ def there(folder: Path, split: str) -> bool:
     return _source(folder, split) is not None or _kept_at(folder, split).is_file()
 
 
-def missing(folder: Path) -> list[str]:
+def has_source(folder: Path) -> bool:
+    """Whether the archive, or a folder of images, be it whole or not, is in the folder."""
+    return (folder / ARCHIVE).is_file() or images_in(folder) is not None
+
+
+def images_in(folder: Path) -> Path | None:
+    """The folder of images in this one; Kaggle's is a folder of the same name in it."""
+    deeper = folder / IMAGES / IMAGES
+    return deeper if deeper.is_dir() else folder / IMAGES if (folder / IMAGES).is_dir() else None
+
+
+def missing(images: Path) -> list[str]:
     """The images of both splits that are not in the folder of images."""
-    there = {entry.name for entry in os.scandir(folder / IMAGES)}
+    there = {entry.name for entry in os.scandir(images)}
     return [name for numbers in NUMBERS.values() for number in numbers if (name := _name(number)) not in there]
 
 
@@ -67,8 +78,8 @@ def _source(folder: Path, split: str) -> Path | None:
     """The archive, or the folder of images where it has the first and the last of the split."""
     if (folder / ARCHIVE).is_file():
         return folder / ARCHIVE
-    ends = (NUMBERS[split][0], NUMBERS[split][-1])
-    return folder / IMAGES if all((folder / IMAGES / _name(n)).is_file() for n in ends) else None
+    ends, images = (NUMBERS[split][0], NUMBERS[split][-1]), images_in(folder)
+    return images if images and all((images / _name(n)).is_file() for n in ends) else None
 
 
 def _name(number: int) -> str:
@@ -138,8 +149,10 @@ def _reader(source: Path) -> Iterator[Callable[[str], bytes]]:
     except Exception as error:  # a broken archive can fail in any way
         raise Damaged(source, "a whole .zip", f"{source.stat().st_size} bytes ({error})") from error
 
+    names = archive.NameToInfo
+
     def read(name: str) -> bytes:
-        member = archive.getinfo(f"{IMAGES}/{name}")
+        member = archive.getinfo(deeper if (deeper := f"{IMAGES}/{IMAGES}/{name}") in names else f"{IMAGES}/{name}")
         if member.file_size > LIMIT:
             raise ValueError(f"{member.file_size} bytes")
         return archive.read(member)

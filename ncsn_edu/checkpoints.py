@@ -8,18 +8,24 @@ import hashlib
 import io
 import json
 import math
+import os
 import pickle
 import platform
 import re
-from collections.abc import Mapping
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from . import pickles
 from .files import link_whole, write_whole
+from .kinds import Kind, describe, kind_of
 from .nets.ncsn import NCSN
 from .nets.ncsnv2 import NCSNv2
 from .schedules import geometric
@@ -48,7 +54,10 @@ def load(path: str | PathLike[str], *, device: torch.device | str = "cpu") -> di
     data = Path(path).read_bytes()
     body = data[len(MAGIC) + 32 :]
     if not data.startswith(MAGIC):
-        raise CheckpointDamaged(f"{path} is no checkpoint of ncsn_edu: published weights are read by load_official")
+        if MAGIC.startswith(data[:80]) and data:
+            raise CheckpointDamaged(f"{path} is cut short, after {len(data)} bytes: get it again")
+        advice = "give a .ckpt file of a run; published weights are read by load_official"
+        raise CheckpointDamaged(describe(path, "is no checkpoint of ncsn_edu", advice))
     if hashlib.sha256(body).digest() != data[len(MAGIC) : len(MAGIC) + 32]:
         raise CheckpointDamaged(
             f"{path} is damaged: its checksum is wrong. Delete it, and go on from the checkpoint before it"
@@ -57,14 +66,76 @@ def load(path: str | PathLike[str], *, device: torch.device | str = "cpu") -> di
 
 
 def _tensors(file: io.BytesIO | str | PathLike[str], path: Any, device: torch.device | str = "cpu") -> Any:
+    """What torch.save wrote; NumPy arrays as pickles.Array. No code that it may hold is run, and no name imported."""
     try:
-        return torch.load(file, map_location=device, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointDamaged(
-            f"{path} holds more than tensors, numbers and names, perhaps code, and is not read"
-        ) from error
-    except RuntimeError as error:  # what torch.load says of a file that is cut short
-        raise CheckpointDamaged(f"{path} cannot be read: {error}") from error
+        with (
+            torch.serialization.safe_globals([(stand_in, name) for name, stand_in in pickles.STAND_INS.items()]),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")  # of newer protocols of pickle, and of TorchScript
+            try:
+                return torch.load(file, map_location=device, weights_only=True)
+            except pickle.UnpicklingError as error:
+                if "Unsupported operand" not in str(error):
+                    raise
+                return torch.load(_older(file), map_location=device, weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # of a file that is no checkpoint, or is cut short, torch.load raises nearly anything
+        kind = Kind("") if isinstance(file, io.BytesIO) else kind_of(file)
+        raise CheckpointDamaged(_why_unread(path, kind, error)) from error
+
+
+def _older(file: io.BytesIO | str | PathLike[str]) -> io.BytesIO:
+    """The same file with its pickles in protocol 2, whichever they are in: a zip archive, or pickles in a row."""
+    data = file.getvalue() if isinstance(file, io.BytesIO) else Path(file).read_bytes()
+    new = io.BytesIO()
+    if zipfile.is_zipfile(io.BytesIO(data)):
+        with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(new, "w") as target:
+            for name in old.namelist():
+                content = old.read(name)
+                target.writestr(name, pickles.as_protocol_2(content)[0] if name.endswith("/data.pkl") else content)
+    else:
+        place = 0
+        for _ in range(5):  # magic number, version, machine, what was saved, keys; then the numbers
+            content, place = pickles.as_protocol_2(data, place)
+            new.write(content)
+        new.write(data[place:])
+    new.seek(0)
+    return new
+
+
+def _why_unread(path: Any, kind: Kind, error: Exception) -> str:
+    """In one line, with what to do."""
+    if isinstance(error, MemoryError):
+        return f"{path} does not fit into memory"
+    if "cut short" in kind.what:
+        return f"{path} is {kind.what}: {kind.advice}"
+    if kind.what == "a TorchScript program":
+        return f"{path} is {kind.what}, which is code: save its state_dict() with torch.save, and load that"
+    if kind.what == "a checkpoint of ncsn_edu":
+        return f"{path} is {kind.what}: load_trained reads it"
+    if "PyTorch" not in kind.what and "pickle" not in kind.what and kind.what:
+        return f"{path} is {kind.what}, no PyTorch checkpoint: {kind.advice or 'give the .pth file of the weights'}"
+    named = re.search(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|it names) ([\w.]+)", str(error))
+    if named and not (kind.what and _ends_in(path, named[1].rpartition(".")[2])):
+        return (
+            f"{path} holds more than tensors, numbers and names: {named[1]}, perhaps code, and is not read. Where it "
+            "comes from, save the state_dict() alone with torch.save"
+        )
+    if isinstance(error, pickle.UnpicklingError) and not kind.what:
+        return f"{path} is no PyTorch checkpoint: give the .pth file of the weights"
+    if kind.what == "a Python pickle":
+        return f"{path} is a Python pickle that torch.save did not write: save the state_dict() with torch.save"
+    reason = str(error).splitlines()[0] if str(error) else "it ends too soon"
+    return f"{path} cannot be read, perhaps as it was cut short ({reason}): get it again"
+
+
+def _ends_in(path: str | PathLike[str], name: str) -> bool:
+    """Whether the file was cut short within this name, which torch reads without its last letter."""
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - len(name) - 1))
+        return file.read()[: len(name)] == name.encode()
 
 
 class Folder:
@@ -129,28 +200,142 @@ RENAMES = [
 ]
 
 
-def load_official(source: str | PathLike[str] | Mapping[str, Any] | list[Any], image_size: int = 32) -> NCSN | NCSNv2:
-    """The net of a published checkpoint: a .pth file, its content, or a state dict, with or without `module.`.
+def load_official(
+    source: str | PathLike[str] | Mapping[str, Any] | Sequence[Any],
+    image_size: int = 32,
+    *,
+    ema: bool = True,
+    sigmas: Tensor | None = None,
+) -> NCSN | NCSNv2:
+    """The net of a published checkpoint: a file that torch.save wrote, its content, or a state dict.
 
-    A list is [weights, optimiser, ...]; the weights of NCSNv2 bring their `sigmas`, those of NCSN the paper's ladder
-    of 1 to 0.01. Channels and width are read off the shapes. Unpickles nothing but tensors.
+    The weights may lie in a list, as NCSN's and NCSNv2's trainers write them, or in a dict ("model", "state_dict",
+    "ema", ...), with or without `module.` or another prefix, in any precision, as tensors or NumPy arrays.
+
+    ema     where the file has a moving average of the weights too, take that, as the publishers' samplers do; with
+            False the weights as trained. A printed line says which was taken, where there are both.
+    sigmas  noise levels (L,), decreasing. Unless given, those of the file; else, for NCSN, the paper's ladder from 1
+            to 0.01, with as many levels as its norms know.
+
+    Channels and width are read off the shapes. Unpickles nothing but tensors, arrays and numbers. Raises OSError,
+    CheckpointDamaged for a file that is no whole checkpoint, ValueError for one of another net.
     """
+    name = "this"
     if isinstance(source, (str, PathLike)):
-        source = _tensors(source, source)
-    state = source[0] if isinstance(source, list) else source
-    state = {name.removeprefix("module."): torch.as_tensor(value) for name, value in state.items()}
-    if "begin_conv.weight" not in state:
+        name, source = str(source), _tensors(source, source)
+    found = list(_weights(source))
+    if found:
+        found += [_Weights(_named(values, found[0].state), True) for values in _shadows(source)]
+    found.sort(key=lambda weights: weights.averaged)  # those as trained come first
+    if not found:
+        names = ", ".join(map(str, list(source)[:3])) if isinstance(source, Mapping) else ""
         raise ValueError(
-            "this is no published NCSN or NCSNv2 checkpoint: there is no begin_conv.weight among "
-            f"{', '.join(list(state)[:3]) or 'its names, as there are none'}"
+            f"{name} is no published NCSN or NCSNv2 checkpoint: there is no begin_conv.weight among "
+            f"{names or 'its names, as there are none'}"
         )
-    width, channels = state["begin_conv.weight"].shape[:2]
-    if "sigmas" in state:
-        net: NCSN | NCSNv2 = NCSNv2(channels, width, state.pop("sigmas"), image_size)
+    raw, chosen = found[0], found[-1] if ema else found[0]
+    if chosen.averaged and not ema:
+        raise ValueError(f"{name} holds a moving average only, and no weights as trained: leave out ema=False")
+    if chosen is not raw:
+        print(f"{name}: the moving average of the weights is taken; ema=False takes them as trained")
+    elif raw.averaged != found[-1].averaged:
+        print(f"{name}: the weights as trained are taken, not their moving average")
+    state = {key: value for key, value in raw.state.items() if key == "sigmas"} | chosen.state
+    return _net(name, state, image_size, sigmas)
+
+
+class _Weights(NamedTuple):
+    state: dict[str, Tensor]  # by the published names, without any prefix
+    averaged: bool
+
+
+def _weights(content: Any, where: str = "", depth: int = 4) -> Iterator[_Weights]:
+    """All weights in a checkpoint's content that have names; where is the way to it."""
+    if isinstance(content, Mapping):
+        texts = {key: value for key, value in content.items() if isinstance(key, str)}
+        prefixes = [found[1] for key in texts if (found := re.fullmatch(r"(|.*\.)begin_conv\.weight", key))]
+        for prefix in prefixes:
+            state = {key.removeprefix(prefix): value for key, value in texts.items() if key.startswith(prefix)}
+            averaged = re.search(r"ema([^a-z]|$)|averag|shadow", f"{where}/{prefix}".lower()) is not None
+            weights = {key: _tensor(key, value) for key, value in state.items() if _is_array(value)}
+            yield _Weights(weights, averaged)
+            yield from _dotless(texts, weights)
+        for key, value in () if prefixes or not depth else texts.items():
+            yield from _weights(value, f"{where}/{key}", depth - 1)
+    elif isinstance(content, (list, tuple)) and depth:
+        for i, value in enumerate(content[:9]):
+            yield from _weights(value, f"{where}/ema" if i else where, depth - 1)  # what comes later is the average
+
+
+def _dotless(content: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Iterator[_Weights]:
+    """Moving averages beside weights as LitEma names them: a prefix, and the name without its dots."""
+    for key in content:
+        if key.endswith(".begin_convweight"):
+            prefix = key.removesuffix("begin_convweight")
+            there = {name: content.get(prefix + name.replace(".", "")) for name in weights}
+            yield _Weights({name: _tensor(name, value) for name, value in there.items() if _is_array(value)}, True)
+
+
+def _shadows(content: Any, depth: int = 3) -> Iterator[Sequence[Any]]:
+    """Moving averages without names: lists in the order of the parameters, as torch_ema and score_sde keep them."""
+    if isinstance(content, Mapping) and depth:
+        if isinstance(content.get("shadow_params"), list):
+            yield content["shadow_params"]
+        for value in content.values():
+            yield from _shadows(value, depth - 1)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, (Tensor, np.ndarray, pickles.Array))
+
+
+def _named(values: Sequence[Any], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    names = [name for name in state if name != "sigmas"]
+    tensors = [_tensor("shadow_params", value) for value in values if _is_array(value)]
+    if [value.shape for value in tensors] != [state[name].shape for name in names]:
+        raise ValueError("the moving average in shadow_params does not fit the weights: give ema=False")
+    return dict(zip(names, tensors, strict=True))
+
+
+def _tensor(name: str, value: Tensor | np.ndarray | pickles.Array) -> Tensor:
+    """In float32, whatever its byte order and precision. Raises ValueError where it holds no real numbers."""
+    if isinstance(value, pickles.Array):
+        value = value.array
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biuf":
+            raise ValueError(f"{name} is an array of {value.dtype}, and no weights")
+        value = torch.from_numpy(np.array(value, np.float64 if value.dtype.kind == "f" else np.int64))
+    if value.is_complex():
+        raise ValueError(f"{name} holds complex numbers, and no weights")
+    return value.detach().float()
+
+
+def _net(name: str, state: dict[str, Tensor], image_size: int, sigmas: Tensor | None) -> NCSN | NCSNv2:
+    first, levels = state["begin_conv.weight"], state.get("normalizer.embed.weight")
+    ladder = state.pop("sigmas", None) if sigmas is None else torch.as_tensor(sigmas)
+    state.pop("sigmas", None)
+    if first.ndim != 4:
+        raise ValueError(f"{name}: begin_conv.weight has the shape {tuple(first.shape)}, and is no convolution")
+    if ladder is None and levels is None:
+        raise ValueError(
+            f"{name}: these weights of NCSNv2 come without their noise levels, as a moving average alone does: give "
+            "the whole checkpoint, or sigmas="
+        )
+    if levels is not None and ladder is not None and len(ladder) != len(levels):
+        raise ValueError(f"{name}: there are {len(ladder)} noise levels, but its norms know {len(levels)}")
+    width, channels = first.shape[:2]
+    if levels is None:
+        net: NCSN | NCSNv2 = NCSNv2(channels, width, ladder, image_size)
     else:
-        n_levels = len(state["normalizer.embed.weight"])
-        net = NCSN(channels, width, geometric(1.0, 0.01, n_levels), image_size)
-    net.net.load_state_dict(_renamed(state))
+        net = NCSN(channels, width, geometric(1.0, 0.01, len(levels)) if ladder is None else ladder, image_size)
+    try:
+        net.net.load_state_dict(_renamed(state))
+    except (RuntimeError, ValueError, TypeError) as error:
+        other = next((key for key in state if re.match(r"(res|refine)(31|5)\.", key)), None)
+        which = f"it has {other}, a net for larger images" if other else str(error).strip().splitlines()[-1].strip()
+        raise ValueError(
+            f"{name} holds another net than NCSN or NCSNv2 for images of 28 or 32 pixels: {which}"
+        ) from error
     return net.eval()
 
 

@@ -4,13 +4,16 @@ torch is imported inside functions only: the doctor reads this file where torch 
 any model: images leave it as uint8, or as floats in [0, 1].
 """
 
+import errno
 import gzip
 import hashlib
 import os
+import pickle
 import re
 import shutil
 import sys
 import tarfile
+import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +24,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from . import celeba
+from .files import expanded
+from .kinds import UNPACK, kind_of
+from .layouts import Piece, cifar10, folder_of, lookalikes, mnist
+from .layouts import archive as find_archive
+from .network import reason
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "test"]
 MIB = 2**20  # read at once
+GZIP = b"\x1f\x8b"  # what a packed file starts with
 
 # The files as their authors publish them, below data_root(). (digits is part of scikit-learn.)
 OFFICIAL_FILES = {
@@ -117,6 +126,7 @@ CONTENT_MD5 = {
         "803d5f7f4d78ea53de84dbe85f74fb6d",
     ),
 }
+PYTHON_MD5 = "c58f30108f718f92721af3b95e74349a"  # of cifar-10-python.tar.gz, which is not downloaded here
 DOWNLOAD_BYTES = {"digits": 0, "mnist": 11_594_722, "cifar10": 170_052_171, "celeba": 1_443_490_838}
 CHUNK = 100_000  # bytes of a download that are written at once; a broken connection loses fewer than these
 TRIES = 3  # connections to a server that hangs up half-way; each goes on where the one before stopped
@@ -132,13 +142,33 @@ class DataDamaged(RuntimeError):
 
 
 def data_root() -> Path:
-    """The folder of the data sets: NCSN_EDU_DATA, or this user's cache folder. It need not exist yet."""
+    """The folder of the data sets: NCSN_EDU_DATA, or this user's cache folder. It need not exist yet.
+
+    Where there is no home folder, a folder below the system's temporary one. Raises ValueError where NCSN_EDU_DATA
+    starts with ~ then.
+    """
     named = os.environ.get("NCSN_EDU_DATA")
-    if named:
-        return Path(named).expanduser()
+    return expanded(named, "NCSN_EDU_DATA") if named else _cache() or _temporary()
+
+
+def has_home() -> bool:
+    """Whether data sets have a place of their own: NCSN_EDU_DATA, or a cache folder in this user's home."""
+    return bool(os.environ.get("NCSN_EDU_DATA")) or _cache() is not None
+
+
+def _cache() -> Path | None:
     from platformdirs import user_cache_dir
 
-    return Path(user_cache_dir("ncsn_edu"))
+    try:
+        path = Path(user_cache_dir("ncsn_edu"))
+    except (RuntimeError, KeyError, OSError):  # no HOME, and no entry for this user
+        return None
+    return path if path.is_absolute() else None
+
+
+def _temporary() -> Path:
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    return Path(tempfile.gettempdir()) / f"ncsn_edu-{user}"
 
 
 def available(root: str | Path | None = None) -> dict[str, bool]:
@@ -160,9 +190,12 @@ def load(
 
     name      images (train + test)    from
     digits      898 +   899   1x8x8    scikit-learn: nothing to download
-    mnist     60000 + 10000  1x28x28   the idx files, packed (.gz) or not, in root/mnist
-    cifar10   50000 + 10000  3x32x32   the binary version, in root/cifar-10-batches-bin
+    mnist     60000 + 10000  1x28x28   the idx files, packed (.gz) or not, in root/mnist; or Keras' mnist.npz
+    cifar10   50000 + 10000  3x32x32   root/cifar-10-batches-bin, or -py; an archive of them is unpacked
     celeba   162770 + 19962  3x32x32   img_align_celeba.zip, or the folder unpacked from it, in root/celeba
+
+    Files are found as torchvision, Keras and Kaggle lay them out, too (MNIST/raw, one folder deeper, in root itself).
+    The version of CIFAR-10 for Python is a pickle: only the arrays in it are read, and no code is run.
 
     CelebA's faces are cropped and made small the first time, in minutes, and kept beside the images in train-32x32.npy
     and test-32x32.npy, which suffice from then on. They have no classes: every label is 0. Their publishers allow
@@ -181,9 +214,9 @@ def load(
     if not _there(name, split, folder):
         _provide(name, split, folder, download)
     if name == "celeba":
-        return _load_celeba(folder, split)
-    paths = [path for file in FILES[name][split] if (path := _find(folder, file))]
-    return _load_mnist(paths, split) if name == "mnist" else _load_cifar10(paths, split)
+        return _load_celeba(_celeba_folder(folder, split), split)
+    pieces = _pieces(name, split, folder)
+    return _load_mnist(pieces, split) if name == "mnist" else _load_cifar10(pieces, split)
 
 
 def load_or_digits(
@@ -213,26 +246,38 @@ def verify(name: str, root: str | Path | None = None) -> dict[str, str]:
     if name == "digits":
         return {}
     folder, (source, *_) = _folder(root), SOURCES[name]
-    packed = (folder / source.file).is_file()
-    if name == "celeba" and not packed and (folder / "celeba" / celeba.IMAGES).is_dir():
-        missing = celeba.missing(folder / "celeba")
-        return {f"celeba/{celeba.IMAGES}": f"{len(missing)} images are missing: {missing[0]}, ..." if missing else ""}
-    if name == "celeba" or (name == "cifar10" and packed and not (folder / FILES["cifar10"]["train"][0]).is_file()):
-        return {source.file: _problem(folder / source.file if packed else None, source.md5)}
-    files = [file for files in FILES[name].values() for file in files]
-    found = {file: _find(folder, file) for file in files}
-    return {
-        path.relative_to(folder).as_posix() if path else file: _problem(path, md5, unpack=True)
-        for (file, path), md5 in zip(found.items(), CONTENT_MD5[name], strict=True)
-    }
+    if name == "celeba":
+        return _verify_celeba(folder, source)
+    pieces = {split: _pieces(name, split, folder) for split in FILES[name]}
+    if name == "cifar10" and not any(pieces.values()) and (archive := _archive(folder)):
+        return {_below(folder, archive.path): _problem(Piece(archive.path), archive.md5)}
+    sums, found = iter(CONTENT_MD5[name]), {}
+    for split, files in FILES[name].items():
+        there = pieces[split] or [path and Piece(path) for path in (_find(folder, file) for file in files)]
+        for file, piece in zip(files, there, strict=True):
+            found[_below(folder, *piece) if piece else file] = _problem(piece, next(sums), unpack=True)
+    return found
 
 
-def _problem(path: Path | None, md5: str, *, unpack: bool = False) -> str:
-    if path is None:
+def _verify_celeba(root: Path, source: Source) -> dict[str, str]:
+    folder = folder_of("celeba", root, celeba.has_source)
+    archive, images = folder / celeba.ARCHIVE, celeba.images_in(folder)
+    if images is not None and not archive.is_file():
+        missing = celeba.missing(images)
+        return {_below(root, images): f"{len(missing)} images are missing: {missing[0]}, ..." if missing else ""}
+    return {_below(root, archive): _problem(Piece(archive) if archive.is_file() else None, source.md5)}
+
+
+def _below(root: Path, path: Path, array: str = "") -> str:
+    return path.relative_to(root).as_posix() + f" ({array})" * bool(array)
+
+
+def _problem(piece: Piece | None, md5: str, *, unpack: bool = False) -> str:
+    if piece is None:
         return "missing"
     try:
-        found = _md5(path, unpack=unpack)
-    except (OSError, EOFError, zlib.error) as error:
+        found = _md5_of(piece) if unpack else _md5(piece.path)
+    except (OSError, EOFError, zlib.error, DataDamaged) as error:
         return f"cannot be read ({error})"
     return "" if found == md5 else f"MD5 {found} instead of {md5}"
 
@@ -260,34 +305,57 @@ def _load_digits(split: str) -> tuple["Tensor", "Tensor"]:
     return images.to(torch.uint8).unsqueeze(1), torch.from_numpy(bunch.target[half]).to(torch.int64)
 
 
-def _load_mnist(paths: list[Path], split: str) -> tuple["Tensor", "Tensor"]:
+def _load_mnist(pieces: list[Piece], split: str) -> tuple["Tensor", "Tensor"]:
     import torch
 
     n = N_IMAGES["mnist"][split]
-    images = torch.frombuffer(_read_idx(paths[0], (n, 28, 28)), dtype=torch.uint8)
-    labels = torch.frombuffer(_read_idx(paths[1], (n,)), dtype=torch.uint8)
-    return images.view(n, 1, 28, 28), _checked_labels(labels, paths[1])
+    images = torch.frombuffer(_read_idx(pieces[0], (n, 28, 28)), dtype=torch.uint8)
+    labels = torch.frombuffer(_read_idx(pieces[1], (n,)), dtype=torch.uint8)
+    return images.view(n, 1, 28, 28), _checked_labels(labels, pieces[1].path)
 
 
-def _load_cifar10(paths: list[Path], split: str) -> tuple["Tensor", "Tensor"]:
+def _load_cifar10(pieces: list[Piece], split: str) -> tuple["Tensor", "Tensor"]:
     """Each record is one label byte and 3072 pixel bytes: red, green, blue, each row by row."""
     import torch
 
-    n, pixels = N_IMAGES["cifar10"][split] // len(paths), prod(SHAPES["cifar10"])
-    images = torch.empty(len(paths), n, *SHAPES["cifar10"], dtype=torch.uint8)
-    labels = torch.empty(len(paths), n, dtype=torch.int64)
-    for i, path in enumerate(paths):
-        records = torch.frombuffer(_read(path, n * (1 + pixels)), dtype=torch.uint8).view(n, 1 + pixels)
+    n, pixels = N_IMAGES["cifar10"][split] // len(pieces), prod(SHAPES["cifar10"])
+    images = torch.empty(len(pieces), n, *SHAPES["cifar10"], dtype=torch.uint8)
+    labels = torch.empty(len(pieces), n, dtype=torch.int64)
+    for i, (path, _) in enumerate(pieces):
+        content = _read(path, n * (1 + pixels)) if path.suffix else _python_batch(path)
+        if len(content) != n * (1 + pixels):
+            raise _damaged(path, f"{n} images", f"{len(content) // (1 + pixels)}")
+        records = torch.frombuffer(content, dtype=torch.uint8).view(n, 1 + pixels)
         labels[i] = _checked_labels(records[:, 0], path)
         images[i] = records[:, 1:].view(n, *SHAPES["cifar10"])
     return images.flatten(0, 1), labels.flatten()
 
 
-def _load_celeba(root: Path, split: str) -> tuple["Tensor", "Tensor"]:
+def _python_batch(path: Path) -> bytearray:
+    """A batch of the version for Python, in the records of the binary one."""
+    import numpy as np
+
+    from . import pickles
+
+    expected = "a batch of CIFAR-10 for Python"
+    try:
+        with path.open("rb") as file:
+            batch = {key.decode() if isinstance(key, bytes) else key: x for key, x in pickles.load(file).items()}
+        images, labels = batch["data"], np.array(batch["labels"])
+        if images.dtype != np.uint8 or images.shape != (len(labels), prod(SHAPES["cifar10"])):
+            raise ValueError(f"data of {images.dtype} {images.shape}")
+        if labels.dtype.kind not in "iu" or labels.ndim != 1 or not ((labels >= 0) & (labels <= 255)).all():
+            raise ValueError(f"labels of {labels.dtype} {labels.shape}")
+    except (pickle.UnpicklingError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, expected, f"something else ({error})") from error
+    return bytearray(np.column_stack([labels.astype(np.uint8), images]).tobytes())
+
+
+def _load_celeba(folder: Path, split: str) -> tuple["Tensor", "Tensor"]:
     import torch
 
     try:
-        images = torch.from_numpy(celeba.load(root / "celeba", split))
+        images = torch.from_numpy(celeba.load(folder, split))
     except celeba.Damaged as damage:
         raise _damaged(*damage.args) from damage
     return images, torch.zeros(len(images), dtype=torch.int64)
@@ -299,64 +367,106 @@ def _checked_labels(labels: "Tensor", path: Path) -> "Tensor":
     return labels.long()
 
 
-def _read_idx(path: Path, shape: tuple[int, ...]) -> bytearray:
+def _read_idx(piece: Piece, shape: tuple[int, ...]) -> bytearray:
     """The bytes of an idx file: after the magic number 0x0800 + rank and the sizes (big-endian) come the values."""
     expected = [0x0800 + len(shape), *shape]
     length = 4 * len(expected)
-    content = _read(path, length + prod(shape))
+    content = _from_archive(piece) if piece.array else _read(piece.path, length + prod(shape))
     found = [int.from_bytes(content[i : i + 4], "big") for i in range(0, length, 4)]
-    if found != expected:
-        raise _damaged(path, f"the magic number and sizes {expected}", f"{found}")
+    if found != expected or len(content) != length + prod(shape):
+        raise _damaged(piece.path, f"the magic number and sizes {expected}", f"{found}")
     del content[:length]
     return content
 
 
-def _read(path: Path, size: int) -> bytearray:
-    """The content of a file, unpacked where it is a .gz, after a look at its size."""
-    content, problem = bytearray(), ""
+def _from_archive(piece: Piece) -> bytearray:
+    """An array of a .npz file, as an idx file has it."""
+    import numpy as np
+
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with np.load(piece.path) as archive:
+            array = archive[piece.array]
+    except Exception as error:  # of a damaged archive numpy and zipfile raise nearly anything
+        raise _damaged(piece.path, f"the array {piece.array}", f"something else ({error})") from error
+    if array.dtype != np.uint8:
+        raise _damaged(piece.path, f"{piece.array} of uint8", f"{array.dtype} {array.shape}")
+    head = [0x0800 + array.ndim, *array.shape]
+    return bytearray(b"".join(size.to_bytes(4, "big") for size in head) + array.tobytes())
+
+
+def _read(path: Path, size: int) -> bytearray:
+    """The content of a file, unpacked where it is packed, after a look at its size."""
+    content, problem = bytearray(), ""
+    packed = _packed(path)
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file:
             while len(content) <= size and (chunk := file.read1(MIB)):
                 content += chunk
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         problem = f" ({error})"
     if problem or len(content) != size:
-        unpacked = " when unpacked" if path.suffix == ".gz" else ""
+        unpacked = " when unpacked" if packed else ""
         found = f"{len(content)}{problem}" if len(content) <= size else "more"
         raise _damaged(path, f"{size} bytes{unpacked}", found)
     return content
 
 
+def _packed(path: Path) -> bool:
+    """Whether a file is to be unpacked, by what it begins with: browsers unpack a .gz and leave it its name."""
+    return _starts(path, 2) == GZIP or (path.suffix == ".gz" and _starts(path, 3) != b"\0\0\x08")
+
+
+def _starts(path: Path, n: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(n)
+
+
 def _damaged(path: Path, expected: str, found: str) -> DataDamaged:
-    if path.parent.name == "cifar-10-batches-bin":  # one archive brings all of its files
+    if path.parent.name.startswith("cifar-10-batches"):  # one archive brings all of its files
         repair = f"Delete the folder {path.parent}"
     elif path.parent.name == celeba.IMAGES:  # somebody unpacked it: nothing would be downloaded for one of them
         repair = "Put the official one there"
     else:
         repair = "Delete the file"
-    return DataDamaged(f"{path} is damaged: expected {expected}, found {found}. {repair} and load again.")
+    return DataDamaged(f"{path} is damaged: expected {expected}, found {found}.{_else(path)} {repair} and load again.")
+
+
+def _else(path: Path) -> str:
+    """What a file is that came instead, such as a web page, and what to do about it."""
+    try:
+        kind = kind_of(path)
+    except OSError:
+        return ""
+    return f" It is {kind.what}: {kind.advice}." if kind.advice not in ("", UNPACK) else ""
 
 
 # --- finding
 
 
 def _folder(root: str | Path | None) -> Path:
-    return data_root() if root is None else Path(root).expanduser()
+    return data_root() if root is None else expanded(root, "the folder of the data")
 
 
 def _find(root: Path, file: str) -> Path | None:
-    """The file below root, as published or unpacked: x-idx3-ubyte.gz, x-idx3-ubyte, or x.idx3-ubyte."""
+    """The file below root where it is published, or unpacked: x-idx3-ubyte.gz, x-idx3-ubyte, or x.idx3-ubyte."""
     plain = file.removesuffix(".gz")
     spellings = (file, plain, plain.replace("-idx", ".idx"))
     return next((root / spelling for spelling in spellings if (root / spelling).is_file()), None)
 
 
+def _pieces(name: str, split: str, root: Path) -> list[Piece] | None:
+    """Where the images and labels of a split lie, in the order of FILES; None where they do not."""
+    return mnist(root, split) if name == "mnist" else cifar10(root, split)
+
+
+def _celeba_folder(root: Path, split: str) -> Path:
+    return folder_of("celeba", root, lambda folder: celeba.there(folder, split))
+
+
 def _there(name: str, split: str, root: Path) -> bool:
-    return celeba.there(root / "celeba", split) if name == "celeba" else _complete(FILES[name][split], root)
-
-
-def _complete(files: tuple[str, ...], root: Path) -> bool:
-    return all(_find(root, file) for file in files)
+    if name == "celeba":
+        return celeba.there(_celeba_folder(root, split), split)
+    return _pieces(name, split, root) is not None
 
 
 def _unavailable(name: str, root: Path, why: str) -> DataUnavailable:
@@ -365,8 +475,11 @@ def _unavailable(name: str, root: Path, why: str) -> DataUnavailable:
     first = {"cifar10": "cifar-10-batches-bin/data_batch_1.bin", "celeba": f"celeba/{celeba.IMAGES}/000001.jpg"}
     page = f"\n       (or, with a browser, from {PAGES[name]})" if name in PAGES else ""
     unpacked = f"\n       (or, unpacked, {root / first[name]} and the others)" if name in first else ""
+    seen = _lookalikes(name, root)
+    others = f"Found there, but not all of what is needed: {', '.join(seen)}.\n" if seen else ""
     return DataUnavailable(
         f"{name} is not complete in {root}: {why}.\n"
+        f"{others}"
         "Three ways to get it:\n"
         f"  1. connect to the internet and run python -m ncsn_edu data get {name}, or in Python\n"
         f'     load("{name}", download=True): each goes on where a download stopped\n'
@@ -376,13 +489,20 @@ def _unavailable(name: str, root: Path, why: str) -> DataUnavailable:
     )
 
 
+def _lookalikes(name: str, root: Path) -> list[str]:
+    try:
+        return lookalikes(name, root)
+    except OSError:  # a folder that may not be read
+        return []
+
+
 # --- downloading
 
 
 def _provide(name: str, split: str, root: Path, download: bool) -> None:
     """Put the missing files of a data set below root: one process at a time, the others wait and find them there."""
     (source, *_) = SOURCES[name]
-    packed = name == "cifar10" and (root / source.file).is_file()  # laid there by hand: only to be unpacked
+    packed = name == "cifar10" and _archive(root) is not None  # laid there by hand: only to be unpacked
     if not download and not packed:
         raise _unavailable(name, root, "this call was not to download anything (download=False)")
     with _locked(name, root):
@@ -429,69 +549,110 @@ def _provide_mnist(root: Path) -> None:
         _fetch("mnist", source, root)
 
 
+class _Archive(NamedTuple):
+    path: Path
+    folder: str  # in it, and unpacked
+    files: tuple[str, ...]
+    md5: str
+
+
+def _archive(root: Path) -> _Archive | None:
+    """An archive of CIFAR-10 that lies there packed, the binary version before the one for Python."""
+    binary = tuple(Path(file).name for file in OFFICIAL_FILES["cifar10"])
+    python = tuple(name.removesuffix(".bin") for name in binary[:-1])
+    for folder, files, md5, stems in (
+        ("cifar-10-batches-bin", binary, SOURCES["cifar10"][0].md5, ("cifar-10-binary", "cifar-10-batches-bin")),
+        ("cifar-10-batches-py", python, PYTHON_MD5, ("cifar-10-python", "cifar-10-batches-py")),
+    ):
+        if path := find_archive("cifar10", root, stems):
+            return _Archive(path, folder, files, md5)
+    return None
+
+
 def _provide_cifar10(root: Path) -> None:
-    """Download the archive unless it is there, and unpack it as a whole. One that we downloaded is deleted then."""
+    """Download the archive unless one is there, and unpack it as a whole. One that we downloaded is deleted then."""
     (source,) = SOURCES["cifar10"]
-    archive, folder = root / source.file, root / "cifar-10-batches-bin"
+    folder = root / "cifar-10-batches-bin"
     if folder.is_dir() and any(folder.iterdir()):
         missing = [Path(file).name for files in FILES["cifar10"].values() for file in files if not _find(root, file)]
         why = f"{folder} lacks {', '.join(missing)}, and a copy is not mixed with another"
         raise _unavailable("cifar10", root, f"{why}: add the missing files, or move the folder away")
-    by_hand = archive.is_file()
-    if not by_hand:
-        _fetch("cifar10", source, root)
-    _unpack(archive, folder)
-    if not by_hand:
-        archive.unlink()
+    if by_hand := _archive(root):
+        return _unpack(by_hand, root)
+    _fetch("cifar10", source, root)
+    fetched = _archive(root)
+    assert fetched is not None
+    _unpack(fetched, root)
+    fetched.path.unlink()
+    return None
 
 
-def _unpack(archive: Path, folder: Path) -> None:
+def _unpack(archive: _Archive, root: Path) -> None:
     """Make the folder from the archive's files that belong there: all of them, or no folder.
 
     An archive can name any path, and hold links. So no name in it is ever used as a path: members are picked by
     their full name, only regular files count, and what they hold is written under the names that we know.
     """
-    wanted = {f"{folder.name}/{Path(file).name}" for file in OFFICIAL_FILES["cifar10"]}
+    path, folder = archive.path, root / archive.folder
+    wanted = {f"{archive.folder}/{file}" for file in archive.files}
     limit = max(N_IMAGES["cifar10"].values()) * (1 + prod(SHAPES["cifar10"]))
     fresh = folder.with_name(folder.name + ".partial")
     shutil.rmtree(fresh, ignore_errors=True)  # left by a process that was killed
-    fresh.mkdir()
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        fresh.mkdir()
+        with tarfile.open(path, "r:gz" if _starts(path, 2) == GZIP else "r:") as tar:
             for member in tar:
-                if member.name in wanted and member.isreg() and member.size <= limit:
-                    with (fresh / Path(member.name).name).open("wb") as target:
+                name = member.name.removeprefix("./")
+                if name in wanted and member.isreg() and member.size <= limit:
+                    with (fresh / Path(name).name).open("wb") as target:
                         shutil.copyfileobj(tar.extractfile(member), target, MIB)  # type: ignore[arg-type]
-                    wanted.discard(member.name)
+                    wanted.discard(name)
             while tar.fileobj.read(MIB):  # type: ignore[union-attr]
                 pass  # on to the very end, where gzip compares its checksum
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise _damaged(archive, "a whole .tar.gz", f"{archive.stat().st_size} bytes ({error})") from error
+        whole = "a whole .tar" if path.suffix == ".tar" else "a whole .tar.gz"
+        raise _damaged(path, whole, f"{path.stat().st_size} bytes ({error})") from error
+    except OSError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise _unavailable("cifar10", root, f"{path} cannot be unpacked there ({_room(error)})") from error
     if wanted:
-        raise _damaged(archive, f"the files {', '.join(sorted(wanted))} in it", "none of that name and size")
+        raise _damaged(path, f"the files {', '.join(sorted(wanted))} in it", "none of that name and size")
     if folder.is_dir():
         folder.rmdir()  # empty, or we would not be here
     fresh.replace(folder)
 
 
+def _room(error: OSError) -> str:
+    """What the system says of a file that cannot be written, and what to do."""
+    full = ": free some space, or set NCSN_EDU_DATA to a folder on another disk" if error.errno == errno.ENOSPC else ""
+    return f"{error.strerror or error}{full}"
+
+
 def _fetch(name: str, source: Source, root: Path) -> None:
     """Download one file into its place: whole and as published, or not at all. What arrived of it is kept aside."""
     import requests
+    from urllib3.exceptions import HTTPError
 
     path = root / source.file
     partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    resumed = partial.exists()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        resumed = partial.exists()
         _download(source.url, partial)
         if resumed and _md5(partial) != source.md5:  # the part that we had was bad: once more, from the start
             partial.unlink()
             _download(source.url, partial)
-    except requests.RequestException as error:
+    except (requests.RequestException, HTTPError, ValueError) as error:
         raise _unavailable(name, root, _explain(error, source.url, partial)) from error
+    except OSError as error:
+        if error.errno is None:  # requests' own, of certificates that are not there
+            raise _unavailable(name, root, _explain(error, source.url, partial)) from error
+        raise _unavailable(name, root, f"{partial} cannot be written ({_room(error)})") from error
     if (found := _md5(partial)) != source.md5:
+        kind = kind_of(partial).what
         partial.unlink()
-        why = f"what {source.url} sent is not the published file (MD5 {found}, not {source.md5}), and was deleted"
+        other = f"{kind}, and not the published file" if kind and "gzip" not in kind else "not the published file"
+        why = f"what {source.url} sent is {other} (MD5 {found}, not {source.md5}), and was deleted"
         raise _unavailable(name, root, why)
     partial.replace(path)
 
@@ -555,15 +716,24 @@ def _explain(error: Exception, url: str, partial: Path) -> str:
         return f"the server says {error}{kept}"
     if partial.exists():
         return f"the connection to {urlsplit(url).netloc} was lost{kept}"
-    return f"{urlsplit(url).netloc} cannot be reached ({type(error).__name__})"
+    return reason(error, url)
 
 
 def _md5(path: Path, *, unpack: bool = False) -> str:
     digest = hashlib.md5(usedforsecurity=False)
-    with gzip.open(path) if unpack and path.suffix == ".gz" else path.open("rb") as file:
+    with gzip.open(path) if unpack and _packed(path) else path.open("rb") as file:
         while chunk := file.read(MIB):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _md5_of(piece: Piece) -> str:
+    """Of what a published file holds, whichever way it lies here."""
+    path, array = piece
+    if array or (path.parent.name.startswith("cifar") and not path.suffix):
+        content = _from_archive(piece) if array else _python_batch(path)
+        return hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return _md5(path, unpack=True)
 
 
 # --- batches

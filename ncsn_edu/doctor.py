@@ -43,11 +43,17 @@ def missing() -> list[str]:
 
 
 def _safely(look: Callable[[], Iterator[Check]]) -> list[Check]:
+    name = look.__name__.strip("_")
     try:
         return list(look())
     except Exception as error:  # a broken installation can fail in any way, and is what a doctor is for
+        if isinstance(error, (RuntimeError, ValueError)) and "home" in str(error):  # Jupyter's settings lie there
+            return [Check(name, "missing", f"there is no home folder ({error})", "set HOME to a folder of your own")]
+        if isinstance(error, OSError) and error.filename:
+            mend = "correct its permissions, or set NCSN_EDU_DATA or NCSN_EDU_FIGURES_DIR to another folder"
+            return [Check(name, "missing", f"{error.filename} cannot be looked at: {error.strerror}", mend)]
         detail = f"could not be looked at: {type(error).__name__}: {error}"
-        return [Check(look.__name__.strip("_"), "missing", detail, "reinstall: " + _install())]
+        return [Check(name, "missing", detail, "reinstall: " + _install())]
 
 
 # --- what the package declares

@@ -16,7 +16,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .files import write_whole
+from .files import expanded, write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +84,7 @@ def save_figure(
 def figures_folder() -> Path:
     """NCSN_EDU_FIGURES_DIR, or figures/ of the source checkout, or ./figures."""
     named = os.environ.get("NCSN_EDU_FIGURES_DIR")
-    return Path(named).expanduser() if named else (source_checkout() or Path.cwd()) / "figures"
+    return expanded(named, "NCSN_EDU_FIGURES_DIR") if named else (source_checkout() or Path.cwd()) / "figures"
 
 
 def source_checkout() -> Path | None:
@@ -161,7 +161,8 @@ def _picture(fig: "Figure") -> bytes:
     import matplotlib
 
     buffer = BytesIO()
-    with matplotlib.rc_context({"savefig.bbox": "standard"}):  # "tight" would change the size with the contents
+    plain = {name: value for name, value in matplotlib.rcParamsDefault.items() if name.startswith("savefig.")}
+    with matplotlib.rc_context(plain):
         fig.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()
 

@@ -7,7 +7,8 @@ axes, and knows no model: plots.py draws, samplers make the images.
 import io
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_count, check_points
+from .kinds import kind_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -142,29 +144,48 @@ def fit_image(picture: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, lis
 
 
 def read_mask(path: str | PathLike[str], size: tuple[int, int]) -> Tensor:
-    """A picture file as a mask (1, H, W) of `size` (H, W): white is 1, known, and black 0, missing.
+    """A picture file as a mask (1, H, W) of `size` (H, W): white is 1, known; black is 0, missing.
 
-    Raises NoPicture for any other colour or size, and what `read_image` raises.
+    What is erased, that is wholly transparent, is missing too. A mask of the numbers 0 and 1, as programs write them,
+    is one of black and white. Raises NoPicture for any other colour or size, for half transparent pixels, for a
+    transparent mask on which nothing is white; and what `read_image` raises.
     """
     path = Path(path)
-    pixels, _ = _read(path)
-    if tuple(pixels.shape[1:]) != tuple(size):
-        found, wanted = (f"{width}x{height}" for height, width in (pixels.shape[1:], size))
+    with _opened(path) as image:
+        colours, alpha, _ = _split(image)
+    if tuple(colours.shape[:2]) != tuple(size):
+        found, wanted = (f"{width}x{height}" for height, width in (colours.shape[:2], size))
         raise NoPicture(
             f"the mask {path} has {found} pixels, but the net's images have {wanted}: draw it in that size, or resize "
             "it without smoothing"
         )
-    if not (((pixels == 0) | (pixels == 255)) & (pixels == pixels[:1])).all():
-        other = pixels[:, ((pixels != 0) & (pixels != 255) | (pixels != pixels[:1])).any(0)][:, 0].tolist()
+    if alpha is not None and not ((alpha == 0) | (alpha == 255)).all():
         raise NoPicture(
-            f"the mask {path} has other colours than black (missing) and white (known), such as {tuple(other)}: save "
-            "it as PNG, not as JPEG, drawn with a hard brush; or set all above the middle to white, the rest to black"
+            f"the mask {path} is half transparent in places, as after a soft eraser: erase with a hard one, or draw "
+            "black (missing) and white (known) without transparency"
         )
-    return (pixels[:1] == 255).float()
+    erased = np.zeros(colours.shape[:2], bool) if alpha is None else alpha == 0
+    seen = colours[~erased]  # (N, C)
+    if seen.size and seen.max() == 1:
+        seen = colours[~erased] = seen * 255
+    strange = ((seen != 0) & (seen != 255) | (seen != seen[:, :1])).any(1)
+    if strange.any():
+        raise NoPicture(
+            f"the mask {path} has other colours than black (missing) and white (known), such as "
+            f"{tuple(seen[strange][0].tolist())}: save it as PNG, not as JPEG, drawn with a hard brush; or set all "
+            "above the middle to white, the rest to black"
+        )
+    if erased.any() and not (seen == 255).any():
+        raise NoPicture(
+            f"the mask {path} is transparent where nothing is drawn, which counts as missing, and nothing in it is "
+            "white: fill what is known with white"
+        )
+    return torch.from_numpy((colours[None, ..., 0] == 255) & ~erased).float()
 
 
-def _read(path: Path) -> tuple[Tensor, list[str]]:
-    """Grey or colours, uint8 (1 or 3, H, W), as the picture is meant to be seen; and what was done to it."""
+@contextmanager
+def _opened(path: Path) -> Iterator["PillowImage"]:
+    """The file's picture, for Pillow to load within; what is wrong with it becomes NoPicture."""
     from PIL import Image
 
     if path.is_dir():
@@ -178,35 +199,92 @@ def _read(path: Path) -> tuple[Tensor, list[str]]:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as image:
-                return _flat(image)
+                yield image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise NoPicture(f"{path} would fill too much memory when unpacked: make it smaller, then try again") from error
     except Image.UnidentifiedImageError as error:
-        raise NoPicture(f"{path} is no picture, or of a kind that is not read here: save it as PNG or JPEG") from error
+        raise NoPicture(_no_picture(path)) from error
+    except NoPicture as error:  # from _split, which does not know the path
+        raise NoPicture(f"{path} cannot be read: {error}") from error
     except Exception as error:  # of a damaged file Pillow's readers raise nearly anything
         if isinstance(error, OSError) and error.errno:  # but this is the system's word
             raise
         raise NoPicture(f"{path} cannot be read ({error}): get it again, or save it anew as PNG or JPEG") from error
 
 
-def _flat(image: "PillowImage") -> tuple[Tensor, list[str]]:
-    from PIL import Image, ImageOps
+def _no_picture(path: Path) -> str:
+    kind = kind_of(path)
+    if kind.what.removeprefix("a ").partition(" ")[0].upper() in FORMATS:
+        return f"{path} begins as {kind.what}, but is not a whole one: get it again, or save it anew as PNG or JPEG"
+    if not kind.what:
+        return f"{path} is no picture, or of a kind that is not read here: save it as PNG or JPEG"
+    return f"{path} is no picture that is read here, but {kind.what}: {kind.advice or 'save it as PNG or JPEG'}"
 
-    frames = getattr(image, "n_frames", 1)
-    notes = ["of its several frames the first is taken"] if frames > 1 else []
+
+def _read(path: Path) -> tuple[Tensor, list[str]]:
+    """Grey or colours, uint8 (1 or 3, H, W), as the picture is meant to be seen; and what was done to it."""
+    with _opened(path) as image:
+        frames = getattr(image, "n_frames", 1)
+        notes = ["of its several frames the first is taken"] if frames > 1 else []
+        colours, alpha, more = _split(image)
+    if colours.max() == 1:
+        colours, more = colours * 255, [*more, "its brightest pixel is 1: taken as black (0) and white (1)"]
+    if alpha is not None and alpha.min() < 255:
+        share = alpha[..., None] / 255.0
+        colours = (share * colours + (1 - share) * 255).round().astype(np.uint8)
+        more = [*more, "where it is transparent it is laid on white"]
+    return torch.from_numpy(np.ascontiguousarray(colours.transpose(2, 0, 1))), notes + more
+
+
+def _split(image: "PillowImage") -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """Grey or colours, uint8 (H, W, 1 or 3); how opaque, uint8 (H, W), or None for wholly; and what was done."""
+    from PIL import ImageOps
+
+    deep = any(";16" in _raw_mode(tile[3]) for tile in getattr(image, "tile", ()))
+    colour_key = image.info.get("transparency")
     image = ImageOps.exif_transpose(image)  # loads it, and turns it as the camera was held
-    grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
-    if image.mode == "F":
-        raise ValueError("its pixels are real numbers of an unknown range")
-    if image.mode.startswith("I"):  # 16 bits, which convert() would clip
-        image = Image.fromarray((np.asarray(image).astype(np.float64) / 257).round().clip(0, 255).astype(np.uint8))
-    elif image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+    if 0 in image.size:
+        raise ValueError("it has no pixels")
+    if image.mode == "F" or image.mode.startswith("I"):
+        values = np.asarray(image)
+        alpha = np.where(values == colour_key, 0, 255).astype(np.uint8) if isinstance(colour_key, int) else None
+        grey, notes = _eight_bits(values)
+        return grey[..., None], alpha, notes
+    grey_modes = ("1", "L", "LA", "La")
+    mode = "L" if image.mode in grey_modes else "RGB"
+    alpha = None
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or colour_key is not None:
         image = image.convert("RGBA")
-        if image.getextrema()[3][0] < 255:
-            notes.append("where it is transparent it is laid on white")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    pixels = torch.from_numpy(np.array(image.convert("L" if grey else "RGB")))
-    return (pixels[None] if grey else pixels.permute(2, 0, 1)), notes
+        alpha = np.array(image.getchannel("A"))
+    colours = np.array(image.convert(mode if image.mode != "RGBA" else "RGB"))
+    colours = colours.reshape(*colours.shape[:2], -1)[..., : 1 if mode == "L" else 3]
+    if deep and colours.max() < 64:  # Pillow keeps the upper 8 of 16 bits, and what was in the others is gone
+        raise NoPicture("its colours have 16 bits each, of which the upper ones are not used: save it with 8 bits")
+    return colours, alpha, []
+
+
+def _raw_mode(arguments: object) -> str:
+    """How a file holds its pixels, such as "RGB;16B", from what Pillow gives to the decoder."""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
+DEPTHS = (1, 8, 10, 12, 14, 16)  # bits that cameras, microscopes and programs count with
+
+
+def _eight_bits(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Grey values of more than 8 bits, or real numbers, as uint8: by the fewest bits that hold the largest of them."""
+    if values.dtype.kind == "f":
+        low, high = float(values.min()), float(values.max())
+        if not 0 <= low <= high <= 255 or not high or (high > 1 and (values % 1).any()):
+            raise NoPicture(f"its pixels are real numbers from {low:.4g} to {high:.4g}: save it as PNG, with 8 bits")
+        what, top = ("0 to 1", 1) if high <= 1 else ("0 to 255", 255)
+        return (values * (255 / top)).round().astype(np.uint8), [f"its real numbers are taken as {what}"]
+    high = int(values.max())
+    if values.min() < 0 or high >= 2**16:
+        raise NoPicture(f"its pixels are numbers from {values.min()} to {high}: save it as PNG, with 8 or 16 bits")
+    bits = next(bits for bits in DEPTHS if high < 2**bits) if high else 16
+    notes = [] if bits == 16 else [f"its brightest pixel is {high}: taken as a number of {bits} bit{'s' * (bits > 1)}"]
+    return (values / ((2**bits - 1) / 255)).round().astype(np.uint8), notes
 
 
 def preset_mask(name: str, size: tuple[int, int], *, generator: torch.Generator | None = None) -> Tensor:

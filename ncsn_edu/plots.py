@@ -4,7 +4,8 @@ One look for all: call `use_style()` once. A density is a heat map, a score fiel
 (left, right, bottom, top) or a single number h for (-h, h, -h, h). This file does NOT compute scores, nor save figures.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import matplotlib as mpl
 import numpy as np
@@ -37,8 +38,21 @@ STYLE = {
 
 
 def use_style() -> None:
-    """Give all figures of this Python process the look of the collection."""
+    """Give all figures of this Python process the look of the collection, whatever the reader's own settings are.
+
+    It starts from Matplotlib's defaults, as figures are compared with stored ones: a matplotlibrc with LaTeX, other
+    fonts or a grid would change each of them. What shows figures (backend, interactive) stays the reader's choice.
+    """
+    mpl.rcdefaults()
     mpl.rcParams.update(STYLE)
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The same look for what is drawn within, and the reader's settings again after it."""
+    with mpl.rc_context():
+        use_style()
+        yield
 
 
 def grid(extent: Extent, n: int = 100) -> Tensor:

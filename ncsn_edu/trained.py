@@ -21,6 +21,7 @@ from . import recipes
 from .checkpoints import CheckpointDamaged, Folder, load
 from .data import SHAPES
 from .files import write_whole
+from .kinds import describe, kind_of
 from .nets.classifier import Classifier, ResNet
 from .recipes import Images, Sampling
 
@@ -91,17 +92,21 @@ def load_trained(source: str | PathLike[str], *, device: torch.device | str = "c
     path = WEIGHTS / f"{source}.safetensors" if source in shipped() else Path(source)
     if path.is_dir():
         content = Folder(path).latest()
-    elif path.suffix == ".ckpt" or (path.is_file() and path.suffix != ".safetensors"):
+    elif path.suffix == ".ckpt" or (path.is_file() and not _is_safetensors(path)):
         content = load(path)
     elif path.is_file():
         metadata, state = _read(path, SCORE)
-        content = {"recipe": json.loads(metadata["recipe"]), "step": int(metadata["step"]), "ema": state}
+        content = {**_json(path, metadata), "ema": state}
     else:
         raise FileNotFoundError(
             f"there are no weights {str(source)!r}: give the folder of a run, a .safetensors or .ckpt file, or one of "
             f"the names that come with the package ({', '.join(shipped()) or 'none'})"
         )
     return _built(content, path, device)
+
+
+def _is_safetensors(path: Path) -> bool:
+    return path.suffix == ".safetensors" or kind_of(path).what == "a safetensors file"
 
 
 def save_weights(path: str | PathLike[str], content: Mapping[str, Any]) -> Path:
@@ -144,12 +149,22 @@ def _read(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tensor]]:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, UnicodeDecodeError) as error:
+        kind = kind_of(path).what
+        if kind and "safetensors" not in kind:
+            raise CheckpointDamaged(describe(path, "", "give a .safetensors file that save_weights wrote")) from error
         raise CheckpointDamaged(f"{path} is no whole safetensors file ({error}): get it again") from error
     if metadata.get("kind") != kind:
         raise ValueError(f"{path} holds weights of something else: those written by save_weights name their recipe")
     if metadata.get("sha256") != _digest(state, metadata):
         raise CheckpointDamaged(f"{path} is damaged: its checksum is wrong. Get it again")
     return metadata, state
+
+
+def _json(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        return {"recipe": json.loads(metadata["recipe"]), "step": int(metadata["step"])}
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} does not say what net its weights are of ({error}): get it again") from error
 
 
 def _state(content: Mapping[str, Any]) -> Mapping[str, Tensor]:
@@ -162,8 +177,9 @@ def _built(content: Mapping[str, Any], path: Path, device: torch.device | str) -
         shape = SHAPES[recipe.data]
         net = recipes.network(recipe, shape[0], shape[1])
         net.load_state_dict({name: value.float() for name, value in _state(content).items()})
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        step = int(content["step"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ValueError(
             f"{path} holds no score network of images as this version makes them: {str(error).splitlines()[0]}"
         ) from error
-    return Trained(net.eval().requires_grad_(False).to(device), recipe, shape, content["step"])
+    return Trained(net.eval().requires_grad_(False).to(device), recipe, shape, step)

@@ -340,3 +340,54 @@ def test_verify(monkeypatch, folder):
     assert data.verify("celeba") == {"celeba/img_align_celeba.zip": f"MD5 {md5} instead of {source.md5}"}
     monkeypatch.setitem(data.SOURCES, "celeba", (source._replace(md5=md5),))
     assert data.verify("celeba") == {"celeba/img_align_celeba.zip": ""}
+
+
+# ---- as others lay it out ---------------------------------------------------------------------------------------
+
+
+def nested_archive(folder: Path) -> None:
+    """Kaggle's images lie in a folder of the same name."""
+    with zipfile.ZipFile(folder / "img_align_celeba.zip", "w") as archive:
+        for name, content in files().items():
+            archive.writestr(f"img_align_celeba/img_align_celeba/{name}", content)
+
+
+@pytest.mark.parametrize("where", ["CelebA", "CelebA/Img", "celeba-dataset", "data/celeba", "."])
+@pytest.mark.parametrize("lay", LAYOUTS.values(), ids=LAYOUTS)
+def test_faces_are_found_where_others_lay_them(tmp_path, where, lay):
+    folder = tmp_path / "root" / where
+    folder.mkdir(parents=True)
+    lay(folder, files())
+    root = tmp_path / "root"
+    assert data.available(root)["celeba"]
+    images, _ = data.load("celeba", root=root, download=False)
+    assert [round(face.float().mean().item() / 15, 1) for face in images] == list(TRAIN)
+    assert (folder / "train-32x32.npy").is_file()
+    (name,) = data.verify("celeba", root)
+    assert (root / name).exists()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_folder_in_a_folder_of_the_same_name(folder, packed):
+    if packed:
+        nested_archive(folder)
+    else:
+        (folder / "img_align_celeba").mkdir()
+        lay_folder(folder / "img_align_celeba", files())
+    assert shades() == list(TRAIN) and shades("test") == list(TEST)
+    if not packed:
+        assert data.verify("celeba") == {"celeba/img_align_celeba/img_align_celeba": ""}
+        (folder / "img_align_celeba/img_align_celeba/000002.jpg").unlink()
+        (folder / "train-32x32.npy").unlink()
+        with pytest.raises(data.DataDamaged, match="Put the official one there"):
+            data.load("celeba")
+
+
+def test_kept_faces_suffice_in_their_own_place(folder, tmp_path):
+    """A folder elsewhere that holds one split only does not hide what is kept of the other."""
+    lay_folder(folder, files())
+    assert shades("test") == list(TEST)
+    (tmp_path / "other").mkdir()
+    (folder / "img_align_celeba").rename(tmp_path / "other/img_align_celeba")
+    assert shades("test") == list(TEST)
+    assert not data.available()["celeba"]

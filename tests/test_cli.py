@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -160,7 +161,8 @@ def test_a_folder_that_cannot_be_written_is_found_before_any_notebook_runs(capsy
     assert "NCSN_EDU_FIGURES_DIR" in capsys.readouterr().err
 
 
-def test_makes_what_is_named_and_checks_it(capfd, checkout):
+def test_makes_what_is_named_and_checks_it(capfd, checkout, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "no_such_backend")  # of the reader's, for a screen that is not there
     notebook = (checkout / "notebooks/06_annealing.ipynb").read_bytes()
     assert main(["figures", "good", "annealing"]) == 0
     out, err = capfd.readouterr()
@@ -507,6 +509,35 @@ def test_lab_opens_a_path(lab, checkout, tmp_path, monkeypatch):
     assert f"--ServerApp.root_dir={tmp_path}" in command and "--LabApp.default_url=/lab/tree/mine.ipynb" in command
 
 
+NAMES = ["A1 #final 100%.ipynb", "what?.ipynb", "a+b&c=d;e.ipynb", "{übung} 1.ipynb", "[x] 'y'.ipynb", "%20.ipynb"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.skipif(os.name != "posix", reason="there the process is not replaced")
+def test_lab_opens_any_name(lab, checkout, tmp_path, monkeypatch, name):
+    """The address is read as a browser and Jupyter's server read it: cut at ? and #, then unquoted."""
+    monkeypatch.chdir(tmp_path)
+    outside, inside = tmp_path / "50% of #1?" / name, checkout / "notebooks" / "mine #2+" / name
+    for path in (outside, inside):
+        path.parent.mkdir()
+        shutil.copy(checkout / "notebooks/01_good.ipynb", path)
+    for path, root in ((outside, outside.parent), (inside, checkout / "notebooks")):
+        command = lab(str(path))[1]
+        (url,) = (word.partition("=")[2] for word in command if word.startswith("--LabApp.default_url="))
+        address = urlsplit("http://localhost:8888" + url.format())  # tornado's redirect formats it
+        assert address.query == address.fragment == "" and url.isascii()
+        assert unquote(address.path) == "/lab/tree/" + path.relative_to(root).as_posix()
+        assert f"--ServerApp.root_dir={root}" in command
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links")
+def test_lab_is_not_lost_in_a_circle_of_links(lab, tmp_path, capsys):
+    (tmp_path / "a.ipynb").symlink_to(tmp_path / "b.ipynb")
+    (tmp_path / "b.ipynb").symlink_to(tmp_path / "a.ipynb")
+    assert lab(str(tmp_path / "a.ipynb"))[0] == 2
+    assert "no notebook" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
@@ -525,6 +556,16 @@ def test_a_number_that_two_notebooks_share(lab, checkout, capsys):
     write(checkout, "06_annealing-Copy1")
     assert lab("06")[0] == 2
     assert "06_annealing, 06_annealing-Copy1" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is always a home")
+def test_without_a_home_jupyter_is_not_started(lab, monkeypatch, capsys):
+    import pwd
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
+    assert lab()[0] == 1
+    assert "JupyterLab's home is ~, and there is no such home folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "1.5", ""])

@@ -320,6 +320,10 @@ FILL = ["inpaint", "in.png", "--mask"]
         (["sample", "--npy", "x.txt"], 2, "ends in .npy"),
         (["sample", "--out", "folder.png"], 1, "is a folder"),
         (["sample", "--out", "in.png/x.png"], 1, "is a file"),
+        (["sample", "--out", "x" * 252 + ".png"], 1, "cannot be written: File name too long"),
+        (["sample", "--npy", "new/" + "ü" * 126 + ".npy"], 1, "cannot be written: File name too long"),
+        (["sample", "--out", "new/" + "y" * 300 + "/x.png"], 1, "cannot be written: File name too long"),
+        ([*FILL, "left", "--out", "d/" * 2100 + "x.png"], 1, "cannot be written: File name too long"),
         (["sample", "--npy", "in.png/x.npy"], 1, "is a file"),
         (["sample", "--n", "0"], 2, "at least 1"),
         (["sample", "--eps", "0"], 2, "not a number above 0"),
@@ -389,6 +393,15 @@ def test_a_picture_too_large_to_unpack(here, capsys, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     assert main([*FILL, "left"]) == 1
     assert "too much memory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("length", [200, 236, 250, 255])
+def test_the_longest_names_can_be_written(here, length):
+    """Also while they are written, when there is something more to them."""
+    name = "[ä]" + "x" * (length - 8) + ".png"
+    assert len(os.fsencode(name)) == length
+    assert main(["sample", "--n", "1", "--out", name]) == 0
+    assert [path.name for path in here.iterdir()] == [name]
 
 
 @pytest.mark.parametrize("source", ["no-such-net", "run", "text.safetensors", "text.ckpt"])

@@ -404,7 +404,7 @@ def test_without_data_three_ways_are_named(root, name, download):
     with pytest.raises(data.DataUnavailable) as error:
         data.load(name, download=download)
     message = str(error.value)
-    assert ("cannot be reached (ConnectionError)" if download else "download=False") in message
+    assert ("cannot be reached (the connection was refused)" if download else "download=False") in message
     assert f'load("{name}", download=True)' in message
     for source in data.SOURCES[name]:
         assert str(root / source.file) in message and source.url in message

@@ -1,11 +1,14 @@
 """evaluate: what it prints and writes, and what it says to files that are no samples."""
 
+import gzip
+import io
 import json
 
 import numpy as np
 import pytest
 import torch
 
+from ncsn_edu import commands, features
 from ncsn_edu.__main__ import main
 from ncsn_edu.data import load
 
@@ -91,3 +94,127 @@ def test_data_that_are_not_here(here, capsys, monkeypatch):
     np.save("x.npy", np.zeros((4, 1, 28, 28)))
     assert main(["evaluate", "x.npy"]) == 1
     assert "python -m ncsn_edu data get mnist" in capsys.readouterr().err
+
+
+REAL = DIGITS[:300].numpy()  # (300, 1, 8, 8), uint8
+FLOATS = REAL.astype(np.float64) / 255
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """The images that are measured, without measuring them."""
+    seen = []
+    monkeypatch.setattr(features, "extract", lambda images, net: seen.append(images))
+    monkeypatch.setattr(commands.evaluate, "_measured", lambda *_: ())
+    return seen  # the held-out images first
+
+
+def several(path, **arrays):
+    np.savez_compressed(path, **arrays)
+
+
+READ = {
+    "channels last": (FLOATS.transpose(0, 2, 3, 1), "(300, 8, 8, 1) is taken as images (N, C, H, W) = (300, 1, 8, 8)"),
+    "no channel": (REAL[:, 0], "(300, 8, 8) is taken as"),
+    "big-endian": (FLOATS.astype(">f4"), ""),
+    "long double": (FLOATS.astype(np.longdouble), ""),
+    "columns first": (np.asfortranarray(FLOATS), ""),
+    "bytes in int32": (REAL.astype(np.int32), ""),
+    "bytes in big-endian": (REAL.astype(">u2"), ""),
+    "one in an archive": ({"samples": REAL.transpose(0, 2, 3, 1)}, "(300, 8, 8, 1) is taken as"),
+    "the first in an archive": ({"arr_0": FLOATS, "arr_1": REAL}, "of its 2 arrays, arr_0 is taken"),
+    "images and labels": ({"labels": np.arange(300), "x": REAL}, "of its 2 arrays, x is taken"),
+}
+
+
+@pytest.mark.parametrize(("content", "said"), READ.values(), ids=READ)
+def test_images_whose_meaning_is_certain(here, capsys, measured, content, said):
+    name = "x.npz" if isinstance(content, dict) else "x.npy"
+    several(name, **content) if isinstance(content, dict) else np.save(name, content)
+    assert main(["evaluate", name, "--alone"]) == 0
+    images = measured[1].double() / (255 if measured[1].dtype == torch.uint8 else 1)
+    assert np.abs(images.numpy() - FLOATS).max() < 1e-6
+    assert said in capsys.readouterr().out
+
+
+def test_bits_and_halves(here, measured):
+    np.save("bits.npy", REAL > 127)
+    np.save("half.npy", FLOATS.astype(np.float16))
+    for name in ("bits", "half"):
+        assert main(["evaluate", f"{name}.npy", "--alone", "--n", "290"]) == 0
+    assert np.array_equal(measured[1].numpy(), REAL[:290] > 127)
+    assert np.abs(measured[3].numpy() - FLOATS[:290]).max() < 1e-3
+
+
+def test_a_huge_file_is_not_read_whole(here, measured):
+    """64 GB that take no room on the disk: only what --n asks for is looked at."""
+    with open("x.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (2**28, 1, 8, 8)})
+        start = file.tell()
+        file.write(FLOATS.astype("<f4").tobytes())
+        file.truncate(start + 2**28 * 256)
+    assert main(["evaluate", "x.npy", "--alone", "--n", "300"]) == 0
+    assert measured[1].shape == (300, 1, 8, 8) and np.abs(measured[1].numpy() - FLOATS).max() < 1e-6
+
+
+def bytes_of(save, *arguments, **named) -> bytes:
+    buffer = io.BytesIO()
+    save(buffer, *arguments, **named)
+    return buffer.getvalue()
+
+
+WHOLE = bytes_of(np.save, FLOATS)
+REFUSED = {
+    "empty": (b"", "is no .npy file of numbers, but empty: get it again"),
+    "cut": (WHOLE[:-9], "is no .npy file of numbers ("),
+    "cut in its head": (WHOLE[:40], "is no .npy file of numbers ("),
+    "a spoilt head": (WHOLE.replace(b"'descr'", b"'de\0cr'"), "is no .npy file of numbers ("),
+    "no images": (bytes_of(np.save, FLOATS[:0]), "holds no images: its shape is (0, 1, 8, 8)"),
+    "no axis": (bytes_of(np.save, np.float64(3)), "holds float64, ()"),
+    "one image": (bytes_of(np.save, np.zeros((3, 32, 32))), "(3, 32, 32), one image: measures need many"),
+    "one image, channels last": (bytes_of(np.save, np.zeros((28, 28, 1))), "one image: measures need many"),
+    "objects": (bytes_of(np.save, np.array([None]), allow_pickle=True), "is no .npy file of numbers (Object arrays"),
+    "complex": (bytes_of(np.save, FLOATS + 1j), "floats or bytes, and holds complex128"),
+    "text": (bytes_of(np.save, np.full((4, 1, 8, 8), "x")), "floats or bytes, and holds <U1"),
+    "negative bytes": (bytes_of(np.save, REAL.astype(int) - 128), "floats or bytes, and holds int64"),
+    "zeros and ones": (bytes_of(np.save, (REAL > 99).astype(np.uint8)), "pass 255 * images as bytes, or floats"),
+    "from -1": (bytes_of(np.save, 2 * FLOATS - 1), "from -1 to 1, and not from 0 to 1: pass (images + 1) / 2"),
+    "overflow": (bytes_of(np.save, np.full((4, 1, 8, 8), np.inf, np.float16)), "NaN or infinite"),
+    "two of them": (bytes_of(np.savez, a=FLOATS, b=FLOATS), "holds a (300, 1, 8, 8), b (300, 1, 8, 8): save the"),
+    "none of them": (bytes_of(np.savez, labels=np.arange(3)), "holds labels (3,): save the"),
+    "an empty archive": (bytes_of(np.savez), "a zip archive that holds nothing"),
+    "a spoilt archive": (
+        bytes_of(np.savez, x=FLOATS).replace(b"\x93NUMPY", b"\x93BUMPY"),
+        "is no .npy file of numbers (",
+    ),
+    "objects in an archive": (bytes_of(np.savez, x=np.array([{}, None])), "is no .npy file of numbers (Object arrays"),
+    "a tensor": (bytes_of(lambda file: torch.save(torch.zeros(3), file)), "but a PyTorch file: write the images with"),
+    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(9), "but a PNG picture: write the images with numpy.save"),
+    "packed": (gzip.compress(WHOLE), "but packed by gzip: unpack it first"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_images_is_refused_in_words(here, capsys, name):
+    content, message = REFUSED[name]
+    (here / "x.npy").write_bytes(content)
+    assert main(["evaluate", "x.npy", "--alone"]) == 1
+    err = capsys.readouterr().err
+    assert message in err and err.startswith("ncsn_edu: x.npy ") and err.count("\n") == 1
+
+
+def test_a_folder_is_no_file_of_samples(here, capsys):
+    (here / "samples").mkdir()
+    assert main(["evaluate", "samples"]) == 1
+    assert "samples is no .npy file of numbers, but a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["x" * 251 + ".json", "new/" + "ü" * 130 + ".json", "x.npy/y.json", "folder.json"])
+def test_an_output_that_cannot_be_is_found_before_measuring(here, capsys, monkeypatch, out):
+    np.save("x.npy", FLOATS)
+    (here / "folder.json").mkdir()
+    monkeypatch.setattr(features, "extract", lambda *_: pytest.fail("the samples were measured"))
+    assert main(["evaluate", "x.npy", "--out", out]) == 1
+    err = capsys.readouterr().err
+    assert ("cannot be written" in err or "is a folder" in err) and "Errno" not in err and err.count("\n") == 1
+    assert sorted(path.name for path in here.iterdir()) == ["folder.json", "x.npy"]

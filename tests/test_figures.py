@@ -78,7 +78,8 @@ def test_the_same_figure_gives_the_same_bytes_whatever_the_settings(folder):
     path = save_figure(curves(), "fig1", numbers={"a": 0.1})
     first = path.read_bytes(), path.with_suffix(".json").read_bytes()
     figure = curves()
-    with matplotlib.rc_context({"savefig.bbox": "tight", "savefig.dpi": 37}):
+    others = {"savefig.bbox": "tight", "savefig.dpi": 37, "savefig.facecolor": "red", "savefig.transparent": True}
+    with matplotlib.rc_context(others):
         save_figure(figure, "fig1", numbers={"a": 0.1})
     assert (path.read_bytes(), path.with_suffix(".json").read_bytes()) == first
 

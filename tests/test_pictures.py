@@ -1,6 +1,8 @@
 """Pictures as files: what is written is read back by Pillow, what is read was made by Pillow, or broken on purpose."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -297,3 +299,173 @@ def test_a_mask_of_other_colours_or_size(tmp_path, colour, size, message):
     picture.save(tmp_path / "mask.png")
     with pytest.raises(NoPicture, match=message):
         read_mask(tmp_path / "mask.png", (8, 8))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.uint8([0, 1]),
+        np.uint16([0, 1]),
+        np.uint16([0, 1023]),
+        np.int32([0, 255]),
+        np.float32([0, 1]),
+        np.float32([0, 255]),
+    ],
+    ids=lambda values: f"{values.dtype} {values[1]}",
+)
+def test_a_mask_of_two_numbers_is_one_of_black_and_white(tmp_path, values):
+    wanted = preset_mask("random:0.6", (5, 7), generator=seeded(3))
+    Image.fromarray(values[wanted[0].int().numpy()]).save(tmp_path / "mask.tif")
+    assert torch.equal(read_mask(tmp_path / "mask.tif", (5, 7)), wanted)
+
+
+def transparent(tmp_path, kind: str, wanted: torch.Tensor) -> None:
+    """A mask whose missing part is erased, in the ways that programs write such a file."""
+    known = (wanted[0] == 1).numpy()
+    white = Image.new("L", known.shape[::-1], 255)
+    alpha = Image.fromarray((255 * known).astype(np.uint8))
+    if kind in ("RGBA", "LA"):
+        picture = white.convert("RGB" if kind == "RGBA" else "L")
+        picture.putalpha(alpha)
+        picture.save(tmp_path / "mask.png")
+    elif kind == "palette":
+        picture = Image.fromarray(known.astype(np.uint8)).convert("P")
+        picture.putpalette([255, 255, 255, 255, 255, 255])
+        picture.save(tmp_path / "mask.png", transparency=0)
+    else:  # one colour stands for transparent
+        picture = Image.fromarray(np.where(known, 255, 40).astype(np.uint8))
+        picture.convert("RGB" if kind == "colour" else "L").save(
+            tmp_path / "mask.png", transparency=(40, 40, 40) if kind == "colour" else 40
+        )
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "palette", "colour", "grey"])
+def test_what_is_erased_in_a_mask_is_missing(tmp_path, kind):
+    wanted = preset_mask("random:0.4", (6, 4), generator=seeded(5))
+    transparent(tmp_path, kind, wanted)
+    assert torch.equal(read_mask(tmp_path / "mask.png", (6, 4)), wanted)
+
+
+def test_black_and_erased_are_both_missing(tmp_path):
+    mask = np.full((3, 3, 4), 255, np.uint8)
+    mask[0, 0, :3] = 0
+    mask[2, 2] = 0, 0, 255, 0  # whatever its hidden colour
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", (3, 3)).flatten().tolist() == [0, 1, 1, 1, 1, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("pixel", "message"),
+    [
+        ((255, 255, 255, 254), "half transparent in places"),
+        ((0, 0, 0, 0), "nothing in it is white"),
+        ((200, 10, 10, 255), r"other colours.*\(200, 10, 10\)"),
+    ],
+)
+def test_transparent_masks_that_may_mean_two_things(tmp_path, pixel, message):
+    mask = np.zeros((4, 4, 4), np.uint8)
+    mask[..., 3] = 255  # black strokes, and the pixel among them
+    mask[1, 2] = pixel
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    with pytest.raises(NoPicture, match=message):
+        read_mask(tmp_path / "mask.png", (4, 4))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "highest", "note"),
+    [
+        (np.uint16, 1000, "1000: taken as a number of 10 bits"),
+        (np.uint16, 16000, "16000: taken as a number of 14 bits"),
+        (np.uint16, 200, "200: taken as a number of 8 bits"),
+        (np.int32, 255, "255: taken as a number of 8 bits"),
+        (np.int32, 4000, "4000: taken as a number of 12 bits"),
+        (np.int32, 40000, None),
+        (np.float32, 250, "taken as 0 to 255"),
+    ],
+)
+@pytest.mark.parametrize("order", ["=", ">"])
+def test_numbers_of_few_bits_in_a_file_of_many(tmp_path, dtype, highest, note, order):
+    drawn = np.linspace(0, highest, 12).round().reshape(3, 4).astype(dtype)
+    picture = Image.fromarray(drawn.astype(np.dtype(dtype).newbyteorder(order)))
+    picture.save(tmp_path / "x.tif")
+    image, notes = read_image(tmp_path / "x.tif", (1, 3, 4))
+    top = {1000: 1023, 16000: 16383, 4000: 4095, 40000: 65535}.get(highest, 255)
+    assert np.abs(image[0].numpy() - drawn / top).max() < 1 / 255
+    assert (notes == []) if note is None else (len(notes) == 1 and note in notes[0])
+
+
+def png_of_16_bits(path, values: np.ndarray) -> None:
+    """A PNG with 16 bits for each of (H, W, 3) values, which Pillow reads but does not write."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, 2, 0, 0, 0)
+    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    chunks = (struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in parts)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+def test_colours_of_16_bits(tmp_path):
+    drawn = np.random.default_rng(0).integers(0, 65536, (4, 5, 3))
+    png_of_16_bits(tmp_path / "x.png", drawn)
+    assert np.abs(read_image(tmp_path / "x.png", (3, 4, 5))[0].permute(1, 2, 0).numpy() - drawn / 65535).max() < 1 / 255
+    png_of_16_bits(tmp_path / "x.png", drawn // 16)
+    with pytest.raises(NoPicture, match="16 bits each, of which the upper ones are not used: save it with 8 bits$"):
+        read_image(tmp_path / "x.png", (3, 4, 5))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.int32([[-1, 7]]), "numbers from -1 to 7"),
+        (np.int32([[0, 70000]]), "numbers from 0 to 70000"),
+        (np.float32([[0, 0.5, 300]]), "real numbers from 0 to 300"),
+        (np.float32([[0, np.nan]]), "real numbers from nan"),
+    ],
+)
+def test_numbers_of_no_known_range(tmp_path, values, message):
+    Image.fromarray(values).save(tmp_path / "x.tif")
+    with pytest.raises(NoPicture, match=f"{message}.*save it as PNG"):
+        read_image(tmp_path / "x.tif", (1, 1, 2))
+
+
+def test_a_picture_of_zeros_and_ones_is_black_and_white(tmp_path):
+    Image.fromarray(np.uint8([[0, 1]])).save(tmp_path / "x.png")
+    image, notes = read_image(tmp_path / "x.png", (1, 1, 2))
+    assert image.flatten().tolist() == [0, 1] and "taken as black (0) and white (1)" in notes[0]
+
+
+def test_an_orientation_that_cannot_be_read_is_passed_over(tmp_path):
+    Image.fromarray(bytes_of(6, 6, 3)).save(tmp_path / "x.jpg")
+    whole = (tmp_path / "x.jpg").read_bytes()
+    plain = read_image(tmp_path / "x.jpg", (3, 6, 6))[0]
+    for exif in (b"II*\0\xff\xff\xff\xff", b"??", b"MM\0*\0\0\0\x08\0\x05\x01\x12"):
+        block = b"Exif\0\0" + exif
+        (tmp_path / "x.jpg").write_bytes(
+            whole[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + whole[2:]
+        )
+        assert torch.equal(read_image(tmp_path / "x.jpg", (3, 6, 6))[0], plain)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing: save it as PNG"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "a HEIC picture: save it as PNG"),
+        (b"\0\0\0\x1cftypavif" + bytes(40), "an AVIF picture: save it as PNG"),
+        (b"8BPS" + bytes(40), "a Photoshop file: save it as PNG"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "pointer of Git LFS.*git lfs pull"),
+        (b"<!doctype html><title>Not found</title>", r"a web page \('Not found'\).*save the file itself"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "begins as a PNG picture, but is not a whole one"),
+        (b"GIF89a", "begins as a GIF picture, but is not a whole one"),
+    ],
+)
+@pytest.mark.parametrize("read", [lambda path: read_image(path, (3, 8, 8)), lambda path: read_mask(path, (8, 8))])
+def test_what_else_a_file_is(tmp_path, content, message, read):
+    (tmp_path / "x.jpg").write_bytes(content)
+    with pytest.raises(NoPicture, match=f"x.jpg.*{message}"):
+        read(tmp_path / "x.jpg")
+
+
+def test_the_extension_does_not_matter(tmp_path):
+    drawn = bytes_of(4, 4, 3)
+    Image.fromarray(drawn).save(tmp_path / "x.jpg", "PNG")
+    assert np.array_equal(pixels(read_image(tmp_path / "x.jpg", (3, 4, 4))[0]), drawn)

@@ -3,6 +3,7 @@
 import math
 
 import matplotlib as mpl
+import matplotlib.style
 import numpy as np
 import pytest
 import torch
@@ -211,6 +212,49 @@ def test_the_style_is_one_for_all_and_its_colours_differ():
         cycle = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
         assert cycle[0] == plots.BLUE and len(set(cycle)) == 6
         assert not mpl.rcParams["axes.spines.top"]
+
+
+READERS = {  # of a matplotlibrc
+    "text.usetex": True,
+    "font.family": "serif",
+    "axes.grid": True,
+    "axes.facecolor": "0.2",
+    "figure.dpi": 250,
+    "figure.facecolor": "yellow",
+    "lines.linewidth": 9,
+    "axes.prop_cycle": mpl.cycler(color=["pink"]),
+    "axes.spines.top": True,
+    "xtick.direction": "in",
+    "path.sketch": (1, 100, 2),
+}
+
+
+def drawn() -> bytes:
+    figure = Figure(figsize=(2, 2))
+    figure.subplots().plot([1, 3, 2], label="a"), figure.axes[0].set_title("$x^2$"), figure.axes[0].legend()
+    FigureCanvasAgg(figure).draw()
+    return bytes(figure.canvas.buffer_rgba())
+
+
+@pytest.mark.parametrize("given", [READERS, "dark_background", "seaborn-v0_8-poster"])
+def test_the_style_does_not_depend_on_the_reader_s_own_settings(given):
+    with mpl.rc_context():
+        plots.use_style()
+        wanted = drawn()
+    with mpl.rc_context(READERS) if isinstance(given, dict) else mpl.style.context(given):
+        before = mpl.rcParams["figure.facecolor"], mpl.rcParams["axes.prop_cycle"]
+        with plots.style():
+            assert drawn() == wanted
+        assert (mpl.rcParams["figure.facecolor"], mpl.rcParams["axes.prop_cycle"]) == before
+        plots.use_style()
+        assert drawn() == wanted
+
+
+def test_how_figures_are_shown_stays_the_reader_s_choice():
+    with mpl.rc_context({"interactive": True, "timezone": "Europe/Berlin"}):
+        backend = mpl.rcParams._get("backend")
+        plots.use_style()
+        assert mpl.rcParams["interactive"] and mpl.rcParams._get("backend") == backend
 
 
 def test_heatmap_pixels_are_centred_on_their_points(ax):

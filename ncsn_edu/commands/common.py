@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from .. import data, figures
 from ..devices import cuda_available, kernel_problem
+from ..files import check_writable
 from ..progress import progress
 
 if TYPE_CHECKING:
@@ -88,6 +89,14 @@ def load_labelled(name: str, split: Literal["train", "test"]) -> "tuple[Tensor, 
     try:
         return data.load(name, split=split, download=False)
     except (data.DataUnavailable, data.DataDamaged) as error:
+        raise Failed(str(error)) from error
+
+
+def check_output(path: Path) -> None:
+    """Raise Failed where the file cannot be written, before any work is done for it."""
+    try:
+        check_writable(path)
+    except OSError as error:
         raise Failed(str(error)) from error
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from .. import data
+from ..files import expanded, why
 from .common import Commands, WrongUsage, new_command, there_is_no
 
 N_DIGITS = (898, 899)  # train, test
@@ -26,7 +27,10 @@ def run(arguments: argparse.Namespace) -> int:
     for name in arguments.names:
         if name not in data.NAMES:
             raise WrongUsage(there_is_no("data set", name, data.NAMES))
-    root, names = arguments.root or data.data_root(), list(dict.fromkeys(arguments.names))
+    root = expanded(arguments.root, "--root") if arguments.root else data.data_root()
+    names = list(dict.fromkeys(arguments.names))
+    if not arguments.root and not data.has_home():
+        print(f"there is no home folder: data sets lie in {root}, unless NCSN_EDU_DATA names a folder", file=sys.stderr)
     if arguments.action == "get":
         if not names:
             raise WrongUsage(f"say which: python -m ncsn_edu data get NAME, with a NAME of {', '.join(data.NAMES)}")
@@ -55,8 +59,10 @@ def _place(name: str, root: Path) -> str:
 def _get(name: str, root: Path) -> int:
     try:
         numbers = [len(data.load(name, split=split, root=root)[0]) for split in ("train", "test")]
-    except (data.DataUnavailable, data.DataDamaged, OSError, ImportError) as error:
+    except (data.DataUnavailable, data.DataDamaged, ImportError) as error:
         return _failed(name, error)
+    except OSError as error:
+        return _failed(name, f"{error.filename or root}: {why(error)}")
     print(f"{name}: {numbers[0]} + {numbers[1]} images {_place(name, root)}", flush=True)
     return 0
 
@@ -64,8 +70,10 @@ def _get(name: str, root: Path) -> int:
 def _verify(name: str, root: Path) -> int:
     try:
         found = data.verify(name, root)
-    except (data.DataUnavailable, data.DataDamaged, OSError) as error:
+    except (data.DataUnavailable, data.DataDamaged) as error:
         return _failed(name, error)
+    except OSError as error:
+        return _failed(name, f"{error.filename or root}: {why(error)}")
     if not found:
         print(f"{name}: {_place(name, root)}, nothing to verify")
     for file, problem in found.items():

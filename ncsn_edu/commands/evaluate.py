@@ -5,33 +5,39 @@ This file does NOT measure: metrics.py and features.py do.
 
 import argparse
 import json
+import math
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 from .. import data
 from ..files import write_whole
-from .common import Commands, Failed, WrongUsage, load_images, new_command, there_is_no, whole_number
+from ..kinds import kind_of
+from .common import Commands, Failed, WrongUsage, check_output, load_images, new_command, there_is_no, whole_number
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from ..features import FeatureNet
     from ..metrics import Features, Measured
 
-ABOUT = """SAMPLES is a .npy file of images (N, C, H, W), floats in [0, 1] or bytes, as `sample --npy` writes it. They
-are compared with the held-out images of a data set, in the space of a feature net. For scale the same is done for as
-many images of the training set (the floor: no sampler can do better), for them with noise of 0.1, and for two
-Gaussians (with the mean and covariance of the data, and with their 32 largest principal components). Distances depend
-on the number of images: compare runs of equal N only. A distance is called FID where the features are those of
-Inception-v3, and nowhere else."""
+ABOUT = """SAMPLES is a .npy file of images (N, C, H, W), floats in [0, 1] or bytes, as `sample --npy` writes it; (N,
+H, W, C), (N, H, W) and .npz are read too where their meaning is certain, and a line says so. They are compared with
+the held-out images of a data set, in the space of a feature net. For scale the same is done for as many images of
+the training set (the floor: no sampler can do better), for them with noise of 0.1, and for two Gaussians (with the
+mean and covariance of the data, and with their 32 largest principal components). Distances depend on the number of
+images: compare runs of equal N only. A distance is called FID where the features are those of Inception-v3, and
+nowhere else."""
 
 
 def add(commands: Commands) -> None:
     """The parser of evaluate."""
     parser = new_command(commands, "evaluate", evaluate, "measure how far samples are from a data set")
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, ABOUT
-    parser.add_argument("samples", type=Path, metavar="SAMPLES", help="a .npy file of images")
+    parser.add_argument("samples", type=Path, metavar="SAMPLES", help="a .npy or .npz file of images")
     parser.add_argument("--data", metavar="NAME", help="the data set (default: the one whose images have this shape)")
     parser.add_argument(
         "--features",
@@ -47,10 +53,10 @@ def add(commands: Commands) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> int:
     """Print a line for each number, and write them where asked."""
-    from ..features import extract
-
     if arguments.out and arguments.out.suffix != ".json":
         raise WrongUsage(f"--out {arguments.out}: give a name that ends in .json")
+    if arguments.out:
+        check_output(arguments.out)
     x = _samples(arguments.samples, arguments.n)
     name = arguments.data or _data_of(tuple(x.shape[1:]))
     if name not in data.NAMES:
@@ -59,6 +65,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
         raise Failed(
             f"{arguments.samples} holds images {tuple(x.shape[1:])}, and those of {name} are {data.SHAPES[name]}"
         )
+    from ..features import extract
+
     train, held_out = load_images(name, "train"), load_images(name, "test")
     net = _net(arguments.features, name)
     reference = extract(held_out, net)
@@ -78,27 +86,94 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _samples(path: Path, n: int | None) -> "Tensor":
-    import numpy as np
-    import torch
-
-    if not path.is_file():
-        raise Failed(f"there is no file {path}: make it with python -m ncsn_edu sample ... --npy {path}")
-    try:
-        array = np.load(path)
-    except (ValueError, OSError, EOFError) as error:
-        raise Failed(f"{path} is no .npy file of numbers ({error})") from error
-    if not isinstance(array, np.ndarray) or array.ndim != 4 or not (array.dtype == np.uint8 or array.dtype.kind == "f"):
-        kind = f"{array.dtype}, {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise Failed(f"{path} must hold images (N, C, H, W), floats or bytes, and holds {kind}")
+    """Images (n, C, H, W) of a file, uint8 or float32 in [0, 1]; prints what had to be done to them."""
+    array = _array(path)
+    array, shape = _images(path, array), array.shape
+    if array.shape != shape:
+        print(f"{path}: {shape} is taken as images (N, C, H, W) = {array.shape}")
     if n is not None and n > len(array):
         raise Failed(f"{path} holds {len(array)} images, fewer than --n {n}")
-    x = torch.from_numpy(array[:n])
-    if x.dtype == torch.uint8:
-        return x
-    low, high = x.min().item(), x.max().item()
-    if -0.5 < low <= high < 1.5:  # the last noise of a sampler; what is further off is another range, and refused later
-        return x.float().clamp(0, 1)
-    return x.float()
+    import torch
+
+    return torch.from_numpy(_values(path, array[:n]))
+
+
+def _array(path: Path) -> "np.ndarray":
+    """What a .npy file holds, or the one array of a .npz file that may be images; large ones stay on the disk."""
+    import numpy as np
+
+    if not path.exists():
+        raise Failed(f"there is no file {path}: make it with python -m ncsn_edu sample ... --npy {path}")
+    kind = kind_of(path).what
+    if kind not in ("a NumPy array (.npy)", "a NumPy archive (.npz)"):
+        advice = kind_of(path).advice or "write the images with numpy.save, or sample --npy"
+        raise Failed(f"{path} is no .npy file of numbers{f', but {kind}' * bool(kind)}: {advice}")
+    try:
+        if kind == "a NumPy array (.npy)":
+            return np.load(path, mmap_mode="r" if path.stat().st_size > 2**24 else None)
+        with np.load(path) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, KeyError, SyntaxError, BadZipFile, zlib.error, MemoryError) as error:
+        raise Failed(f"{path} is no .npy file of numbers ({str(error).splitlines()[0]})") from error
+    images = {name: array for name, array in arrays.items() if _as_images(array) is not None}
+    if len(images) == 1 or "arr_0" in images:  # the name that numpy.savez gives the first
+        name = "arr_0" if "arr_0" in images else next(iter(images))
+        if len(arrays) > 1:
+            print(f"{path}: of its {len(arrays)} arrays, {name} is taken")
+        return images[name]
+    listed = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "nothing"
+    raise Failed(f"{path} holds {listed}: save the images alone, with numpy.save")
+
+
+def _as_images(array: "np.ndarray") -> "np.ndarray | None":
+    """The array as images (N, C, H, W); None where its shape does not say how."""
+    shapes = set(data.SHAPES.values())
+    if array.ndim == 4 and (array.shape[1:] in shapes or (*array.shape[3:], *array.shape[1:3]) not in shapes):
+        return array
+    if array.ndim == 4:
+        return array.transpose(0, 3, 1, 2)
+    if array.ndim == 3 and (1, *array.shape[1:]) in shapes:
+        return array[:, None]
+    return None
+
+
+def _images(path: Path, array: "np.ndarray") -> "np.ndarray":
+    images = _as_images(array)
+    if images is None:
+        one = array.shape in {shape for c, h, w in data.SHAPES.values() for shape in ((c, h, w), (h, w, c), (h, w))}
+        hint = ", one image: measures need many" if one else ""
+        raise Failed(
+            f"{path} must hold images (N, C, H, W), floats or bytes, and holds {array.dtype}, {array.shape}{hint}"
+        )
+    if not images.size:
+        raise Failed(f"{path} holds no images: its shape is {array.shape}")
+    return images
+
+
+def _values(path: Path, array: "np.ndarray") -> "np.ndarray":
+    """Bytes as they are, all else as float32 in [0, 1]."""
+    import numpy as np
+
+    kind = array.dtype.kind
+    if kind == "b":
+        return array.astype(np.float32)
+    if kind in "iu" and array.min() >= 0 and array.max() == 1:
+        raise Failed(f"{path} has pixels of 0 and 1 as {array.dtype}: pass 255 * images as bytes, or floats")
+    if array.dtype == np.uint8 or (kind in "iu" and array.min() >= 0 and 1 < array.max() <= 255):
+        return array.astype(np.uint8)
+    if kind != "f":
+        raise Failed(f"{path} must hold images (N, C, H, W), floats or bytes, and holds {array.dtype}, {array.shape}")
+    low, high = float(array.min()), float(array.max())
+    if not math.isfinite(low + high):
+        raise Failed(f"{path} has pixels that are NaN or infinite: look for where the sampler ran away")
+    if low < -0.5 or high > 1.5:  # more than the last noise of a sampler
+        hint = (
+            "pass images / 255, or bytes"
+            if high > 1.5 and low > -0.5
+            else "pass (images + 1) / 2 where they are in [-1, 1]"
+        )
+        raise Failed(f"{path} has pixels from {low:.4g} to {high:.4g}, and not from 0 to 1: {hint}")
+    return array.astype(np.float32).clip(0, 1)
 
 
 def _data_of(shape: tuple[int, ...]) -> str:

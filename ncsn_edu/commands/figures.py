@@ -44,6 +44,7 @@ def make_figures(arguments: argparse.Namespace) -> int:
         figures.make_writable(folder)
     environment = child_environment() | {
         "NCSN_EDU_PROGRESS": "0",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # not one of the reader's, which may want a screen
         "NCSN_EDU_FIGURES": "check" if arguments.check else "write",
         "NCSN_EDU_FIGURES_DIR": str(folder),
         "NCSN_EDU_FIGURES_ONLY": ",".join(arguments.names),

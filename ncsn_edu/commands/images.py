@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import __version__, data, recipes
-from ..files import write_whole
+from ..files import why, write_whole
 from .common import (
     Commands,
     Failed,
     WrongUsage,
+    check_output,
     find_device,
     load_images,
     new_command,
@@ -53,7 +54,7 @@ Langevin dynamics at the levels that they know."""
 # Levels for nets that take any: about a hundred evaluations, fewer where more do not help.
 ONCE_A_LEVEL = {"consistent": 100, "ancestral": 100, "corrector": 50, "flow": 18}
 MASKS = """MASK is a picture file of the size of the net's images, white where the image is known and black where it is
-missing, or one of:
+missing (so is what is erased, that is transparent, there), or one of:
   left right top bottom   this half is known, the other is missing
   centre                  the middle is missing: half of the height, half of the width
   random random:0.9       this share of the pixels is missing (half unless given), drawn by --seed
@@ -189,27 +190,17 @@ def _outputs(arguments: argparse.Namespace, stem: str) -> Path:
     if arguments.npy and arguments.npy.suffix != ".npy":
         raise WrongUsage(f"--npy {arguments.npy}: give a name that ends in .npy")
     for path in filter(None, (out, arguments.npy)):
-        _check_writable(path)
+        check_output(path)
         for asked in (getattr(arguments, "image", None), getattr(arguments, "mask", None)):
             if asked and path.exists() and Path(asked).exists() and path.samefile(asked):
                 raise Failed(f"{path} would be overwritten: choose another --out")
     return out
 
 
-def _check_writable(path: Path) -> None:
-    """Raise Failed where a file cannot come to be. Nothing is made for that."""
-    if path.is_dir():
-        raise Failed(f"{path} is a folder: give the name of a file in it")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if not folder.is_dir():
-        raise Failed(f"{path} cannot be written: {folder} is a file")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise Failed(f"{path} cannot be written: the folder {folder} takes no files from you")
-
-
 def _stem(source: str) -> str:
     path = Path(source)
-    return path.stem if path.suffix and not path.is_dir() else path.resolve().name
+    stem = path.stem if path.suffix and not path.is_dir() else os.path.basename(os.path.realpath(path))
+    return stem[:100]  # of a name that may be near the longest there can be
 
 
 def _trained(arguments: argparse.Namespace) -> "tuple[Trained, str]":
@@ -449,7 +440,7 @@ def _write(
         try:
             write_whole(path, content)
         except OSError as error:
-            raise Failed(f"{path} cannot be written ({error.strerror or error})") from error
+            raise Failed(f"{path} cannot be written ({why(error)})") from error
 
 
 def _say_written(arguments: argparse.Namespace, out: Path, what: str, plan: Plan, seconds: float) -> None:

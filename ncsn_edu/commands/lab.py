@@ -7,7 +7,9 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
+from ..files import expanded
 from .common import Commands, Failed, WrongUsage, child_environment, new_command, notebooks_folder, there_is_no
 
 
@@ -30,8 +32,9 @@ def lab(arguments: argparse.Namespace) -> int:
     folder, notebook = _find_notebook(arguments.notebook)
     if find_spec("jupyterlab") is None:
         raise Failed(f"JupyterLab is not installed in this Python: {sys.executable} -m pip install jupyterlab")
+    expanded("~", "JupyterLab's home")
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
-    command.append(f"--LabApp.default_url=/lab/tree/{notebook}")
+    command.append(f"--LabApp.default_url=/lab/tree/{quote(os.fsencode(notebook))}")
     if arguments.port:
         _check_free(arguments.port)
         command += [f"--ServerApp.port={arguments.port}", "--ServerApp.port_retries=0"]
@@ -68,7 +71,7 @@ def _check_free(port: int) -> None:
 def _find_notebook(asked: str) -> tuple[Path, str]:
     """(folder to serve, the notebook's path in it) for 06, 06_annealing, 06_annealing.ipynb or a path."""
     folder = notebooks_folder()
-    for path in (Path(asked).resolve(), (folder / asked).resolve()):
+    for path in (Path(os.path.realpath(place)) for place in (asked, folder / asked)):
         if path.suffix == ".ipynb" and path.is_file():
             inside = path.is_relative_to(folder)
             return (folder, path.relative_to(folder).as_posix()) if inside else (path.parent, path.name)

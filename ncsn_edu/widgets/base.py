@@ -16,7 +16,6 @@ from typing import Any
 import ipywidgets as ipw
 import numpy as np
 import torch
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -37,7 +36,7 @@ class Explorer(ipw.VBox):
         self, controls: dict[str, ipw.Widget], *, size: tuple[float, float], buttons: Sequence[ipw.Widget] = ()
     ):
         self.controls = controls
-        with rc_context(plots.STYLE):
+        with plots.style():
             self.figure = Figure(figsize=size, dpi=100, layout="constrained")
             FigureCanvasAgg(self.figure)
             self._draw()

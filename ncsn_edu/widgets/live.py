@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 import ipywidgets as ipw
 import numpy as np
 import torch
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -114,7 +114,7 @@ class View:
             parts.append(self._draw_levels)
         if self.sample is not None:
             parts.append(self._draw_samples)
-        with rc_context(plots.STYLE):
+        with plots.style():
             figure = Figure(figsize=(3.1 * max(len(parts), 2), 2.9), dpi=100, layout="constrained")
             FigureCanvasAgg(figure)
             for ax, part in zip(np.atleast_1d(figure.subplots(1, len(parts))), parts, strict=True):
