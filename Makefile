@@ -16,7 +16,7 @@ heading = @printf '\n== %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab test lint unit nbval browser-test notebooks pull release public figures figures-check bench \
+.PHONY: help lab quick test lint unit nbval browser-test notebooks pull release public figures figures-check bench \
         constraints clean setup-lab setup-dev setup-browser
 
 help: ## print this list
@@ -29,10 +29,15 @@ lab: setup-lab ## set up and open JupyterLab
 test: setup-dev setup-browser lint unit nbval browser-test ## set up and test everything
 	$(call heading,all tests passed)
 
-lint: setup-dev ## style of the package, tests, tools and notebooks
+quick: lint ## lint, types, and the tests and notebooks near what has changed since main (ARGS=COMMIT for another)
+	$(call heading,tests and notebooks near the change)
+	@$(RUN) $(CHECKED) python tools/quick.py $(ARGS)
+
+lint: setup-dev ## style and types of the package, tests, tools and notebooks
 	$(call heading,lint)
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
+	@$(RUN) mypy
 
 unit: setup-dev ## unit tests
 	$(call heading,unit tests)
@@ -71,7 +76,7 @@ constraints: setup-dev ## write constraints.txt from what is installed
 	@$(RUN) python tools/constraints.py
 
 clean: ## remove caches and build products (the environment stays: remove .venv by hand)
-	rm -rf build dist ./*.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist ./*.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find ncsn_edu tests tools notebooks conftest.py -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
 
 setup-lab:

@@ -10,6 +10,7 @@ from . import __version__
 from .commands import data, doctor, evaluate, figures, grade, images, lab, train
 from .commands.common import Failed, WrongUsage
 from .data import DataDamaged, DataUnavailable
+from .distributed import leave
 
 EXAMPLES = """examples:
   python -m ncsn_edu lab                    open the notebooks, at the first one
@@ -139,18 +140,5 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _leave(code: int) -> None:
-    """End this process. One of several ends at once, without taking the interpreter apart.
-
-    Gloo's worker thread may drop a Python tensor while the interpreter ends, which aborts a process whose work is done
-    (PyTorch issue 189490); and one that has failed must not wait for the others, which wait for it.
-    """
-    if os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1"):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
-
-
 if __name__ == "__main__":
-    _leave(run())
+    leave(run())

@@ -40,6 +40,8 @@ class Guided(nn.Module):
     longer the score of a noised density. net(x, sigma, label=) with label (B,), -1 where no class is told.
     """
 
+    label: Tensor
+
     def __init__(self, net: Callable[..., Tensor], label: int | Tensor, scale: float = 1.0) -> None:
         super().__init__()
         self.net, self.scale = net, scale

@@ -1,7 +1,8 @@
 """Checkpoints: written whole or not at all, verified when read; and the published NCSN and NCSNv2 weights.
 
-A checkpoint is a line that names its kind, the SHA-256 of the rest, and what torch.save makes of tensors, numbers and
-names. Reading one runs no code that it may hold. This file does NOT train; train.py says what is kept.
+A checkpoint is a file of torch.save with tensors, numbers and names: `torch.load(path, weights_only=True)` opens it.
+It is a zip archive, whose comment, at the very end, is the SHA-256 of all that stands before. Reading a checkpoint runs
+no code that it may hold. This file does NOT train; train.py says what is kept.
 """
 
 import hashlib
@@ -30,7 +31,8 @@ from .nets.ncsn import NCSN
 from .nets.ncsnv2 import NCSNv2
 from .schedules import geometric
 
-MAGIC = b"ncsn_edu checkpoint 1\n"
+KIND = b"ncsn_edu checkpoint, sha256 "
+COMMENT_SIZE = len(KIND) + 64
 
 
 class CheckpointDamaged(ValueError):
@@ -46,23 +48,28 @@ def save(path: str | PathLike[str], content: Mapping[str, Any]) -> Path:
     buffer = io.BytesIO()
     versions = {"python": platform.python_version(), "torch": str(torch.__version__)}
     torch.save({**content, "versions": versions}, buffer)
-    return write_whole(path, MAGIC, hashlib.sha256(buffer.getbuffer()).digest(), buffer.getbuffer())
+    archive = buffer.getbuffer()
+    archive[-2:] = COMMENT_SIZE.to_bytes(2, "little")  # a zip archive ends with the length of its comment
+    return write_whole(path, archive, KIND, hashlib.sha256(archive).hexdigest().encode())
 
 
 def load(path: str | PathLike[str], *, device: torch.device | str = "cpu") -> dict[str, Any]:
     """What was saved. Raises FileNotFoundError, and CheckpointDamaged for anything but a whole checkpoint."""
     data = Path(path).read_bytes()
-    body = data[len(MAGIC) + 32 :]
-    if not data.startswith(MAGIC):
-        if MAGIC.startswith(data[:80]) and data:
-            raise CheckpointDamaged(f"{path} is cut short, after {len(data)} bytes: get it again")
+    archive, comment = memoryview(data)[:-COMMENT_SIZE], data[-COMMENT_SIZE:]
+    if not data.startswith(b"PK"):
         advice = "give a .ckpt file of a run; published weights are read by load_official"
         raise CheckpointDamaged(describe(path, "is no checkpoint of ncsn_edu", advice))
-    if hashlib.sha256(body).digest() != data[len(MAGIC) : len(MAGIC) + 32]:
+    if not comment.startswith(KIND):
         raise CheckpointDamaged(
-            f"{path} is damaged: its checksum is wrong. Delete it, and go on from the checkpoint before it"
+            f"{path} does not end as a checkpoint of ncsn_edu does: it is cut short (delete it, and resume from the "
+            "one before it), or another program wrote it (load_official reads published weights)"
         )
-    return _tensors(io.BytesIO(body), path, device)
+    if comment != KIND + hashlib.sha256(archive).hexdigest().encode():
+        raise CheckpointDamaged(
+            f"{path} is damaged: its checksum is wrong. Delete it, and resume from the one before it"
+        )
+    return _tensors(io.BytesIO(data), path, device)
 
 
 def _tensors(file: io.BytesIO | str | PathLike[str], path: Any, device: torch.device | str = "cpu") -> Any:

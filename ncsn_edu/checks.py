@@ -151,12 +151,13 @@ def check_eta(eta: float, sigmas: Tensor) -> None:
         )
 
 
-def check_generator(generator: torch.Generator | None, device: torch.device) -> None:
+def check_generator(generator: torch.Generator | None, device: torch.device) -> torch.Generator | None:
     """A generator draws on its own device only."""
     if generator is not None and generator.device.type != device.type:
         raise ValueError(
             f"the generator lives on {generator.device}, x on {device}: use torch.Generator({str(device)!r})"
         )
+    return generator
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:

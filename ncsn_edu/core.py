@@ -54,7 +54,7 @@ def every(states: Iterable[T], k: int) -> Iterator[T]:
 
 
 def _every(states: Iterable[T], k: int) -> Iterator[T]:
-    number, state = 0, None
+    number = 0
     for number, state in enumerate(states, start=1):
         if number % k == 0:
             yield state

@@ -807,8 +807,8 @@ def _to_bytes(images: "Tensor") -> str:
     return ": use (255 * images).round().byte()" if high <= 1 else ": use images.round().byte()"
 
 
-class Batches(Iterator["Tensor | tuple[Tensor, Tensor]"]):
-    """What `batches` returns."""
+class Batches(Iterator[Any]):
+    """What `batches` returns: an iterator over x (B, C, H, W), or over pairs (x, label (B,)) where it has labels."""
 
     def __init__(
         self,

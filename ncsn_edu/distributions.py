@@ -16,6 +16,7 @@ from .checks import check_count, check_generator, check_noise, check_points, che
 from .core import expand_like
 
 LOG_2PI = math.log(2 * math.pi)
+Parameters = tuple[Tensor, Tensor, Tensor, Tensor | None]  # log weights, means, eigenvalues, eigenvectors
 
 
 class GaussianMixture:
@@ -49,7 +50,7 @@ class GaussianMixture:
         self.means = means.detach().cpu().double()  # (K, D)
         self.weights = _weights(weights, len(means))  # (K,)
         self._eigenvalues, self._eigenvectors = _spectrum(covariances, *means.shape)  # (K, D), (K, D, D) or None
-        self._casts: dict[tuple[torch.dtype, torch.device], tuple[Tensor | None, ...]] = {}
+        self._casts: dict[tuple[torch.dtype, torch.device], Parameters] = {}
 
     def __repr__(self) -> str:
         return f"GaussianMixture({self.n_components} components in {self.dim}-D)"
@@ -115,12 +116,15 @@ class GaussianMixture:
         log_normal = -0.5 * ((y**2 / variance).sum(1) + (variance.log() + LOG_2PI).sum(1))  # (K, B)
         return log_weights[:, None] + log_normal, y, variance
 
-    def _on(self, x: Tensor) -> tuple[Tensor | None, ...]:
+    def _on(self, x: Tensor) -> Parameters:
         """(log weights, means, eigenvalues, eigenvectors) in the dtype and on the device of x, cast once."""
         key = (x.dtype, x.device)
         if key not in self._casts:
-            parameters = (self.weights.log(), self.means, self._eigenvalues, self._eigenvectors)
-            self._casts[key] = tuple(None if p is None else p.to(x.device, x.dtype) for p in parameters)
+            log_weights, means, eigenvalues = (
+                p.to(x.device, x.dtype) for p in (self.weights.log(), self.means, self._eigenvalues)
+            )
+            u = self._eigenvectors
+            self._casts[key] = log_weights, means, eigenvalues, None if u is None else u.to(x.device, x.dtype)
         return self._casts[key]
 
     # ---- samples and other distributions ----------------------------------------------------------------

@@ -21,7 +21,7 @@ def progress(iterable: Iterable[T], total: int | None = None, description: str =
 
 
 def _with_bar(iterable: Iterable[T], total: int | None, description: str) -> Iterator[T]:
-    from tqdm.auto import tqdm  # type: ignore[import-untyped]
+    from tqdm.auto import tqdm
 
     with tqdm(iterable, desc=description or None, total=total, leave=False, disable=outputs_are_stored()) as bar:
         yield from bar

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean, stdev
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -115,10 +115,10 @@ def _scales(smoke: Images, laptop: Images, paper: Images) -> Mapping[str, Images
 
 
 # NCSNv2 (Song & Ermon 2020, section 6): techniques 1, 2, 3 and 5 choose sigma_max, n_levels, the net and the average.
-_V2 = {"net": "ncsnv2", "sigma_max": 50.0, "n_levels": 232, "lr": 1e-4, "flip": True}
+_V2: dict[str, Any] = {"net": "ncsnv2", "sigma_max": 50.0, "n_levels": 232, "lr": 1e-4, "flip": True}
 # A U-Net of 1.2 million parameters and 0.17 GFLOP an image, for any sigma: what two CPU cores can train in hours.
 # sigma_max is large enough for a sampler without Langevin steps to start from pure noise.
-_SMALL = {
+_SMALL: dict[str, Any] = {
     "net": "unet",
     "width": 16,
     "multipliers": (1, 3, 6, 6),
@@ -136,7 +136,7 @@ _SMALL = {
 # are wide, as processors like them in bfloat16. The rate is constant and the average grows with the run, so that
 # the weights are of use at any hour; the fall comes at the very end. sigma_max is large enough for a sampler without
 # Langevin steps to start from pure noise. Noise levels: Karras et al. 2022, -1.2 and 1.2 for images in [-1, 1].
-_CLASSES = {
+_CLASSES: dict[str, Any] = {
     "net": "unet",
     "width": 64,
     "multipliers": (1, 2, 2, 2),
@@ -239,18 +239,19 @@ def training(
     """
     import torch
 
+    from . import distributed
     from .data import batches
     from .nets.unet import loss_weight
-    from .train import processes, train
+    from .train import train
 
-    rank, n_processes = processes()
+    rank, n_processes = distributed.rank(), distributed.world_size()
     if recipe.batch_size % n_processes:
         raise ValueError(f"a batch of {recipe.batch_size} cannot be shared by {n_processes} processes: change one")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = network(recipe, images.shape[1], images.shape[-1]).to(device)
     if recipe.bf16:
-        model = model.to(memory_format=torch.channels_last)
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
     generator = torch.Generator(device).manual_seed((seed + 1_000_003 * rank) % 2**32)  # it reads 32 bits
     size = recipe.batch_size // n_processes
     if recipe.n_classes and labels is None:

@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from . import distributed
 from .checkpoints import Folder
 from .recipes import Images, training
-from .train import Training, TrainState, mean_by_level, processes
+from .train import Training, TrainState, mean_by_level
 
 
 class RecipeChanged(ValueError):
@@ -89,19 +90,18 @@ def _run(
     should_stop: Callable[[], bool],
     note: str,
 ) -> Iterator[TrainState]:
-    rank, n_processes = processes()
+    alone = distributed.world_size() == 1
     recent: list[TrainState] = []  # since the last line of the log
     first, saved, loss, orderly, saved_at = states.step, states.step, math.inf, False, time.monotonic()
     with ExitStack() as files:
-        log = files.enter_context(Log(keeper.path, first, note)) if rank == 0 else None
+        log = files.enter_context(Log(keeper.path, first, note)) if distributed.rank() == 0 else None
         try:
             for state in states:
                 recent.append(state)
                 due = state.step % log_every == 0 or state.step == recipe.n_steps
                 if due:
-                    losses, levels = (
-                        _of_all(torch.cat(parts)) for parts in zip(*[s[1:3] for s in recent], strict=True)
-                    )
+                    losses = distributed.gather(torch.cat([each.losses for each in recent]))
+                    levels = distributed.gather(torch.cat([each.level for each in recent if each.level is not None]))
                     loss = losses.mean().item()
                     if log:
                         log.write(state.step, loss, mean_by_level(losses, levels, recipe.n_levels).tolist(), states)
@@ -109,64 +109,39 @@ def _run(
                     if save_every is not None:
                         late = state.step % save_every == 0
                     else:
-                        late = _any(time.monotonic() - saved_at > save_seconds)  # all processes save, or none
+                        late = distributed.any(time.monotonic() - saved_at > save_seconds)  # all save, or none
                     if late or state.step == recipe.n_steps:
                         _save(keeper, states, recipe, seed, loss)
                         saved, saved_at = state.step, time.monotonic()
                 yield state
-                if (n_processes == 1 or due) and _any(should_stop()):
+                if (alone or due) and distributed.any(should_stop()):
                     break
             orderly = True
         finally:
             # On Ctrl-C, or when the loop around this was left: whole steps only, as `states` is between two of them.
             # Of several processes the others may be elsewhere by then, and cannot join in.
-            if states.step > saved and not states.broken and (orderly or n_processes == 1):
+            if states.step > saved and not states.broken and (orderly or alone):
                 _save(keeper, states, recipe, seed, math.inf)
 
 
 def _save(keeper: Folder, states: Training, recipe: Images, seed: int, loss: float) -> None:
     content = {**states.state_dict(), "recipe": asdict(recipe), "seed": seed}
-    rank, n_processes = processes()
-    if n_processes > 1:
-        draws: list[Any] = [None] * n_processes
-        torch.distributed.all_gather_object(draws, {name: content[name] for name in ("generator", "batches")})
-        content["processes"] = draws
-    if rank == 0:
+    if distributed.world_size() > 1:
+        content["processes"] = distributed.gather_object({name: content[name] for name in ("generator", "batches")})
+    if distributed.rank() == 0:
         keeper.save(content, loss=loss)
-    if n_processes > 1:
-        torch.distributed.barrier()  # nobody reads it before it is there
+    distributed.barrier()  # nobody reads it before it is there
 
 
 def _of_this_process(content: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint, with what this process was to draw next."""
-    rank, n_processes = processes()
-    then = content.get("processes") or [content]
-    if len(then) != n_processes:
+    then, now = content.get("processes") or [content], distributed.world_size()
+    if len(then) != now:
         raise RecipeChanged(
-            f"the run in the folder had {len(then)} processes, and this one has {n_processes}: start as many, or go on "
+            f"the run in the folder had {len(then)} processes, and this one has {now}: start as many, or go on "
             "from its weights alone: --from"
         )
-    return {**content, **then[rank]}
-
-
-def _of_all(values: Tensor) -> Tensor:
-    """values (n,) of all processes, (n_processes n,)."""
-    _, n_processes = processes()
-    if n_processes == 1:
-        return values
-    parts = [torch.empty_like(values) for _ in range(n_processes)]
-    torch.distributed.all_gather(parts, values)
-    return torch.cat(parts)
-
-
-def _any(flag: bool) -> bool:
-    """Whether it is true in any process."""
-    _, n_processes = processes()
-    if n_processes == 1:
-        return flag
-    flags: list[Any] = [None] * n_processes
-    torch.distributed.all_gather_object(flags, flag)
-    return any(flags)
+    return {**content, **then[distributed.rank()]}
 
 
 def _check_same(then: dict[str, Any], seed_then: int, recipe: Images, seed: int) -> None:

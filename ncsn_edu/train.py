@@ -10,15 +10,17 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
+from . import distributed
 from .checks import check_count, check_ladder, check_positive
 from .losses import dsm, log_normal_sigmas, random_levels, sigmas_between
 
-Loss = Callable[[nn.Module, Tensor], Tensor]
+Net = Callable[..., Tensor]  # the model, or what stands for it: compiled, parallel, told the labels
+Loss = Callable[[Any, Tensor], Tensor]  # (Net, x (B, *D)) -> (B,)
 SigmaSampler = Callable[[int, torch.Generator | None], Tensor]
 Weight = Callable[[Tensor], Tensor]
 Batch = Tensor | tuple[Tensor, Tensor]  # x, or x and the label of each row
@@ -135,7 +137,7 @@ def train(
         else:
             objective = (_between if continuous else _ladder)(ladder, generator, weight)
     else:
-        objective = _sampled(sigma_sampler, generator, weight)  # type: ignore[arg-type]
+        objective = _sampled(sigma_sampler, generator, weight)  # type: ignore[arg-type]  # given, if the other two are not
     return Training(
         model,
         batches,
@@ -178,7 +180,7 @@ class Training(Iterator[TrainState]):
         self._objective, self._rate, self._clip, self._bf16 = objective, rate, clip, bf16
         self._parameters = [p for group in optimiser.param_groups for p in group["params"]]
         self._compiled = compiled
-        self._forward = _parallel(model)
+        self._forward = distributed.data_parallel(model)
         self._unchecked: list[tuple[int, Tensor, Tensor | None]] = []  # steps whose losses nobody has looked at
         self._check_every = CHECK_EVERY if self._parameters[0].is_cuda else 1
         self.compile_seconds: float | None = None  # how long compiling took, once it is done
@@ -220,7 +222,7 @@ class Training(Iterator[TrainState]):
             self.check()
         return losses, level
 
-    def _run(self, forward: Callable[..., Tensor], batch: Batch) -> tuple[Tensor, Tensor | None]:
+    def _run(self, forward: Net, batch: Batch) -> tuple[Tensor, Tensor | None]:
         x, label = (batch, None) if isinstance(batch, Tensor) else batch
         if label is not None:
             hidden = torch.rand(len(x), generator=self.generator, device=x.device) < self._unlabelled
@@ -251,10 +253,10 @@ class Training(Iterator[TrainState]):
         """Compile by a step that is not made: it draws what the next one draws, and leaves no trace but its time."""
         mode, self._compiled = self._compiled, False
         began, before = time.monotonic(), self.generator.get_state() if self.generator else None
-        compiled = torch.compile(self.model, mode=None if mode is True else mode)
+        compiled = cast(nn.Module, torch.compile(self.model, mode=mode if isinstance(mode, str) else None))
         try:
             self._run(compiled, batch)[0].mean().backward()
-            self._forward = _parallel(compiled)
+            self._forward = distributed.data_parallel(compiled)
             self.compile_seconds = time.monotonic() - began
         except torch.OutOfMemoryError:
             raise
@@ -263,7 +265,7 @@ class Training(Iterator[TrainState]):
             warnings.warn(f"compiling failed, training goes on without it: {why}", stacklevel=3)
         finally:
             self.optimiser.zero_grad()
-            if self.generator is not None:
+            if self.generator is not None and before is not None:
                 self.generator.set_state(before)
 
     def state_dict(self) -> dict[str, Any]:
@@ -319,7 +321,7 @@ class EMA:
 
     def __init__(self, model: nn.Module, decay: float | None, power: float | None = None) -> None:
         self.decay, self.power, self.model = decay, power, deepcopy(model).eval().requires_grad_(False)
-        self._averages = list(self.model.parameters())
+        self._averages: list[Tensor] = [*self.model.parameters()]
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int | None = None) -> None:
@@ -330,14 +332,14 @@ class EMA:
             decay = (1 - 1 / step) ** (self.power + 1)
         else:
             decay = self.decay
-        torch._foreach_lerp_(self._averages, list(model.parameters()), 1 - decay)
+        torch._foreach_lerp_(self._averages, [*model.parameters()], 1 - decay)
         for average, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
             average.copy_(buffer)
 
 
 # ---- what is learned: (model, x) -> losses (B,), levels (B,) or None ---------------------------------------
 
-Objective = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor | None]]
+Objective = Callable[[Net, Tensor], tuple[Tensor, Tensor | None]]
 
 
 def _as_it_is(loss: Loss) -> Objective:
@@ -345,7 +347,7 @@ def _as_it_is(loss: Loss) -> Objective:
 
 
 def _ladder(sigmas: Tensor, generator: torch.Generator | None, weight: Weight | None) -> Objective:
-    def objective(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    def objective(model: Net, x: Tensor) -> tuple[Tensor, Tensor]:
         level = random_levels(x, len(sigmas), generator)
         return _denoising(model, x, sigmas[level].to(x), generator, weight), level
 
@@ -353,7 +355,7 @@ def _ladder(sigmas: Tensor, generator: torch.Generator | None, weight: Weight | 
 
 
 def _between(sigmas: Tensor, generator: torch.Generator | None, weight: Weight | None) -> Objective:
-    def objective(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    def objective(model: Net, x: Tensor) -> tuple[Tensor, Tensor]:
         sigma, level = sigmas_between(x, sigmas, generator)
         return _denoising(model, x, sigma.to(x), generator, weight), level
 
@@ -363,7 +365,7 @@ def _between(sigmas: Tensor, generator: torch.Generator | None, weight: Weight |
 def _log_normal(
     sigmas: Tensor, mean: float, std: float, generator: torch.Generator | None, weight: Weight | None
 ) -> Objective:
-    def objective(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    def objective(model: Net, x: Tensor) -> tuple[Tensor, Tensor]:
         sigma, level = log_normal_sigmas(x, sigmas, mean, std, generator)
         return _denoising(model, x, sigma.to(x), generator, weight), level
 
@@ -375,7 +377,7 @@ def _sampled(sampler: SigmaSampler, generator: torch.Generator | None, weight: W
 
 
 def _denoising(
-    model: nn.Module, x: Tensor, sigma: Tensor, generator: torch.Generator | None, weight: Weight | None
+    model: Net, x: Tensor, sigma: Tensor, generator: torch.Generator | None, weight: Weight | None
 ) -> Tensor:
     """The losses dsm (B,); with weights their gradient, and it alone, is that of weight(sigma) * losses."""
     losses = dsm(model, x, sigma, generator=generator)
@@ -383,18 +385,3 @@ def _denoising(
         return losses
     told = losses.detach()
     return told + weight(sigma) * (losses - told)
-
-
-def processes() -> tuple[int, int]:
-    """The rank of this process, and how many there are: (0, 1) unless a process group was started."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return 0, 1
-    return torch.distributed.get_rank(), torch.distributed.get_world_size()
-
-
-def _parallel(model: nn.Module) -> nn.Module:
-    """Under torchrun: the model whose backward pass averages the gradients over all processes."""
-    if processes() == (0, 1):
-        return model
-    device = next(model.parameters()).device
-    return nn.parallel.DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)

@@ -1,12 +1,12 @@
 """Checkpoints: whole or not there at all, and never taken for good when they are not."""
 
 import hashlib
-import io
 import os
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -30,10 +30,25 @@ def test_what_was_saved_is_loaded(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["a.ckpt"]
 
 
+@pytest.mark.parametrize("options", [{}, {"mmap": True}], ids=["read", "mapped"])
+def test_torch_alone_opens_it(tmp_path, options):
+    content = torch.load(checkpoints.save(tmp_path / "a.ckpt", CONTENT), weights_only=True, **options)
+    assert same(content, CONTENT) and content["recipe"] == CONTENT["recipe"]
+
+
+def test_the_comment_of_the_archive_is_the_checksum_of_the_rest(tmp_path):
+    path = checkpoints.save(tmp_path / "a.ckpt", CONTENT)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        comment = archive.comment.decode()
+    digest = hashlib.sha256(path.read_bytes()[: -len(comment)]).hexdigest()
+    assert comment == f"ncsn_edu checkpoint, sha256 {digest}"
+
+
 def test_truncated_anywhere(tmp_path):
     path = checkpoints.save(tmp_path / "a.ckpt", CONTENT)
     whole = path.read_bytes()
-    for length in [*range(0, 80), *range(80, len(whole), 97), len(whole) - 1]:
+    for length in [*range(0, 80), *range(80, len(whole), 97), *range(len(whole) - 120, len(whole))]:
         path.write_bytes(whole[:length])
         with pytest.raises(CheckpointDamaged):
             checkpoints.load(path)
@@ -42,18 +57,43 @@ def test_truncated_anywhere(tmp_path):
 def test_any_bit_flipped(tmp_path):
     path = checkpoints.save(tmp_path / "a.ckpt", CONTENT)
     whole = path.read_bytes()
-    for place in [*range(0, 80), *range(80, len(whole), 61)]:
+    for place in [*range(0, 80), *range(80, len(whole), 61), *range(len(whole) - 120, len(whole))]:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises(CheckpointDamaged):
+            checkpoints.load(path)
+
+
+def test_bytes_put_in_or_behind(tmp_path):
+    path = checkpoints.save(tmp_path / "a.ckpt", CONTENT)
+    whole = path.read_bytes()
+    for data in (whole + b"\0", whole + b"\n", b"\0" + whole, whole[:500] + b"\0" + whole[500:], whole + whole[-93:]):
+        path.write_bytes(data)
         with pytest.raises(CheckpointDamaged):
             checkpoints.load(path)
 
 
 def test_something_else(tmp_path):
     torch.save(CONTENT, tmp_path / "a.pth")
-    with pytest.raises(CheckpointDamaged, match="load_official"):
-        checkpoints.load(tmp_path / "a.pth")
+    torch.save(CONTENT, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("data.pkl", "x")
+        archive.comment = b"of another program"
+    (tmp_path / "empty").touch()
+    for path in tmp_path.iterdir():
+        with pytest.raises(
+            CheckpointDamaged, match=r"another program wrote it \(load_official reads published weights"
+        ):
+            checkpoints.load(path)
     with pytest.raises(FileNotFoundError):
         checkpoints.load(tmp_path / "b.ckpt")
+
+
+def test_whole_but_no_archive_of_torch(tmp_path):
+    """Every checksum holds, and torch.save did not write it."""
+    kind = b"ncsn_edu checkpoint, sha256 "
+    (tmp_path / "a.ckpt").write_bytes(b"PK" + kind + hashlib.sha256(b"PK").hexdigest().encode())
+    with pytest.raises(CheckpointDamaged):
+        checkpoints.load(tmp_path / "a.ckpt")
 
 
 class Evil:
@@ -62,10 +102,7 @@ class Evil:
 
 
 def test_code_in_it_is_not_run(tmp_path):
-    buffer = io.BytesIO()
-    torch.save({"step": Evil()}, buffer)
-    body = buffer.getvalue()
-    (tmp_path / "a.ckpt").write_bytes(checkpoints.MAGIC + hashlib.sha256(body).digest() + body)
+    checkpoints.save(tmp_path / "a.ckpt", {"step": Evil()})
     with pytest.raises(CheckpointDamaged, match="perhaps code"):
         checkpoints.load(tmp_path / "a.ckpt")
 
@@ -156,7 +193,9 @@ def test_a_damaged_checkpoint_is_said_and_passed_over(tmp_path, capsys):
     newest = folder.steps()[0]
     newest.write_bytes(newest.read_bytes()[:-1])
     assert folder.latest()["step"] == 1
-    assert "step-000000002.ckpt is damaged" in capsys.readouterr().out
+    assert (
+        "step-000000002.ckpt does not end as a checkpoint of ncsn_edu does: it is cut short" in capsys.readouterr().out
+    )
     folder.steps()[1].unlink()
     with pytest.raises(FileNotFoundError, match="no checkpoint to go on from"):
         folder.latest()

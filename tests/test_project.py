@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ LAYERS = [
     "devices",
     "kinds",
     "pickles",
+    "distributed",
     "core",
     "pictures",
     "progress",
@@ -180,6 +182,33 @@ def test_ruff_is_content(command):
         [sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True, encoding="utf-8"
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+UNCHECKED = next(
+    part["module"]
+    for part in tomllib.loads(read("pyproject.toml"))["tool"]["mypy"]["overrides"]
+    if part.get("ignore_errors")
+)
+
+
+def test_modules_whose_types_are_not_checked_yet_are_there():
+    """One that was renamed or removed must not stay in the list; a new module is checked from the start."""
+    assert sorted(UNCHECKED) == UNCHECKED
+    for name in UNCHECKED:
+        path = ROOT / name.removesuffix(".*").replace(".", "/")
+        assert path.is_dir() if name.endswith(".*") else path.with_suffix(".py").is_file(), f"there is no {name}"
+
+
+def test_an_ignored_type_error_is_named_and_has_a_reason():
+    bare = []
+    for path in (ROOT / "ncsn_edu").rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        if any(fnmatch(module, pattern) for pattern in UNCHECKED):
+            continue
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if "type: ignore" in line and not re.search(r"# type: ignore\[[\w, -]+\]  # \w", line):
+                bare.append(f"{path.name}: {line.strip()}")
+    assert not bare, "\n".join(bare)
 
 
 # ---- layers ----------------------------------------------------------------------------------------------------

@@ -176,11 +176,12 @@ def test_clean_images_pass_the_bound_that_noised_images_keep(digits, seed):
 
 
 def test_a_batch_is_shared_evenly_and_each_process_draws_its_own(digits, monkeypatch):
-    from ncsn_edu import train
+    from ncsn_edu import distributed
 
     def first_batch(rank):
-        monkeypatch.setattr(train, "processes", lambda: (rank, 2))
-        monkeypatch.setattr(train, "_parallel", lambda model: model)
+        monkeypatch.setattr(distributed, "rank", lambda: rank)
+        monkeypatch.setattr(distributed, "world_size", lambda: 2)
+        monkeypatch.setattr(distributed, "data_parallel", lambda model: model)
         return next(training(RECIPES["digits_unet"]["smoke"], digits).batches)
 
     first, second = first_batch(0), first_batch(1)

@@ -323,7 +323,8 @@ def test_two_processes_train_one_net_and_go_on_exactly(tmp_path, capsys):
 FAILS_ON_ONE = """
 import os, sys, torch
 import ncsn_edu.runs as runs
-from ncsn_edu.__main__ import _leave, main
+from ncsn_edu.__main__ import main
+from ncsn_edu.distributed import leave
 
 real = runs.run
 def run(*words, **options):
@@ -331,7 +332,7 @@ def run(*words, **options):
         raise ValueError("rank 1 found something wrong")
     return real(*words, **options)
 runs.run = run
-_leave(main(sys.argv[1:]))
+leave(main(sys.argv[1:]))
 """
 
 

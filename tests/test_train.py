@@ -551,7 +551,7 @@ WORKER = """
 import sys, torch
 from torch import nn
 import torch.distributed as dist
-from ncsn_edu.__main__ import _leave
+from ncsn_edu.distributed import leave
 from ncsn_edu.train import train
 
 dist.init_process_group("gloo")
@@ -564,7 +564,7 @@ for state in train(model, iter(mine), loss=lambda m, x: (m(x) - x.roll(1, 1)).sq
     pass
 torch.save(model.state_dict(), f"{sys.argv[1]}/{rank}.pt")
 dist.destroy_process_group()
-_leave(0)
+leave(0)
 """
 
 

@@ -5,19 +5,18 @@ This file does NOT know how to train: recipes.py and runs.py do.
 
 import argparse
 import json
-import os
 import platform
 import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, recipes
+from .. import __version__, distributed, recipes
 from ..files import write_whole
 from .common import (
     Commands,
@@ -91,8 +90,11 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.resume and arguments.weights:
         raise WrongUsage("--resume goes on from a checkpoint, --from begins with weights alone: give one of them")
     if isinstance(recipe, recipes.Images):
-        with _process_group(arguments):
-            return _train_images(arguments, recipe, folder)
+        device = distributed.local_device(arguments.device)
+        if device is not None:
+            find_device(device)  # raises Failed before the processes meet
+        with distributed.process_group(device):
+            return _train_images(arguments, recipe, folder, device)
     if arguments.weights or arguments.compile or arguments.minutes:
         raise WrongUsage(f"--from, --compile and --minutes are not for {name}")
     _check_results_folder(folder, arguments.force)
@@ -126,67 +128,20 @@ def _stops_noted_in(interrupted: list[int]) -> Iterator[None]:
             signal.signal(kind, handler)
 
 
-@contextmanager
-def _process_group(arguments: argparse.Namespace) -> Iterator[None]:
-    """Under torchrun: one process of several, each with a GPU of its own where there are GPUs."""
-    if os.environ.get("WORLD_SIZE", "") in ("", "0", "1"):
-        yield
-        return
-    if missing := [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]:
-        raise Failed(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, which asks for several processes, but {', '.join(missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} not set: start them by torchrun, or unset WORLD_SIZE"
-        )
-    import torch
-
-    if arguments.device in (None, "cuda") and torch.cuda.is_available():
-        arguments.device = f"cuda:{os.environ['LOCAL_RANK']}"
-    elif (arguments.device or "").startswith("cuda:"):
-        raise Failed(
-            f"--device {arguments.device} would put all processes on one GPU: leave it out, or give cuda or cpu"
-        )
-    if (arguments.device or "cpu").startswith("cuda"):
-        torch.cuda.set_device(find_device(arguments.device))
-    torch.distributed.init_process_group("nccl" if (arguments.device or "cpu").startswith("cuda") else "gloo")
-    yield
-    torch.distributed.destroy_process_group()  # after a success only: what failed must not wait for the others
-
-
-def _first(prepare: Callable[[], None]) -> None:
-    """Done by the first process; the others wait for it, and fail if it does."""
-    import torch
-
-    from ..train import processes
-
-    rank, n_processes = processes()
-    if n_processes == 1:
-        return prepare()
-    said: list[str | None] = [None]
-    if rank == 0:
-        try:
-            prepare()
-        except Failed as error:
-            said = [str(error)]
-    torch.distributed.broadcast_object_list(said)
-    if said[0] is not None:
-        raise Failed(said[0])
-
-
-def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder: Path) -> int:
+def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder: Path, device: str | None) -> int:
     """Checkpoints and a log as they come; Ctrl-C, SIGTERM and --minutes end the run after a step, with a checkpoint."""
     import torch
 
     from ..runs import run
-    from ..train import processes
 
     if not arguments.resume:
-        _first(lambda: _check_results_folder(folder, arguments.force))
-    (images, labels), device = load_labelled(recipe.data, "train"), find_device(arguments.device)
+        distributed.first(lambda: _check_results_folder(folder, arguments.force))
+    (images, labels), device = load_labelled(recipe.data, "train"), find_device(device)
     if recipe.bf16 and device.startswith("cuda"):
         with torch.cuda.device(device):  # the one that is asked is the current one
             if not torch.cuda.is_bf16_supported(including_emulation=False):
                 raise Failed(f"the GPU {device} does not compute in bfloat16: leave out --bf16")
-    rank, n_processes = processes()
+    rank, n_processes = distributed.rank(), distributed.world_size()
     began = time.monotonic()
     interrupted: list[int] = []
     options = {
@@ -202,7 +157,7 @@ def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder:
     try:
         with _stops_noted_in(interrupted):
             if arguments.force:  # at last: nothing can be wrong with the command any more
-                _first(lambda: _clear(folder, "*.ckpt", "log.jsonl", "events.out.tfevents.*"))
+                distributed.first(lambda: _clear(folder, "*.ckpt", "log.jsonl", "events.out.tfevents.*"))
             states = run(recipe, images, folder, labels=labels, **options)
             where = f"{n_processes} processes, {device}" if n_processes > 1 else device
             if rank == 0:

@@ -7,6 +7,7 @@ convolution or pooling, and is called norm(h, level). This file does NOT know wh
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +42,7 @@ class RefineNet(nn.Module):
         super().__init__()
         c, d = width, 2 * width
         self.begin = conv3x3(channels, c)
-        self.stages = nn.ModuleList(
+        self.stages: Any = nn.ModuleList(  # of ModuleLists, which its type cannot say
             nn.ModuleList([first, second])
             for first, second in (
                 (ResidualBlock(c, norm), ResidualBlock(c, norm)),
@@ -159,7 +160,7 @@ class ResidualUnits(nn.Module):
 
     def __init__(self, channels: int, norm: Norm, n_units: int) -> None:
         super().__init__()
-        self.units = nn.ModuleList(
+        self.units: Any = nn.ModuleList(  # of pairs, which its type cannot say
             nn.ModuleList(NormConv(channels, channels, norm, bias=False) for _ in range(2)) for _ in range(n_units)
         )
 
@@ -192,7 +193,8 @@ class Fusion(nn.Module):
 
     def forward(self, inputs: Sequence[Tensor], level: Tensor | None) -> Tensor:
         """Inputs (B, C_i, H_i, W_i) -> (B, width, H_0, W_0)."""
-        size, total = inputs[0].shape[2:], 0
+        size = inputs[0].shape[2:]
+        total: Any = 0
         for branch, x in zip(self.branches, inputs, strict=True):
             h = branch(x, level)
             total = total + (h if h.shape[2:] == size else F.interpolate(h, size, mode="bilinear", align_corners=True))
