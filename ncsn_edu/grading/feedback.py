@@ -268,6 +268,12 @@ def _titles(notebook: NotebookNode) -> dict[str, str]:
     return titles
 
 
+def _title(heading: str) -> Markup:
+    """A heading with its formulas, in one line."""
+    parts = re.split(r"\$([^$]+)\$", text_of(heading))
+    return Markup("").join(Markup(formula(part)) if place % 2 else part for place, part in enumerate(parts))
+
+
 def _waiting(about: dict[str, Any]) -> set[str]:
     """The answers that a person has still to read."""
     if not about.get("db_url"):
@@ -283,7 +289,7 @@ def _shown(cell: NotebookNode, titles: dict[str, str], waiting: set[str]) -> dic
     name = data.get("grade_id", "")
     shown: dict[str, Any] = {"kind": cell.cell_type, "answer": is_solution(cell), "outputs": [], "name": name}
     if is_grade(cell):
-        shown |= {"task": titles[name], "score": data.get("score") or 0.0, "points": data.get("points", 0.0)}
+        shown |= {"task": _title(titles[name]), "score": data.get("score") or 0.0, "points": data.get("points", 0.0)}
         shown["waiting"] = name in waiting
     if data.get("comment"):
         shown["comment"] = markdown(text_of(data["comment"]))
