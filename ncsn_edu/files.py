@@ -61,7 +61,7 @@ def check_writable(path: str | PathLike[str]) -> None:
             raise OSError(f"{path} is a folder: give the name of a file in it")
         if path.exists() and not path.is_file():
             raise OSError(f"{path} is no ordinary file: give another name")
-        folder, *missing = _to_be_made(path)
+        folder, missing = _to_be_made(path)
     except OSError as error:
         if error.errno not in (errno.ENAMETOOLONG, errno.EACCES, errno.ELOOP, errno.EPERM):
             raise
@@ -79,10 +79,10 @@ def check_writable(path: str | PathLike[str]) -> None:
             raise OSError(f"{path} cannot be written: {why(error)}: {part[:40]}...") from error
 
 
-def _to_be_made(path: Path) -> tuple[Path | str, ...]:
-    """The nearest that exists above path, then the names that do not, the file's included."""
+def _to_be_made(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """The nearest that exists above path, and the names that do not, the file's included."""
     above = next(parent for parent in path.parents if os.path.lexists(parent) or parent == parent.parent)
-    return above, *path.relative_to(above).parts
+    return above, path.relative_to(above).parts
 
 
 def expanded(path: str | PathLike[str], what: str) -> Path:

@@ -121,7 +121,7 @@ def as_protocol_2(data: bytes, start: int = 0) -> tuple[bytes, int]:
     file = BytesIO(data)
     file.seek(start)
     try:
-        steps = list(pickletools.genops(file))
+        steps: list[tuple[Any, Any, Any]] = list(pickletools.genops(file))
     except Exception as error:  # of what is no pickle it raises nearly anything
         raise pickle.UnpicklingError(f"it is damaged ({error})") from error
     places = [place for _, _, place in steps] + [file.tell()]

@@ -80,9 +80,7 @@ def test_something_else(tmp_path):
         archive.comment = b"of another program"
     (tmp_path / "empty").touch()
     for path in tmp_path.iterdir():
-        with pytest.raises(
-            CheckpointDamaged, match=r"another program wrote it \(load_official reads published weights"
-        ):
+        with pytest.raises(CheckpointDamaged, match="load_official"):
             checkpoints.load(path)
     with pytest.raises(FileNotFoundError):
         checkpoints.load(tmp_path / "b.ckpt")

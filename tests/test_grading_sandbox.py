@@ -165,7 +165,7 @@ def test_what_is_usual_works(name, kernel):
         ("input('How many?')", "nobody answers input"),
         ("import urllib.request\nurllib.request.urlopen('http://192.0.2.1', timeout=5)", "without the internet"),
         ("open('/etc/mine', 'w')", "can write in its own folder"),
-        ("open('/home/me/Downloads/data.npy')", "your own files are not"),
+        ("open('/var/lib/mine/data.npy')", "your own files are not"),
         ("import os\nos.mkdir('/usr/mine')", "can write in its own folder"),
     ],
 )

@@ -52,8 +52,8 @@ LAYERS = [
     "plots",
     "show",
     "widgets",
-    "doctor",
     "grading",
+    "doctor",
     "commands",
     "__main__",
 ]

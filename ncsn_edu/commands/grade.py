@@ -54,8 +54,8 @@ def grade(arguments: argparse.Namespace) -> int:
         raise Failed("grading needs nbgrader: pip install 'ncsn_edu[teach]'")
     _have_home_and_folder()
     from ..grading.course import Course, CourseError
-    from ..grading.folders import find, shown
-    from ..grading.grade import TABLE, Places, grade_folder, pack_feedback, read_results, record, write_results
+    from ..grading.folders import TABLE, find, shown
+    from ..grading.grade import Places, grade_folder, pack_feedback, read_results, record, write_results
     from ..grading.sandbox import protection
 
     if hasattr(sys.stdout, "reconfigure"):  # names of files may have any letters

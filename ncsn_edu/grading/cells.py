@@ -11,13 +11,12 @@ import builtins
 import contextlib
 import io
 import math
+import sys
 from collections.abc import MutableMapping
 from typing import Any
 
 import numpy as np
 import torch
-
-import ncsn_edu
 
 from . import tasks
 from .settings import ours, random_state, set_random_state
@@ -62,7 +61,7 @@ class Cells:
             set_random_state(drawn)
 
     def _tools(self) -> dict[str, Any]:
-        modules = {"math": math, "np": np, "torch": torch, "ne": ncsn_edu}
+        modules = {"math": math, "np": np, "torch": torch, "ne": sys.modules["ncsn_edu"]}
         return {"__name__": tasks.OURS, "__builtins__": dict(_BUILTINS), **modules, **_TOOLS, "Task": self._task}
 
     def _task(self, title: str, *, stuck: str = "") -> tasks.Task:
