@@ -34,6 +34,7 @@ from nbgrader.api import Gradebook  # noqa: E402
 from ncsn_edu.__main__ import main  # noqa: E402
 from ncsn_edu.grading import feedback, folders, grade, zips  # noqa: E402
 from ncsn_edu.grading.course import Course, with_secrets, without_secrets  # noqa: E402
+from ncsn_edu.grading.execute import Confined, Limits, run_cells  # noqa: E402
 from ncsn_edu.grading.folders import Found, find, shown  # noqa: E402
 from ncsn_edu.grading.grade import Places, Result, pack_feedback, write_results  # noqa: E402
 from ncsn_edu.grading.submissions import Submission, Unreadable, mend, parse, read, recognise  # noqa: E402
@@ -926,6 +927,22 @@ def test_pictures_beside_something_live_stay():
     notebook, _ = feedback.Harmless().preprocess(new_notebook(cells=[cell]), {})
     page = str(feedback.markdown(notebook.cells[0].source, notebook.cells[0].attachments))
     assert PIXEL in page and Live(page).found == [] and "&lt;script" in page.replace("<span>", "")
+
+
+def test_half_an_emoji_that_a_cell_prints_is_no_error():
+    cells = [
+        new_code_cell(code) for code in ("print('half \\ud83d')", "x = '\\ud83d'\nprint(x + '\\ude00')\nx", "1 + 1")
+    ]
+    limits = Limits(cell_seconds=60.0)
+    with Confined(limits) as kernel:
+        assert run_cells(cells, kernel, limits) == []
+    notebook, _ = feedback.Harmless().preprocess(new_notebook(cells=cells), {})
+    assert [output.text for cell in notebook.cells[:2] for output in cell.outputs if "text" in output] == [
+        "half \ufffd\n",
+        "\U0001f600\n",
+    ]
+    assert notebook.cells[2].outputs[0].data["text/plain"] == "2"
+    nbformat.writes(notebook).encode()
 
 
 def test_links_in_markdown_that_run_something_are_none():

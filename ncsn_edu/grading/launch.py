@@ -9,6 +9,7 @@ import contextlib
 import importlib.abc
 import importlib.util
 import inspect
+import json
 import multiprocessing
 import os
 import re
@@ -36,6 +37,7 @@ def main() -> None:
     if how == "wrapped":
         _limit_threads()
     after: dict[str, Callable[[ModuleType], None]] = {"matplotlib.pyplot": _without_windows}
+    _halves_of_letters_can_be_printed()
     app = IPKernelApp.instance()
     app.initialize(["-f", connection, "--HistoryManager.enabled=False"])
     _commands_without_terminal()
@@ -48,6 +50,25 @@ def main() -> None:
             default._default_context = multiprocessing.get_context("fork")
     sys.meta_path.insert(0, _After(after))
     app.start()
+
+
+def _halves_of_letters_can_be_printed() -> None:
+    """Messages in ASCII: jupyter_client's UTF-8 fails on half an emoji, and the kernel's output may stop for good."""
+    from jupyter_client.jsonutil import json_default
+    from jupyter_client.session import Session
+
+    def pack(message: object) -> bytes:
+        return json.dumps(message, default=json_default, allow_nan=False).encode()
+
+    ordinary = Session.pack.default_value
+
+    def pack_any(message: object) -> bytes:
+        try:
+            return pack(message)
+        except (TypeError, ValueError):  # what only jupyter_client's own way can clean
+            return ordinary(message)
+
+    Session.pack.default_value = pack_any
 
 
 def _limit_threads() -> None:
