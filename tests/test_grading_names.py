@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
@@ -312,14 +313,15 @@ task.done()
 
 
 def test_a_slow_helper_leaves_time_for_the_right_one_and_is_not_asked_again():
-    names: dict[str, Any] = {"asked": []}
-    exec("def helper():\n    asked.append(1)\n    while True: pass\ndef f(): return helper()", names)
+    asked: list[int] = []
+    names: dict[str, Any] = {"note": lambda: asked.append(1)}
+    exec("def helper():\n    note()\n    while True: pass\ndef f(): return helper()", names)
     task = Task("1", names, seconds=1.0)
     answer = task.answer("f")
     task.uses(helper=lambda: 1.0)
     for text in ("first", "second"):
         task.check(text, points=1)(lambda: close(answer(), 1.0))
-    assert task.done() == 2 and names["asked"] == []  # what it noted was put back
+    assert task.done() == 2 and len(asked) == 1
 
 
 def test_a_check_to_help_that_does_not_end_costs_nothing(capsys):
@@ -388,6 +390,12 @@ class Agreeable(torch.Tensor):
 
     def detach(self):
         return torch.zeros(3)
+
+    def to(self, *_, **__):
+        return torch.zeros(3)
+
+    def numpy(self):
+        return np.zeros(3)
 
 
 class AgreeableArray(np.ndarray):
@@ -593,6 +601,17 @@ def test_what_shows_hidden_tests_is_not_in_the_feedback_and_the_price_of_help_is
     assert "tests-1: the answer calls geometric" in remarks[0] and "0.25" in remarks[0]
     assert "0.25 of the points" in str(cells) and "SHOWS HIDDEN TESTS" in remarks[1]
     assert SECRET not in str(cells[-1].outputs) and "left out" in str(cells[-1].outputs)
+
+
+def test_a_test_cell_whose_error_shows_hidden_lines_or_that_gives_nothing_gets_no_points():
+    line = 'ensure(max(map(abs, numbers.tolist())) > 0, "all of the numbers that were drawn are zero")'
+    given = {"value": None, "error": ["ValueError", line], "text": "", "judges": True, "helped": []}
+    given |= {"replaced": [], "replaced_meanwhile": []}
+    for error in (given["error"], None):
+        cell = next(cell for cell in tool.parse("small", SMALL).cells if handed_in.grade_id(cell) == "tests-1")
+        replies = SimpleNamespace(alive=True, run_tests=lambda *_, error=error, **__: given | {"error": error})
+        remarks = run_cells([cell], replies, Limits())
+        assert determine_grade(cell)[0] == 0 and SECRET not in str(cell.outputs) and len(remarks) == 1
 
 
 def test_edited_in_jupyterlab_the_first_line_and_the_role_survive(tmp_path, monkeypatch):

@@ -348,10 +348,7 @@ def run_cells(cells: list[NotebookNode], kernel: Confined, limits: Limits, *, sh
             remarks.append(f"cell {name} {error}")
             cell.outputs.append(_error("Stopped", str(error)))
         if _shows(cell.outputs, hidden):
-            shown = [new_output("stream", name="stdout", text="(what this cell shows is left out)")]
-            cell.outputs = shown + [
-                output for output in cell.outputs if output.output_type == "execute_result"
-            ] * is_grade(cell)
+            cell.outputs = _left_out(cell.outputs)
             remarks.append(f"cell {name} SHOWS HIDDEN TESTS: what it shows is not in the feedback; read it")
         if is_grade(cell):
             _only_the_points(cell, remarks)
@@ -438,6 +435,22 @@ def _shows(outputs: list[NotebookNode], lines: list[str]) -> bool:
     return any(line in shown for line in lines)
 
 
+def _left_out(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """A line in place of what was shown; an error stays one, for without it nbgrader would give all points."""
+    said = "what this cell shows is left out"
+    kept = [output for output in outputs if output.output_type == "execute_result" and _is_number(output)]
+    failed = any(output.output_type == "error" for output in outputs)
+    return [
+        new_output("stream", name="stdout", text=f"({said})"),
+        *kept,
+        *([_error("LeftOut", said)] if failed else []),
+    ]
+
+
+def _is_number(output: NotebookNode) -> bool:
+    return re.fullmatch(r"[\d.e+-]+", output.data.get("text/plain", "")) is not None
+
+
 def _bare(text: str) -> str:
     return re.sub(r"\\u001b\[[0-9;]*m|\\[nrt]|[\s\\'\"]", "", text)
 
@@ -472,7 +485,7 @@ def _only_the_points(cell: NotebookNode, remarks: list[str]) -> None:
 
 def _ends_in_a_value(source: str) -> bool:
     try:
-        body = ast.parse(source).body
+        body = ast.parse(source.partition("\n")[2] if source.startswith("%%tests ") else source).body
     except SyntaxError:
         return False
     return bool(body) and isinstance(body[-1], ast.Expr)

@@ -443,7 +443,7 @@ def _numbers(value: Any, what: str) -> Tensor:
             with torch._C.DisableTorchFunctionSubclass():
                 value = Tensor.detach(value)
                 value = value if value.layout == torch.strided else Tensor.to_dense(value)
-                value = value.as_subclass(Tensor).resolve_conj().resolve_neg().to("cpu", torch.float64).numpy()
+                value = value.resolve_conj().resolve_neg().to("cpu", torch.float64).numpy()
         array = np.ma.filled(value, np.nan) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
         if array.dtype.kind not in "biufc" and not all(isinstance(number, numbers.Number) for number in array.flat):
             raise TypeError("no numbers")
