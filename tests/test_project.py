@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shlex
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -146,6 +147,83 @@ def test_make_help_lists_the_targets():
     phony = set(re.search(r"^\.PHONY:(.*)", makefile, flags=re.MULTILINE)[1].split())
     assert phony == defined
     assert {name for name in defined if not name.startswith("setup-")} == set(listed)
+
+
+# ---- contributing ----------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_environment_variables_is_whole():
+    code = [*ROOT.glob("ncsn_edu/**/*.py"), *ROOT.glob("tests/**/*.py"), *ROOT.glob("tools/*"), ROOT / "Makefile"]
+    there = {
+        name for path in code if path.is_file() for name in re.findall(r"NCSN_EDU_[A-Z_]+\b", path.read_text("utf-8"))
+    }
+    table = re.findall(r"^\| `(NCSN_EDU_\w+)` \| the (package|tests) \| .+ \|$", read("CONTRIBUTING.md"), re.MULTILINE)
+    assert {name for name, _ in table} == there - {"NCSN_EDU_"}
+    package = "".join(path.read_text("utf-8") for path in ROOT.glob("ncsn_edu/**/*.py"))
+    assert {name for name, reader in table if reader == "package"} == {name for name, _ in table if name in package}
+
+
+def test_contributing_names_files_targets_and_tables_that_there_are():
+    text = read("CONTRIBUTING.md")
+    private = (
+        "tests/assignments/wrong/",
+        "tests/assignments/right/",
+        "notebooks/source/assignments/",
+    )  # not in a public copy
+    for path in re.findall(r"`((?:ncsn_edu|tests|tools|notebooks)/[\w/.]+)`", text):
+        assert "NAME" in path or "teachers_guide" in path or path.startswith(private) or (ROOT / path).exists(), path
+    targets = set(re.findall(r"^([a-z-]+):(?!=)", read("Makefile"), flags=re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, flags=re.MULTILINE))
+    assert named <= targets and {"quick", "test", "notebooks", "release", "browser-test"} <= named
+    code = "".join(
+        path.read_text("utf-8") for folder in ("ncsn_edu", "tests", "tools") for path in ROOT.glob(f"{folder}/**/*.py")
+    )
+    for name in re.findall(r"`(_?[A-Z][A-Z_]{3,})`", text):
+        assert (
+            name.startswith("NCSN_EDU_") or re.search(rf"^{name}\b.* = ", code, flags=re.MULTILINE) or name in TORCHRUN
+        )
+
+
+TORCHRUN = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+def test_the_workflow_runs_what_the_makefile_runs():
+    workflow = yaml.safe_load(read(".github/workflows/test.yml"))
+    assert set(workflow[True]) == {"push", "pull_request"}  # `on` is True in YAML 1.1
+    everything, unit = workflow["jobs"]["everything"], workflow["jobs"]["unit"]
+    assert everything["runs-on"].startswith("ubuntu")
+    assert "make test" in commands_of(everything) and "make test" in read("README.md")
+    shown = subprocess.run(["make", "-n", "unit"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (words,) = (shlex.split(line) for line in shown.splitlines() if " -m pytest " in line)
+    given = [word for word in words[: words.index("python")] if word.startswith("NCSN_EDU_")]
+    assert words[words.index("python") :] in [shlex.split(command) for command in commands_of(unit)]
+    assert given == [f"{name}={value}" for name, value in unit["env"].items()]
+
+
+def test_the_workflow_has_every_system_and_python():
+    unit = yaml.safe_load(read(".github/workflows/test.yml"))["jobs"]["unit"]
+    matrix, project = unit["strategy"]["matrix"], tomllib.loads(read("pyproject.toml"))["project"]
+    assert unit["runs-on"] == "${{ matrix.os }}"
+    assert {name.split("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
+    minor = [int(version.split(".")[1]) for version in matrix["python"]]
+    assert minor == list(range(int(project["requires-python"].removeprefix(">=3.")), max(minor) + 1))
+    assert max(minor) >= 14 and all(isinstance(version, str) for version in matrix["python"])  # 3.10 is not 3.1
+    (install,) = (command for command in commands_of(unit) if "pip install" in command)
+    extras = re.search(r"\.\[(.+)\]", install)[1].split(",")
+    assert set(extras) == set(project["optional-dependencies"])
+
+
+def commands_of(job: dict) -> list[str]:
+    return [step["run"] for step in job["steps"] if "run" in step]
+
+
+def test_the_citation_agrees_with_pyproject():
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    citation = yaml.safe_load(read("CITATION.cff"))
+    assert citation["cff-version"] == "1.2.0" and citation["message"]
+    assert citation["version"] == project["version"] and citation["license"] == project["license"]
+    assert [author["name"] for author in citation["authors"]] == [author["name"] for author in project["authors"]]
+    assert citation["title"].startswith(project["name"])
 
 
 # ---- the text of the project -----------------------------------------------------------------------------------
@@ -297,9 +375,9 @@ def test_readme_lists_every_notebook():
 
 
 def test_links_lead_somewhere():
-    pages = [ROOT / "README.md", *(ROOT / "notebooks" / "source").glob("*.py")]
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "notebooks" / "source").glob("*.py")]
     for page in pages:
-        folder = ROOT if page.name == "README.md" else ROOT / "notebooks"
+        folder = ROOT if page.suffix == ".md" else ROOT / "notebooks"
         text = page.read_text(encoding="utf-8")
         if page.suffix == ".py":  # code may look like a link: nets[seed](x)
             text = "\n".join(line for line in text.splitlines() if line.startswith("# "))
