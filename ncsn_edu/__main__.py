@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-EXPECTED = (Failed, OSError, ValueError, ImportError, MemoryError, DataUnavailable, DataDamaged)
+EXPECTED = (Failed, OSError, ValueError, ImportError, MemoryError, OverflowError, DataUnavailable, DataDamaged)
 
 
 def _say(error: Exception, code: int) -> int:
@@ -77,6 +77,8 @@ def in_words(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     if isinstance(error, MemoryError):
         return "there is too little memory for this: close other programs, or ask for less at once"
+    if isinstance(error, OverflowError):
+        return f"a number is too large for this ({error})"
     return str(error) or f"stopped by a {type(error).__name__}"
 
 

@@ -36,6 +36,7 @@ def failing(monkeypatch):
         (PermissionError(errno.EACCES, "Permission denied", b"/x"), "ncsn_edu: b'/x': Permission denied"),
         (FileNotFoundError("there is no file x"), "ncsn_edu: there is no file x"),
         (MemoryError(), "ncsn_edu: there is too little memory for this: close"),
+        (OverflowError("int too large"), "ncsn_edu: a number is too large for this (int too large)"),
         (ValueError(), "ncsn_edu: stopped by a ValueError"),
         (RuntimeError("Could not determine home directory."), "ncsn_edu: there is no home folder, where Jupyter"),
         (data_sets.DataUnavailable("mnist is not here"), "ncsn_edu: mnist is not here"),

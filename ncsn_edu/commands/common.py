@@ -23,6 +23,9 @@ T = TypeVar("T")
 Run: TypeAlias = Callable[[argparse.Namespace], int]
 
 
+LARGEST = 2**31 - 1  # of the numbers of a command line: beyond it there is no memory, and no time
+
+
 class WrongUsage(Exception):
     """The command line asks for what there is not: exit code 2."""
 
@@ -43,8 +46,10 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     span = f"of at least {least}" if most is None else f"from {least} to {most}"
 
     def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {span}")
+        if not text.isdecimal() or len(text) > 99 or int(text) < least or (most is not None and int(text) > most):
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number {span}")
+        if most is None and int(text) > LARGEST:
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is too large: {LARGEST} is the most")
         return int(text)
 
     return number
