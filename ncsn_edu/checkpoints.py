@@ -55,6 +55,7 @@ def save(path: str | PathLike[str], content: Mapping[str, Any]) -> Path:
 
 def load(path: str | PathLike[str], *, device: torch.device | str = "cpu") -> dict[str, Any]:
     """What was saved. Raises FileNotFoundError, and CheckpointDamaged for anything but a whole checkpoint."""
+    _check_file(path)
     data = Path(path).read_bytes()
     archive, comment = memoryview(data)[:-COMMENT_SIZE], data[-COMMENT_SIZE:]
     if not data.startswith(b"PK"):
@@ -70,6 +71,12 @@ def load(path: str | PathLike[str], *, device: torch.device | str = "cpu") -> di
             f"{path} is damaged: its checksum is wrong. Delete it, and resume from the one before it"
         )
     return _tensors(io.BytesIO(data), path, device)
+
+
+def _check_file(path: str | PathLike[str]) -> None:
+    """Raise CheckpointDamaged for a folder, and for a pipe, which could keep its reader waiting."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise CheckpointDamaged(describe(path, "is no file"))
 
 
 def _tensors(file: io.BytesIO | str | PathLike[str], path: Any, device: torch.device | str = "cpu") -> Any:
@@ -229,6 +236,7 @@ def load_official(
     """
     name = "this"
     if isinstance(source, (str, PathLike)):
+        _check_file(source)
         name, source = str(source), _tensors(source, source)
     found = list(_weights(source))
     if found:

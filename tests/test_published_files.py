@@ -5,6 +5,7 @@ import bz2
 import gzip
 import io
 import json
+import os
 import pickle
 import tarfile
 import zipfile
@@ -352,6 +353,14 @@ def test_weights_that_ship_are_known_by_their_content(tmp_path):
 
     (tmp_path / "net.pt").write_bytes((WEIGHTS / "digits.safetensors").read_bytes())
     assert load_trained(tmp_path / "net.pt").recipe.data == "digits"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize("read", [load_official, load, load_trained])
+def test_nothing_waits_for_a_pipe(tmp_path, read):
+    os.mkfifo(tmp_path / "net.ckpt")
+    with pytest.raises(CheckpointDamaged, match="net.ckpt is no ordinary file: give a file"):
+        read(tmp_path / "net.ckpt")
 
 
 @pytest.mark.parametrize("kind", ["a folder", "no ordinary file"])
