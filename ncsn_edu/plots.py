@@ -6,10 +6,12 @@ One look for all: call `use_style()` once. A density is a heat map, a score fiel
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import torch
+from matplotlib import rcsetup
 from matplotlib.axes import Axes
 from torch import Tensor
 
@@ -23,7 +25,7 @@ Extent = float | tuple[float, float, float, float]
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#A6528A", "#767676"
 DENSITY_MAP = "Blues"
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.dpi": 100,
     "savefig.dpi": 120,
     "figure.constrained_layout.use": True,
@@ -31,7 +33,7 @@ STYLE = {
     "axes.titlesize": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": mpl.cycler(color=[BLUE, ORANGE, GREEN, RED, PURPLE, GREY]),
+    "axes.prop_cycle": rcsetup.cycler(color=[BLUE, ORANGE, GREEN, RED, PURPLE, GREY]),
     "legend.frameon": False,
     "image.cmap": "viridis",
 }
@@ -68,12 +70,12 @@ def grid(extent: Extent, n: int = 100) -> Tensor:
 
 
 def heatmap(
-    ax: Axes, values: Callable[[Tensor], Tensor] | Tensor, *, extent: Extent, n: int = 100, **imshow: object
+    ax: Axes, values: Callable[[Tensor], Tensor] | Tensor, *, extent: Extent, n: int = 100, **imshow: Any
 ) -> Axes:
     """A function of points (B, 2) -> (B,), or its values on grid(extent, n), as colours."""
     drawn = (values if isinstance(values, Tensor) else values(grid(extent, n))).detach().cpu()
     side = round(len(drawn.flatten()) ** 0.5)
-    options = {
+    options: dict[str, Any] = {
         "cmap": DENSITY_MAP,
         "origin": "lower",
         "extent": _around(extent, side),
@@ -84,7 +86,7 @@ def heatmap(
     return _frame(ax, extent)
 
 
-def density(ax: Axes, log_prob: Callable[[Tensor], Tensor], *, extent: Extent, n: int = 120, **imshow: object) -> Axes:
+def density(ax: Axes, log_prob: Callable[[Tensor], Tensor], *, extent: Extent, n: int = 120, **imshow: Any) -> Axes:
     """The density exp(log_prob), white where there is none."""
     return heatmap(ax, lambda x: log_prob(x).exp(), extent=extent, n=n, **({"vmin": 0} | imshow))
 
@@ -97,7 +99,7 @@ def score_field(
     sigma: float = 0.0,
     n: int = 20,
     max_length: float | None = None,
-    **quiver: object,
+    **quiver: Any,
 ) -> Axes:
     """Arrows of score(x, sigma) on an n x n grid.
 
@@ -109,7 +111,7 @@ def score_field(
     return _frame(ax, extent)
 
 
-QUIVER = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.0035, "color": "#303030"}
+QUIVER: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.0035, "color": "#303030"}
 
 
 def arrows(
@@ -123,15 +125,14 @@ def arrows(
     return (s / length.clamp(min=1e-12) * (length / longest).clamp(max=1) * (right - left) / n * 1.1).numpy()
 
 
-def scatter(ax: Axes, x: Tensor, *, extent: Extent | None = None, **options: object) -> Axes:
+def scatter(ax: Axes, x: Tensor, *, extent: Extent | None = None, **options: Any) -> Axes:
     """Samples x (B, 2) as dots."""
-    ax.plot(
-        *x.detach().cpu().T.numpy(), **({"ls": "", "marker": ".", "ms": 2.5, "alpha": 0.6, "color": ORANGE} | options)
-    )
+    look: dict[str, Any] = {"ls": "", "marker": ".", "ms": 2.5, "alpha": 0.6, "color": ORANGE}
+    ax.plot(*x.detach().cpu().T.numpy(), **(look | options))
     return ax if extent is None else _frame(ax, extent)
 
 
-def trajectories(ax: Axes, path: Iterable[Tensor], *, extent: Extent | None = None, **options: object) -> Axes:
+def trajectories(ax: Axes, path: Iterable[Tensor], *, extent: Extent | None = None, **options: Any) -> Axes:
     """Chains as lines: path is the sequence of x (B, 2) over time; the end is a dot."""
     steps = torch.stack(list(path)).detach().cpu().numpy()  # (T, B, 2)
     ax.plot(steps[:, :, 0], steps[:, :, 1], **({"lw": 0.7, "alpha": 0.7} | options))
@@ -139,15 +140,15 @@ def trajectories(ax: Axes, path: Iterable[Tensor], *, extent: Extent | None = No
     return ax if extent is None else _frame(ax, extent)
 
 
-def images(ax: Axes, x: Tensor, *, columns: int | None = None, gap: int = 1, **imshow: object) -> Axes:
+def images(ax: Axes, x: Tensor, *, columns: int | None = None, gap: int = 1, **imshow: Any) -> Axes:
     """Images x (B, C, H, W), grey or colour, side by side; values beyond [0, 1] are cut off for the display."""
-    options = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
+    options: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
     ax.imshow(tile(x, columns, gap=gap).numpy(), **(options | imshow))
     ax.set_axis_off()
     return ax
 
 
-def interval(ax: Axes, x: Sequence[float], low: Sequence[float], high: Sequence[float], **options: object) -> Axes:
+def interval(ax: Axes, x: Sequence[float], low: Sequence[float], high: Sequence[float], **options: Any) -> Axes:
     """A band between low and high over x."""
     ax.fill_between(np.asarray(x), np.asarray(low), np.asarray(high), **({"alpha": 0.25, "lw": 0} | options))
     return ax

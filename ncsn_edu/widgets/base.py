@@ -11,7 +11,7 @@ import base64
 import io
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import ipywidgets as ipw
 import numpy as np
@@ -71,7 +71,7 @@ class Explorer(ipw.VBox):
     def _draw(self) -> None:
         raise NotImplementedError
 
-    def _update(self, **values: Any) -> str:
+    def _update(self, *args: Any, **values: Any) -> str:
         raise NotImplementedError
 
     def _changed(self, _: Any = None) -> None:
@@ -170,7 +170,7 @@ class RunningExplorer(Explorer):
     def _refresh(self) -> None:
         self._show(self._look(**self.values))
 
-    def _update(self, **values: Any) -> str:
+    def _update(self, *args: Any, **values: Any) -> str:
         problem = {name: value for name, value in values.items() if name not in self.live}
         if problem != self._posed:
             self.stop()
@@ -179,7 +179,7 @@ class RunningExplorer(Explorer):
             self._renew()
         return self._look(**self.values)
 
-    def _pose(self, **values: Any) -> None:
+    def _pose(self, *args: Any, **values: Any) -> None:
         raise NotImplementedError
 
     def _renew(self) -> None:
@@ -188,7 +188,7 @@ class RunningExplorer(Explorer):
     def _steps(self) -> Iterator[None]:
         raise NotImplementedError
 
-    def _look(self, **values: Any) -> str:
+    def _look(self, *args: Any, **values: Any) -> str:
         raise NotImplementedError
 
 
@@ -196,7 +196,7 @@ def png(figure: Figure) -> bytes:
     """A figure of the Agg canvas as it is now, as a PNG file."""
     figure.canvas.draw()
     buffer = io.BytesIO()
-    pixels = np.asarray(figure.canvas.buffer_rgba())[:, :, :3]
+    pixels = np.asarray(cast(FigureCanvasAgg, figure.canvas).buffer_rgba())[:, :, :3]
     Image.fromarray(pixels).save(buffer, "png", compress_level=1)
     return buffer.getvalue()
 
@@ -227,7 +227,7 @@ def on_grid(value: float, low: float, step: float) -> float:
 
 def outside_note(ax: Axes) -> Text:
     """Words in the middle of a picture, to be made visible when all chains have left it."""
-    look = {"color": plots.RED, "backgroundcolor": "white", "zorder": 9}
+    look: dict[str, Any] = {"color": plots.RED, "backgroundcolor": "white", "zorder": 9}
     return ax.text(0.5, 0.5, "all chains are outside", transform=ax.transAxes, ha="center", visible=False, **look)
 
 

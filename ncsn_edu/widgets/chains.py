@@ -1,5 +1,7 @@
 """Chains of Langevin dynamics on mixtures, with and without annealing. This file does NOT train."""
 
+from typing import Any
+
 import ipywidgets as ipw
 import numpy as np
 import torch
@@ -56,7 +58,7 @@ class LangevinExplorer(Explorer):
     def _update(self, alpha: float, n_steps: int, start: str, metropolis: bool) -> str:
         generator = torch.Generator().manual_seed(0)
         x = self._start(start, generator)
-        settings = {"alpha": alpha, "n_steps": n_steps, "generator": generator}
+        settings: dict[str, Any] = {"alpha": alpha, "n_steps": n_steps, "generator": generator}
         if metropolis:
             states = mala(self.mixture.log_prob_and_score, x, **settings)
         else:
@@ -65,7 +67,8 @@ class LangevinExplorer(Explorer):
         try:
             for state in states:
                 path.append(state.x)
-                accepted.append(state.accepted)
+                if state.accepted is not None:
+                    accepted.append(state.accepted)
         except FloatingPointError:
             failure = f"<b style='color:{plots.RED}'>the chains ran away at step {len(path)}</b>"
         self.paths.set_segments(list(torch.stack(path)[:, : self.n_drawn].transpose(0, 1).numpy()))

@@ -52,13 +52,14 @@ class NoiseLevelExplorer(Explorer):
         super().__init__(controls, size=(9.4, 4.1))
 
     def _draw(self) -> None:
-        top, bottom = self.figure.add_gridspec(2, 1, height_ratios=[2.3, 1])
-        *places, right = top.subgridspec(1, 4, width_ratios=[1, 1, 1, 1.25])
-        shown = [_image(self.figure.add_subplot(place), self.images[:1]) for place in places]
+        rows = self.figure.add_gridspec(2, 1, height_ratios=[2.3, 1])
+        top, bottom = rows[0], rows[1]
+        places = top.subgridspec(1, 4, width_ratios=[1, 1, 1, 1.25])
+        shown = [_image(self.figure.add_subplot(places[i]), self.images[:1]) for i in range(3)]
         self.clean, self.noisy, self.mean = shown
         for image, title in zip(shown, ("clean", "noisy", "best guess"), strict=True):
             image.axes.set_title(title)
-        self.ladder = self.figure.add_subplot(right, box_aspect=0.8)
+        self.ladder = self.figure.add_subplot(places[3], box_aspect=0.8)
         (self.dots,) = self.ladder.plot([], [], ls="", marker=".", color=plots.BLUE)
         (self.mark,) = self.ladder.plot([], [], ls="", marker="o", ms=10, mfc="none", mew=2, color=plots.RED)
         self.ladder.axhline(self.distance, color=plots.GREY, lw=1, ls="--", label="largest distance")
@@ -74,9 +75,8 @@ class NoiseLevelExplorer(Explorer):
         ax.set_yticks([])
         ax.set_xticks((width + 1) * np.arange(self.strip) + (width - 1) / 2, ["0.01"] * self.strip, fontsize=9)
         ax.tick_params(length=0)
-        self.frame = ax.add_patch(
-            Rectangle((0, -0.5), width, height, fill=False, color=plots.RED, lw=2.5, clip_on=False)
-        )
+        self.frame = Rectangle((0, -0.5), width, height, fill=False, color=plots.RED, lw=2.5, clip_on=False)
+        ax.add_patch(self.frame)
 
     def _update(self, image: int, sigma_1: float, sigma_L: float, n_levels: int, level: int) -> str:
         level = min(level, n_levels)
@@ -242,6 +242,7 @@ class InpaintingExplorer(RunningExplorer):
     """
 
     action, n_shown = "Complete", 40  # pictures on the way, about
+    children: Any  # of ipywidgets, which has no types
 
     def __init__(
         self,
@@ -256,7 +257,8 @@ class InpaintingExplorer(RunningExplorer):
     ) -> None:
         self.score, self.sigmas, self.images = score, check_ladder(sigmas), _images(images)
         self.n = check_count("n_completions", n_completions)
-        self.size = tuple(self.images.shape[2:])
+        height, width = self.images.shape[2:]
+        self.size = height, width
         masks = ipw.Dropdown(value=MASKS[0], options=[*MASKS, PAINTED], description="mask", **wide())
         controls = {"image": _chooser(self.images), "mask": masks, **_settings(self.sigmas, eps, n_steps_each, seed)}
         clear = ipw.Button(description="Clear", icon="eraser")

@@ -55,7 +55,7 @@ class TrainingExplorer(RunningExplorer):
         self.failure = ""
         self._measure(**self.values)
 
-    def _score(self, x: Tensor, sigma: float) -> Tensor:
+    def _score(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """What the net has learned, in the precision of a picture."""
         with torch.no_grad():
             return self.model(x.float(), sigma).double()
@@ -69,7 +69,7 @@ class TrainingExplorer(RunningExplorer):
     def _net(self, **values: Any) -> ScoreMLP:
         return ScoreMLP(2, [64, 64], sigma=values["sigma"])
 
-    def _loss(self, generator: torch.Generator, **values: Any) -> Loss:
+    def _loss(self, generator: torch.Generator, *args: Any, **values: Any) -> Loss:
         raise NotImplementedError
 
 
@@ -212,7 +212,7 @@ class ErrorExplorer(TrainingExplorer):
         look = plots.QUIVER | {"width": 0.005, "color": plots.RED}
         self.learned = self.field.quiver(*self.cells.T.numpy(), *np.zeros((2, len(self.cells))), **look)
         self.field.set(title="density, learned score", xlabel="$x_1$", ylabel="$x_2$")
-        colours = {"cmap": "viridis", "vmin": -2, "vmax": 1.5}
+        colours: dict[str, Any] = {"cmap": "viridis", "vmin": -2, "vmax": 1.5}
         plots.heatmap(self.map, torch.zeros(len(self.points)), extent=self.extent, **colours)
         self.figure.colorbar(self.map.images[0], ax=self.map, shrink=0.75)
         self.map.set(title="log10 of the error", xlabel="$x_1$")
