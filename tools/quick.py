@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("", "tests", "tests/assignments", "tools")  # where modules are imported from
 ALWAYS = "tests/test_project.py"
-NOTEBOOK_SECONDS = 120  # of all notebooks together; two run at a time
+NOTEBOOK_SECONDS = 90  # of all notebooks together; two run at a time
 BY_FILE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
