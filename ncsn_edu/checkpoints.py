@@ -26,12 +26,12 @@ from torch import Tensor
 
 from . import pickles
 from .files import link_whole, write_whole
+from .kinds import CHECKPOINT as KIND
 from .kinds import Kind, describe, kind_of
 from .nets.ncsn import NCSN
 from .nets.ncsnv2 import NCSNv2
 from .schedules import geometric
 
-KIND = b"ncsn_edu checkpoint, sha256 "
 COMMENT_SIZE = len(KIND) + 64
 
 
@@ -58,14 +58,12 @@ def load(path: str | PathLike[str], *, device: torch.device | str = "cpu") -> di
     _check_file(path)
     data = Path(path).read_bytes()
     archive, comment = memoryview(data)[:-COMMENT_SIZE], data[-COMMENT_SIZE:]
-    if not data.startswith(b"PK"):
-        advice = "give a .ckpt file of a run; published weights are read by load_official"
-        raise CheckpointDamaged(describe(path, "is no checkpoint of ncsn_edu", advice))
     if not comment.startswith(KIND):
-        raise CheckpointDamaged(
-            f"{path} does not end as a checkpoint of ncsn_edu does: it is cut short (delete it, and resume from the "
-            "one before it), or another program wrote it (load_official reads published weights)"
-        )
+        advice = "give a .ckpt file of a run; published weights are read by load_official"
+        other = describe(path, "is no checkpoint of ncsn_edu", advice)
+        ours = KIND[:20] in data[-COMMENT_SIZE:] or data.startswith(b"PK")  # cut within its comment, or before
+        last = "; if it is a checkpoint of a run, it is cut short: delete it, and resume from the one before it"
+        raise CheckpointDamaged(other + last * ours)
     if comment != KIND + hashlib.sha256(archive).hexdigest().encode():
         raise CheckpointDamaged(
             f"{path} is damaged: its checksum is wrong. Delete it, and resume from the one before it"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from zipfile import BadZipFile, ZipFile
 
 HEAD = 4096  # bytes that are looked at
+CHECKPOINT = b"ncsn_edu checkpoint, sha256 "  # what the comment of a checkpoint's archive starts with, then 64 digits
 
 
 class Kind(NamedTuple):
@@ -22,7 +23,6 @@ class Kind(NamedTuple):
 AGAIN = "get it again"
 UNPACK = "unpack it first"
 SIGNATURES = {  # what a file of this kind starts with; longer ones before those that they start with
-    b"ncsn_edu checkpoint": Kind("a checkpoint of ncsn_edu"),
     b"\x93NUMPY": Kind("a NumPy array (.npy)"),
     b"\x89HDF\r\n\x1a\n": Kind("an HDF5 file, as Keras and h5py write them"),
     b"\x1f\x8b": Kind("packed by gzip", UNPACK),
@@ -63,13 +63,15 @@ def kind_of(path: str | PathLike[str]) -> Kind:
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(HEAD)
-        file.seek(max(0, size - 8))
-        tail = file.read(8)
+        file.seek(max(0, size - len(CHECKPOINT) - 64))
+        tail = file.read()
     if not head:
         return Kind("empty", AGAIN)
+    if tail.startswith(CHECKPOINT):
+        return Kind("a checkpoint of ncsn_edu")
     if head[:4] in (b"PK\3\4", b"PK\5\6"):
         return _of_zip(path, size)
-    if tail == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb":
+    if tail[-8:] == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb":
         return Kind("the index of a TensorFlow checkpoint")
     return _of_bytes(head)
 

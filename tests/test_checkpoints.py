@@ -80,7 +80,7 @@ def test_something_else(tmp_path):
         archive.comment = b"of another program"
     (tmp_path / "empty").touch()
     for path in tmp_path.iterdir():
-        with pytest.raises(CheckpointDamaged, match="load_official"):
+        with pytest.raises(CheckpointDamaged, match="load_official|get it again|unpack it first"):
             checkpoints.load(path)
     with pytest.raises(FileNotFoundError):
         checkpoints.load(tmp_path / "b.ckpt")
@@ -192,7 +192,7 @@ def test_a_damaged_checkpoint_is_said_and_passed_over(tmp_path, capsys):
     newest.write_bytes(newest.read_bytes()[:-1])
     assert folder.latest()["step"] == 1
     assert (
-        "step-000000002.ckpt does not end as a checkpoint of ncsn_edu does: it is cut short" in capsys.readouterr().out
+        "it is cut short: delete it, and resume from the one before it" in capsys.readouterr().out
     )
     folder.steps()[1].unlink()
     with pytest.raises(FileNotFoundError, match="no checkpoint to go on from"):

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save as to_safetensors
 
 from ncsn_edu import NCSN, geometric, load_official, pickles
-from ncsn_edu.checkpoints import CheckpointDamaged, load
+from ncsn_edu.checkpoints import CheckpointDamaged, load, save
 from ncsn_edu.kinds import kind_of
 from ncsn_edu.trained import load_trained
 
@@ -340,11 +340,11 @@ def test_the_loaders_name_each_other(tmp_path):
     torch.save(V1, tmp_path / "official.ckpt")
     with pytest.raises(CheckpointDamaged, match="a PyTorch file.*load_official"):
         load(tmp_path / "official.ckpt")
-    (tmp_path / "ours.pth").write_bytes(b"ncsn_edu checkpoint 1\n" + bytes(99))
+    save(tmp_path / "ours.pth", {"model": {"a.weight": torch.zeros(2)}, "step": 1})
     with pytest.raises(CheckpointDamaged, match="a checkpoint of ncsn_edu.*load_trained"):
         load_official(tmp_path / "ours.pth")
-    (tmp_path / "cut.ckpt").write_bytes(b"ncsn_edu check")
-    with pytest.raises(CheckpointDamaged, match="cut short, after 14 bytes"):
+    (tmp_path / "cut.ckpt").write_bytes((tmp_path / "ours.pth").read_bytes()[:900])
+    with pytest.raises(CheckpointDamaged, match="cut short, or damaged, after 900 bytes.*resume from the one before"):
         load(tmp_path / "cut.ckpt")
 
 

@@ -72,6 +72,10 @@ def near(changed: Iterable[str], uses: Mapping[str, set[str]]) -> set[str]:
         while level and not (users := {each for each in level if is_test(each) or is_notebook(each)}):
             level = {each for each, used in uses.items() if used & level} - seen
             seen |= level
+        if not level and path in uses:  # nothing imports it: it is started by its name, by a file beside it
+            beside = {each for each in uses if Path(each).parent == Path(path).parent}
+            users = {each for each, used in uses.items() if used & beside and is_test(each)}
+            level = users
         found |= users if level else set()
         if path.startswith("notebooks/"):
             found.add("tests/test_notebooks.py")
