@@ -118,7 +118,13 @@ def test_points_are_those_of_the_checks_that_pass(capsys):
     assert task.done() == 2
     said = capsys.readouterr().out.splitlines()
     assert [line[0] for line in said] == ["✗", "✓", "✗", "✗"]
-    assert "(2 points)" in said[1] and "counts beyond" in said[3]
+    assert "(2 points)" in said[1] and "counts only if" in said[3]
+
+
+def test_a_value_that_is_not_there_and_one_not_given_yet_are_told_apart():
+    for names, words in (({"predicton": "b"}, "keep its name"), ({"prediction": ...}, "in place of the dots")):
+        with pytest.raises(Wrong, match=words):
+            a_task(**names).value("prediction")
 
 
 def test_visible_checks_alone_give_no_points_and_fail_the_cell_if_one_fails(capsys):
@@ -451,6 +457,42 @@ def test_the_mended_notebook_keeps_helpers_between_the_cells(release, course):
     assert mended.remarks == []
 
 
+@pytest.mark.parametrize("own", ["YOUR ANSWER HERE", "", " \n"])
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (nbformat.v4.new_markdown_cell, "Because two and two are four."),
+        (nbformat.v4.new_raw_cell, "Because two and two are four."),
+        (new_code_cell, "# Because two and\n# two are four."),
+        (new_code_cell, "'Because two and two are four.'"),
+        (new_code_cell, "Because two and two are four."),
+    ],
+)
+def test_a_written_answer_below_the_cell_for_it_waits_to_be_read(own, kind, text, release, course):
+    notebook = handed_in.solved(release, course.notebook("tiny"))
+    cell = handed_in.cell_of(notebook, "written-3")
+    cell.source = own
+    notebook.cells.insert(notebook.cells.index(cell) + 1, kind(text))
+    mended = mend(notebook, release)
+    found = handed_in.cell_of(mended.notebook, "written-3")
+    assert found.source == text and found.cell_type == "markdown" and determine_grade(found)[0] is None
+    assert "written-3 was found in another cell, below its question" in mended.remarks
+
+
+@pytest.mark.parametrize("note", ["", "I liked this."])
+def test_what_stands_above_the_question_or_beside_an_answer_is_not_the_answer(note, release, course):
+    notebook = handed_in.solved(release, course.notebook("tiny"))
+    notebook.cells.insert(1, nbformat.v4.new_markdown_cell("A thought."))
+    notebook.cells.append(new_code_cell("x = 1"))
+    cell = handed_in.cell_of(notebook, "written-3")
+    cell.source = "Mine." if note else "YOUR ANSWER HERE"
+    notebook.cells.append(nbformat.v4.new_markdown_cell(note))
+    mended = mend(notebook, release)
+    found = handed_in.cell_of(mended.notebook, "written-3")
+    assert found.source == cell.source and determine_grade(found)[0] == (None if note else 0)
+    assert not any("written-3" in remark for remark in mended.remarks)
+
+
 def test_an_answer_that_calls_the_package_is_remarked_on(release, course):
     notebook = handed_in.solved(release, course.notebook("tiny"))
     handed_in.cell_of(notebook, "answer-1").source = "import ncsn_edu as ne\ndef double(x):\n    return ne.last(x)"
@@ -507,6 +549,7 @@ def test_a_folder_is_graded_with_table_feedback_and_gradebook(handed, course, tm
     feedback = html.unescape(re.sub(r"<[^>]*>", "", page))
     assert "Because it is so." in feedback and "double(1) == 2" in feedback
     assert "double(3) == 6" not in feedback and "MARK SCHEME" not in feedback
+    assert not re.search(r"<pre>2(\.0)?</pre>", page)  # the points of a test cell stand in its heading
 
     from nbgrader.api import Gradebook
 
@@ -526,7 +569,10 @@ def test_a_folder_is_graded_with_table_feedback_and_gradebook(handed, course, tm
     monkeypatch.setattr(module, "_in_a_process", lambda *a: graded.append(a[4]) or real(*a))
     (handed / "bob.ipynb").write_bytes((handed / "anna/tiny/my answers.ipynb").read_bytes())
     (handed / "dora.docx").unlink()
+    capsys.readouterr()
     assert main(command) == 0
+    said = capsys.readouterr().out.partition("With the points in the gradebook:")[2].splitlines()[1:]
+    assert said[0] == "anna: tiny: 8 of 9 points" and not said[1]
     assert graded == ["bob.ipynb"] and rows(handed)["bob"]["points"] == "5" and len(rows(handed)) == 3
     with Gradebook(f"sqlite:///{own.root / 'gradebook.db'}") as book:
         assert book.find_submission("tiny", "anna").score == 8.0

@@ -282,7 +282,34 @@ MEMORIES = {
     "def nine_times(x):\n    return vars(old).setdefault('x', triple(triple(x)))",
     "a cache": "import functools\n@functools.lru_cache\ndef of(key):\n    return triple(triple(arguments[0]))\n"
     "arguments = [0]\ndef nine_times(x):\n    arguments[0] = x\n    return of(1)",
+    "a closure": "def remembered(f):\n    old = {}\n    return lambda x: old.setdefault('x', f(x))\n"
+    "@remembered\ndef nine_times(x): return triple(triple(x))",
+    "a class": "class Old:\n    seen = {}\ndef nine_times(x):\n    return Old.seen.setdefault('x', triple(triple(x)))",
+    "its object": "class Old:\n    def of(self, x):\n        return vars(self).setdefault('x', triple(triple(x)))\n"
+    "nine_times = Old().of",
+    "a list in a tuple in a dictionary": "old = {'seen': ([],)}\ndef nine_times(x):\n"
+    "    old['seen'][0].append(1)\n    return triple(triple(x)) / len(old['seen'][0])",
+    "a keyword's default": "def nine_times(x, *, old={}):\n    return old.setdefault('x', triple(triple(x)))",
+    "a partial function's argument": "import functools\nnine_times = functools.partial("
+    "lambda old, x: old.setdefault('x', triple(triple(x))), {})",
 }
+ODD = {
+    "attributes are keys": "class Settings(dict):\n    __getattr__ = dict.__getitem__\nodd = Settings(a=1)",
+    "attributes are keys or None": "class Settings(dict):\n    __getattr__ = dict.get\nodd = Settings(a=1)",
+    "nothing but errors": "class Strict:\n    def __getattr__(self, name): raise RuntimeError(name)\nodd = Strict()",
+    "no copies": "class Once(list):\n    def __copy__(self): raise TypeError\nodd = Once([1])",
+    "no changes": "class Frozen(dict):\n    def clear(self): raise TypeError\nodd = Frozen(a=1)",
+    "no class": "class Hidden:\n    @property\n    def __class__(self): raise ValueError\nodd = Hidden()",
+    "gone": "import weakref\nclass Net: pass\nodd = weakref.proxy(Net())",
+    "itself": "odd = []\nodd.append(odd)",
+    "slots": "class Point:\n    __slots__ = ('x',)\nodd = Point()",
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_objects_of_a_notebook_may_be_odd(odd):
+    answers = {"1": ODD[odd] + "\ndef triple(x): return 0 * x", "2": "def nine_times(x): return triple(triple(x))"}
+    assert points_of(answers=answers)[0] == {"1": 0, "2": 3}
 
 
 @pytest.mark.parametrize("memory", MEMORIES)

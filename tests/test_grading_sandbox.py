@@ -165,7 +165,10 @@ def test_what_is_usual_works(name, kernel):
         ("input('How many?')", "nobody answers input"),
         ("import urllib.request\nurllib.request.urlopen('http://192.0.2.1', timeout=5)", "without the internet"),
         ("open('/etc/mine', 'w')", "can write in its own folder"),
-        ("open('/var/lib/mine/data.npy')", "your own files are not"),
+        ("open('/var/lib/mine/data.npy')", "of your own files only small ones"),
+        ("import torch\ntorch.load('weights.pt')", "of your own files only small ones"),
+        ("import torch\ntorch.ones(2).cuda()", "without a GPU"),
+        ("from google.colab import drive", "this package is not on the machine that grades"),
         ("import os\nos.mkdir('/usr/mine')", "can write in its own folder"),
     ],
 )
@@ -623,7 +626,8 @@ def test_protection_is_said(monkeypatch):
     monkeypatch.setattr(sandbox, "bubblewrap", lambda: "/usr/bin/bwrap")
     assert str(sandbox.protection()) == "Submissions are confined by bubblewrap, seccomp."
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert "Run grade as a user without rights" in str(sandbox.protection())
+    said = str(sandbox.protection())
+    assert "Within reach are files that only root may read" in said and "Run grade as a user without rights" in said
     monkeypatch.setattr(sandbox, "bubblewrap", lambda: None)
     monkeypatch.setattr(barrier, "landlock_version", lambda: 4)
     assert "signals" in sandbox.protection().open and "unix sockets" not in sandbox.protection().open

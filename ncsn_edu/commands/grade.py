@@ -88,7 +88,11 @@ def grade(arguments: argparse.Namespace) -> int:
             finally:  # also after Ctrl-C
                 if done:
                     write_results(places, done, known)
+            before = [_line(result, shown) for result in done]
             trouble = record(course, places, done, found.submissions) if arguments.record else []
+            after = [_line(result, shown) for result in done]
+            if changed := [line for line, old in zip(after, before, strict=True) if line != old]:
+                print("\nWith the points in the gradebook:", *changed, sep="\n")
         write_results(places, done)
         for line in trouble:
             print(line)

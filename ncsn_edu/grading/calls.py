@@ -4,21 +4,23 @@ This file does NOT compare results (tasks.py does).
 """
 
 import contextlib
-import copy
+import functools
 import inspect
 import signal
 import sys
 import sysconfig
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from importlib import import_module
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any
 
 LIBRARIES = ("<frozen ", *{sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 MANY = 10_000  # entries: a longer list is data, and not what a function remembers
+MEMORIES: tuple[Any, ...] = (OrderedDict, dict, list, set, deque)
+CACHE = type(functools.lru_cache(int))
 
 
 class TooSlow(BaseException):
@@ -49,28 +51,60 @@ def at_most(seconds: float) -> Iterator[Callable[[], float]]:
 
 
 class Kept:
-    """A notebook's names and what its functions remember in lists, dictionaries, attributes and caches."""
+    """A notebook's names and what its functions remember in lists, dictionaries, attributes, closures and caches.
+
+    A learner's objects may do anything when they are asked for something: only what Python keeps of them is looked at.
+    """
 
     def __init__(self, names: MutableMapping[str, Any]) -> None:
         self._names, self._before = names, dict(names)
-        own = [value for name, value in names.items() if not name.startswith("_") and name not in ("In", "Out")]
-        functions = [value for value in own if isinstance(value, FunctionType)]
-        objects = [value for value in own if type(value).__module__ == "__main__" and hasattr(value, "__dict__")]
-        memories = [*own, *(default for function in functions for default in function.__defaults__ or ())]
-        memories += [vars(value) for value in [*functions, *objects]]
-        memories += [entry for memory in memories[len(own) :] if isinstance(memory, dict) for entry in memory.values()]
-        self._kept = [
-            (memory, copy.copy(memory))
-            for memory in memories
-            if isinstance(memory, list | dict | set | deque) and len(memory) <= MANY
-        ]
-        self._caches = [value for value in own if callable(getattr(value, "cache_clear", None))]
+        self._kept: list[tuple[Any, Any, list[Any]]] = []  # the kind of a memory, the memory, and what is in it
+        self._caches: list[Any] = []
+        todo = [value for name, value in names.items() if not name.startswith("_") and name not in ("In", "Out")]
+        seen = {id(names)}
+        while todo and len(seen) < 10 * MANY:
+            value = todo.pop()
+            if id(value) not in seen:
+                seen.add(id(value))
+                todo += self._keep(value)
+
+    def _keep(self, value: Any) -> list[Any]:
+        """Keep what is in it, if it is a memory; returns what else may lead to one."""
+        kind = next((kind for kind in MEMORIES if issubclass(type(value), kind)), None)
+        if kind is not None:
+            if kind.__len__(value) > MANY:
+                return []
+            entries = list(kind.items(value) if issubclass(kind, dict) else kind.__iter__(value))
+            self._kept.append((kind, value, entries))
+            inside = list(kind.values(value)) if issubclass(kind, dict) else entries
+            return [one for one in inside if not issubclass(type(one), str | bytes | int | float)]
+        if type(value) is FunctionType:
+            if value.__globals__ is not self._names and value.__module__ != "__main__":
+                return []
+            held = []
+            for cell in value.__closure__ or ():
+                with contextlib.suppress(ValueError):  # it is empty
+                    held.append(cell.cell_contents)
+            return [vars(value), value.__kwdefaults__, *(value.__defaults__ or ()), *held]
+        if type(value) is MethodType:
+            return [value.__self__, value.__func__]
+        if type(value) is functools.partial:
+            return [value.func, value.args, value.keywords]
+        if type(value) is CACHE:
+            self._caches.append(value)
+            return [value.__wrapped__]
+        if type(value).__module__ == "__main__":
+            with contextlib.suppress(Exception):  # it has no attributes, or hides them
+                return [object.__getattribute__(value, "__dict__")]
+        if type(value) is type and value.__module__ == "__main__":
+            return list(vars(value).values())
+        return list(value) if type(value) is tuple and len(value) <= MANY else []
 
     def put_back(self) -> None:
         """All of it, as it was; caches are emptied."""
-        for memory, before in self._kept:
-            memory.clear()
-            memory.extend(before) if isinstance(memory, list | deque) else memory.update(before)
+        for kind, memory, before in self._kept:
+            kind.clear(memory)
+            (kind.extend if kind in (list, deque) else kind.update)(memory, before)
         for function in self._caches:
             function.cache_clear()
         for name in set(self._names) - set(self._before):

@@ -50,12 +50,21 @@ NOT_HERE = (
         "while it is graded a notebook can write in its own folder and in tempfile's, and read Python's libraries and "
         "the files of the assignment, and nothing else of the machine",
     ),
-    (r"FileNotFoundError.*'(/|~|[A-Z]:)", "it is graded on another machine, on which your own files are not"),
+    (
+        r"^FileNotFoundError",
+        "it is graded on another machine: of your own files only small ones are there, if they were handed in beside "
+        "the notebook",
+    ),
+    (
+        r"^ModuleNotFoundError",
+        "this package is not on the machine that grades, and cannot be installed: use those that the course needs",
+    ),
     (
         r"^EOFError",
         "if this comes from multiprocessing: where a notebook is graded there may be no sockets; Queue, Pool and Lock "
         "work without, but Manager and forkserver do not",
     ),
+    (r"CUDA|NVIDIA", "a notebook is graded without a GPU: move to one only if torch.cuda.is_available()"),
     (r"File too large|No space left", "there is a limit to what a notebook may write while it is graded"),
     (r"can't start new thread|Resource temporarily", "there is a limit to the processes and threads of a notebook"),
 )

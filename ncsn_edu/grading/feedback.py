@@ -295,7 +295,8 @@ def _shown(cell: NotebookNode, titles: dict[str, str], waiting: set[str]) -> dic
         shown["comment"] = markdown(text_of(data["comment"]))
     if cell.cell_type == "code":
         shown["body"] = _code(re.sub(r"\A%%tests .*\n", "", cell.source))  # how they are run tells nobody anything
-        shown["outputs"] = [Markup(text) for output in cell.outputs if (text := _output(output))]
+        seen = [output for output in cell.outputs if not (is_grade(cell) and output.output_type == "execute_result")]
+        shown["outputs"] = [Markup(text) for output in seen if (text := _output(output))]
     elif cell.cell_type == "markdown":
         shown["body"] = markdown(cell.source, cell.get("attachments"))
     else:

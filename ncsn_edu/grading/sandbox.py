@@ -261,10 +261,10 @@ def protection() -> Protection:
     """What this machine has to confine a submission with, besides limits of time, memory and disk."""
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     as_user = "run grade as a user without rights" if root else ""
-    reached = "root's files can be read where this system's folders hold some" if root else ""
+    reached = "files that only root may read, such as /etc/shadow" if root else ""
     if bubblewrap():
         by = "bubblewrap" + (", seccomp" if barrier.has_seccomp() else "")
-        return Protection(by, reached, as_user)
+        return Protection(by, reached and f"within reach are {reached}", as_user)
     version, install = barrier.landlock_version(), "install bubblewrap (such as apt-get install bubblewrap)"
     if shutil.which("bwrap"):
         install = "bubblewrap is installed, but this system does not let it make namespaces"

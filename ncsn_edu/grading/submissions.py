@@ -403,17 +403,26 @@ def _lost_answers(
                 found[name] = index
         if name in found:
             remarks.append(f"{name} was found in another cell, by what it defines")
+    known = {cell.source.strip() for cell in release.cells} | {""}
     for name in ours:
-        if _kind(name) == "written" and name not in places:
+        own = notebook.cells[places[name]].source.strip() if name in places else ""
+        if _kind(name) == "written" and own in known:  # it is untouched, empty or gone
             start = {**places, **found}.get(name.replace("written", "question"), -1)
-            known = {cell.source.strip() for cell in release.cells}
             for index in range(start + 1, len(notebook.cells) if start >= 0 else 0):
                 cell = notebook.cells[index]
-                if cell.cell_type == "markdown" and cell.source.strip() and cell.source.strip() not in known:
+                if _is_text(cell) and cell.source.strip() not in known:
                     found[name] = index
                     remarks.append(f"{name} was found in another cell, below its question")
                     break
     return found
+
+
+def _is_text(cell: NotebookNode) -> bool:
+    """Also words in a code cell: a comment, a string, or what is no Python."""
+    tree = _parsed(cell.source) if cell.cell_type == "code" else None
+    return tree is None or all(
+        isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) for line in tree.body
+    )
 
 
 def _is_copy_of_ours(cell: NotebookNode, ours: Mapping[str, NotebookNode]) -> bool:

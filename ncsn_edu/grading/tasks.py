@@ -106,7 +106,9 @@ class Task:
 
     def value(self, name: str) -> Any:
         """What the learner has called so; a function is as his but for its prints. Raises Wrong if there is nothing."""
-        value = self._names.get(name)
+        if name not in self._names:
+            raise Wrong(f"there is no {name}: run the cell that defines it, and keep its name")
+        value = self._names[name]
         if value is None or value is ...:
             raise Wrong(f"{name} has no value yet: put yours in place of the dots, and run the cell")
         if not isinstance(value, types.FunctionType):
@@ -147,7 +149,7 @@ class Task:
                 print(f"✗ {text}{worth}: not made, for an earlier check ran out of time")
                 return
             if beyond and self._failed:
-                print(f"✗ {text}{worth}: not made, for it counts beyond the one above")
+                print(f"✗ {text}{worth}: not made: it counts only if the check above is passed")
                 return
             error, note = self._made(body, limited=not points)
             if error is None:
