@@ -26,13 +26,12 @@ from torch import Tensor
 
 from . import pickles
 from .files import link_whole, write_whole
-from .kinds import CHECKPOINT as KIND
-from .kinds import Kind, describe, kind_of
+from .kinds import CHECKPOINT, MARK, Kind, describe, kind_of
 from .nets.ncsn import NCSN
 from .nets.ncsnv2 import NCSNv2
 from .schedules import geometric
 
-COMMENT_SIZE = len(KIND) + 64
+COMMENT_SIZE = len(MARK) + 64
 
 
 class CheckpointDamaged(ValueError):
@@ -50,7 +49,7 @@ def save(path: str | PathLike[str], content: Mapping[str, Any]) -> Path:
     torch.save({**content, "versions": versions}, buffer)
     archive = buffer.getbuffer()
     archive[-2:] = COMMENT_SIZE.to_bytes(2, "little")  # a zip archive ends with the length of its comment
-    return write_whole(path, archive, KIND, hashlib.sha256(archive).hexdigest().encode())
+    return write_whole(path, archive, MARK, hashlib.sha256(archive).hexdigest().encode())
 
 
 def load(path: str | PathLike[str], *, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -58,13 +57,13 @@ def load(path: str | PathLike[str], *, device: torch.device | str = "cpu") -> di
     _check_file(path)
     data = Path(path).read_bytes()
     archive, comment = memoryview(data)[:-COMMENT_SIZE], data[-COMMENT_SIZE:]
-    if not comment.startswith(KIND):
+    if not comment.startswith(MARK):
         advice = "give a .ckpt file of a run; published weights are read by load_official"
         other = describe(path, "is no checkpoint of ncsn_edu", advice)
-        ours = KIND[:20] in data[-COMMENT_SIZE:] or data.startswith(b"PK")  # cut within its comment, or before
+        ours = MARK[:20] in data[-COMMENT_SIZE:] or data.startswith(b"PK")  # cut within its comment, or before
         last = "; if it is a checkpoint of a run, it is cut short: delete it, and resume from the one before it"
         raise CheckpointDamaged(other + last * ours)
-    if comment != KIND + hashlib.sha256(archive).hexdigest().encode():
+    if comment != MARK + hashlib.sha256(archive).hexdigest().encode():
         raise CheckpointDamaged(
             f"{path} is damaged: its checksum is wrong. Delete it, and resume from the one before it"
         )
@@ -125,8 +124,6 @@ def _why_unread(path: Any, kind: Kind, error: Exception) -> str:
         return f"{path} is {kind.what}: {kind.advice}"
     if kind.what == "a TorchScript program":
         return f"{path} is {kind.what}, which is code: save its state_dict() with torch.save, and load that"
-    if kind.what == "a checkpoint of ncsn_edu":
-        return f"{path} is {kind.what}: load_trained reads it"
     if "PyTorch" not in kind.what and "pickle" not in kind.what and kind.what:
         return f"{path} is {kind.what}, no PyTorch checkpoint: {kind.advice or 'give the .pth file of the weights'}"
     named = re.search(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|it names) ([\w.]+)", str(error))
@@ -235,6 +232,8 @@ def load_official(
     name = "this"
     if isinstance(source, (str, PathLike)):
         _check_file(source)
+        if (kind := kind_of(source)) == CHECKPOINT:
+            raise CheckpointDamaged(f"{source} is {kind.what}: load_trained reads it")
         name, source = str(source), _tensors(source, source)
     found = list(_weights(source))
     if found:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from zipfile import BadZipFile, ZipFile
 
 HEAD = 4096  # bytes that are looked at
-CHECKPOINT = b"ncsn_edu checkpoint, sha256 "  # what the comment of a checkpoint's archive starts with, then 64 digits
+MARK = b"ncsn_edu checkpoint, sha256 "  # what the comment of a checkpoint's archive starts with, then 64 digits
 
 
 class Kind(NamedTuple):
@@ -20,6 +20,7 @@ class Kind(NamedTuple):
     advice: str = ""
 
 
+CHECKPOINT = Kind("a checkpoint of ncsn_edu")
 AGAIN = "get it again"
 UNPACK = "unpack it first"
 SIGNATURES = {  # what a file of this kind starts with; longer ones before those that they start with
@@ -63,12 +64,12 @@ def kind_of(path: str | PathLike[str]) -> Kind:
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(HEAD)
-        file.seek(max(0, size - len(CHECKPOINT) - 64))
+        file.seek(max(0, size - len(MARK) - 64))
         tail = file.read()
     if not head:
         return Kind("empty", AGAIN)
-    if tail.startswith(CHECKPOINT):
-        return Kind("a checkpoint of ncsn_edu")
+    if tail.startswith(MARK):
+        return CHECKPOINT
     if head[:4] in (b"PK\3\4", b"PK\5\6"):
         return _of_zip(path, size)
     if tail[-8:] == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb":

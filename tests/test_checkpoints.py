@@ -191,9 +191,7 @@ def test_a_damaged_checkpoint_is_said_and_passed_over(tmp_path, capsys):
     newest = folder.steps()[0]
     newest.write_bytes(newest.read_bytes()[:-1])
     assert folder.latest()["step"] == 1
-    assert (
-        "it is cut short: delete it, and resume from the one before it" in capsys.readouterr().out
-    )
+    assert "it is cut short: delete it, and resume from the one before it" in capsys.readouterr().out
     folder.steps()[1].unlink()
     with pytest.raises(FileNotFoundError, match="no checkpoint to go on from"):
         folder.latest()
