@@ -546,6 +546,9 @@ import builtins, torch, sys, ncsn_edu.grading.tasks as t, ncsn_edu.grading.cells
 t.ensure = t.close = lambda *a, **k: None
 t.Task.done = lambda self: 2.0
 t.plausible.__code__ = (lambda *a: None).__code__
+c._TOOLS.update(close=t.close, ensure=t.close)
+c._BUILTINS.update(max=lambda *a: 1, sum=lambda *a: 0)
+sys.modules["ncsn_edu.grading.kernel"].CANARY = "1.0"
 torch.isfinite = torch.Tensor.__le__ = lambda *a: torch.ones(1, dtype=torch.bool)
 builtins.abs = lambda *a: 0
 get_ipython().register_magic_function(lambda line, cell: 2.0, "cell", "tests")
@@ -556,7 +559,15 @@ sys.modules["ncsn_edu.grading.tasks"] = None
 def test_replaced_tools_give_no_points_and_are_named():
     points, remarks, _ = graded(before=REPLACED, answers=WRONG)
     assert points == {"1": 0.0, "2": 0.0}
-    for name in ("tasks.close", "Task.done", "torch.isfinite", "Tensor.__le__", "builtins.abs", "tasks.plausible"):
+    for name in (
+        "tasks.close",
+        "Task.done",
+        "torch.isfinite",
+        "Tensor.__le__",
+        "builtins.abs",
+        "tasks.plausible",
+        "kernel.CANARY",
+    ):
         assert any(name in remark for remark in remarks), name
 
 

@@ -56,6 +56,11 @@ def test_independent_noise_passes(seed):
         lambda z: z.sign(),
         lambda z: 1.1 * z,
         lambda z: (torch.rand_like(z) - 0.5) * 12**0.5,
+        lambda z: z - z.mean(1, keepdim=True),
+        lambda z: z - z.mean(2, keepdim=True),
+        lambda z: z / z.square().mean(2, keepdim=True).sqrt(),
+        lambda z: z / z.square().mean(1, keepdim=True).sqrt(),
+        lambda z: z.clamp(-3, 3),
     ],
 )
 def test_noise_that_repeats_or_is_not_gaussian_is_found(spoil):
@@ -68,3 +73,12 @@ def test_the_largest_cosine_is_as_rare_as_it_is_said_to_be():
     values = torch.tensor([tasks.p_apart(torch.randn(2, 8)) for _ in range(2000)])
     assert (values < 0.05).float().mean() < 0.05
     assert tasks.p_apart(torch.tensor([[1.0, -1.0] * 50, [-1.0, 1.0] * 50])) < 1e-9
+
+
+def test_a_scatter_that_is_too_small_is_found_and_that_of_chance_is_not():
+    """Of 500 trials as many lie below 0.05 as should; calls with one row, and without noise, are found."""
+    values = torch.tensor([tasks.p_scatter(torch.randn(40, 6)) for _ in range(500)])
+    assert 0.01 < (values < 0.05).float().mean() < 0.1
+    pairs = torch.randn(80, 2, 3)  # 80 calls with two rows
+    assert tasks.p_scatter((pairs - pairs.mean(1, keepdim=True)).flatten(1)) < 1e-9
+    assert tasks.p_scatter(torch.zeros(80, 2)) < 1e-9

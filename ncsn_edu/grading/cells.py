@@ -37,6 +37,7 @@ class Cells:
         self.names = names
         self.share, self.seconds = 1.0, math.inf  # as in `tasks.Task`
         self.task: tasks.Task | None = None  # the last one
+        self._fixed = {"__builtins__": dict(_BUILTINS), **_TOOLS}  # as they are when this is made
         self._shared: dict[str, Any] = {}
         self._copies: dict[str, Any] = {}
 
@@ -62,7 +63,8 @@ class Cells:
 
     def _tools(self) -> dict[str, Any]:
         modules = {"math": math, "np": np, "torch": torch, "ne": sys.modules["ncsn_edu"]}
-        return {"__name__": tasks.OURS, "__builtins__": dict(_BUILTINS), **modules, **_TOOLS, "Task": self._task}
+        fixed = self._fixed | {"__builtins__": dict(self._fixed["__builtins__"])}
+        return {"__name__": tasks.OURS, **modules, **fixed, "Task": self._task}
 
     def _task(self, title: str, *, stuck: str = "") -> tasks.Task:
         self.task = tasks.Task(title, self.names, stuck=stuck, share=self.share, seconds=self.seconds)

@@ -173,7 +173,7 @@ _GONE = object()
 def _watched(owner: Any) -> Iterator[tuple[str, Any]]:
     """Of a class everything; of a module what does not change by itself."""
     for name, value in list(vars(owner).items()):
-        fixed = callable(value) or isinstance(value, float | ModuleType)
+        fixed = callable(value) or isinstance(value, float | ModuleType) or value is CANARY
         if isinstance(owner, type) or (fixed and not (owner is builtins and name in CHANGING)):
             yield name, value
 

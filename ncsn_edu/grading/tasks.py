@@ -282,8 +282,10 @@ def rows_alone(function: Callable[..., Tensor], *arguments: Tensor, rtol: float 
     whole = function(*arguments)
     rows = len(arguments[0])
     replaced = torch.cat([torch.arange(rows - 1), torch.zeros(1, dtype=torch.long)])
+    cycle, moved = torch.randperm(rows), torch.empty(rows, dtype=torch.long)
+    moved[cycle] = cycle.roll(1)  # no row stays where it was
     others = {
-        "with the rows in another order": torch.randperm(rows),
+        "with the rows in another order": moved,
         "without every second row": torch.arange(0, rows, 2),
         "with the first row alone": torch.arange(1),
         "with the last row alone": torch.arange(rows - 1, rows),
@@ -328,6 +330,19 @@ def p_spreads(rows: Tensor) -> float:
     return min(1.0, 2 * len(rows) * float(tails.min()))
 
 
+def p_scatter(rows: Tensor) -> float:
+    """The p-value of how means and spreads differ from row to row, (n, d) independent standard normal.
+
+    Numbers that were brought to a mean of zero, or to one length, do not differ as chance makes them.
+    """
+    from scipy.stats import chi2, kstest
+
+    rows, d = rows.double(), rows.shape[1]
+    means = kstest((rows.sum(1) / math.sqrt(d)).numpy(), "norm").pvalue
+    spreads = kstest(rows.square().sum(1).numpy(), chi2(d).cdf).pvalue
+    return min(1.0, 2 * float(min(means, spreads)))
+
+
 def p_share(count: int, n: int, share: float) -> float:
     """The two-sided p-value of count successes in n independent trials of this probability. Exact."""
     from scipy.stats import binomtest
@@ -360,16 +375,22 @@ def fresh_noise(*calls: Tensor, what: str = "the noise", of: int = 1) -> None:
     B and the numbers per row are best 50 or more: all rows are compared, and all coordinates. of: how many times a
     check does this.
     """
-    of *= 7
+    of *= 8 + 2 * len(calls)
     every = torch.stack(calls).double()
     plausible(p_normal(every), f"{what} is not standard normal", of=of)
     size = f"the variance of {what} is {every.square().mean():.3g} times what it should be"
     plausible(p_variance(every.flatten(), 1.0), size, of=of)
+    far, share = int((every.abs() > 3.05).sum()), math.erfc(3.05 / math.sqrt(2))  # what is cut off is cut at 3
+    said = f"{what} is beyond three standard deviations {far} times, and {share * every.numel():.0f} were expected"
+    plausible(p_share(far, every.numel(), share), said, of=of)
     plausible(p_apart(every.flatten(1)), f"{what} of different calls is not independent", of=of)
     places = every.flatten(2)  # (calls, B, the rest)
     for name, parts in {"row": places.transpose(0, 1).flatten(1), "coordinate": places.flatten(0, 1).T}.items():
         plausible(p_spreads(parts), f"{what} is not as large in each {name}", of=of)
         plausible(p_apart(parts), f"{what} of different {name}s is not independent", of=of)
+    for call in every:
+        for name, parts in {"row": call.flatten(1), "coordinate": call.flatten(1).T}.items():
+            plausible(p_scatter(parts), f"{what} has the same mean, or the same size, in each {name}", of=of)
     sizes = every.abs().mul(1e6).round()
     ensure(sizes.unique().numel() > 0.9 * sizes.numel(), f"{what} repeats itself: some numbers come more than once")
 

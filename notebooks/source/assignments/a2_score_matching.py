@@ -108,6 +108,14 @@ def _():
     close(answer(torch.tensor([[3.0, 4.0]]), field, zero, shape=(1,)), [50.0])
 
 
+@task.check("arrows that are a thousand times as long, or as short: a million times the loss, or a millionth")
+def _():
+    points = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
+    for unit in (1000.0, 0.001):
+        found = answer(points, Given(lambda x, unit=unit: unit * x), Given(lambda x: 0 * x), shape=(2,))
+        close(found / unit**2, [12.5, 2.0], what=f"with arrows of {unit:g} times the length the result")
+
+
 ### BEGIN HIDDEN TESTS
 @task.check("two fields that bend, in 1 to 6 dimensions", points=2)
 def _():
@@ -117,6 +125,9 @@ def _():
         close(answer(points, first, second, shape=(7,)), expected, rtol=1e-3, atol=1e-4)
         close(answer(points[:1], first, second, shape=(1,)), expected[:1], rtol=1e-3, atol=1e-4)
         close(answer(points[:dim], first, second), expected[:dim], rtol=1e-3, atol=1e-4)
+        for unit in (0.002, 500.0):
+            fields = [Given(lambda x, field=field, unit=unit: unit * field(x)) for field in (first, second)]
+            close(answer(points, *fields, shape=(7,)) / unit**2, expected, rtol=1e-3, atol=1e-3)
     matrix, points = torch.randn(3, 3).double(), torch.randn(3, 4).T  # a score that is trained between the calls
     first, second = linear_field(matrix), linear_field(torch.eye(3))
     for _ in range(3):
@@ -189,6 +200,11 @@ def _():
     close(answer(points, field, shape=(3,)), [8.0, -12.0, 0.0], rtol=0.02, atol=0.02)
 
 
+@task.check("s(x) = A x with A = [[-2000, 5], [1, 800]]: large slopes")
+def _():
+    close(answer(torch.zeros(1, 2), linear_field([[-2000.0, 5.0], [1.0, 800.0]]), shape=(1,)), [-1200.0], rtol=0.02)
+
+
 @task.check("a score, and points, that change between two calls")
 def _():
     matrix, points = torch.eye(2).double(), torch.tensor([[1.0, 1.0]])
@@ -214,6 +230,9 @@ def _():
         expected = jacobian(points).diagonal(dim1=1, dim2=2).sum(1)
         off = (answer(points, field, shape=(6,)) - expected).abs() / (1 + expected.abs())
         ensure(off.max() < 0.05, f"in {points.shape[1]} dimension(s) it is off by up to {off.max():.0%}")
+        steep = answer(points, Given(lambda x, field=field: 500 * field(x)), shape=(6,)) / 500
+        off = (steep - expected).abs() / (1 + expected.abs())
+        ensure(off.max() < 0.05, f"for a field that is 500 times as steep it is off by up to {off.max():.0%}")
     matrix, points = torch.randn(3, 3).double(), torch.randn(3, 4).T
     field = linear_field(matrix)
     for _ in range(3):
@@ -278,6 +297,13 @@ def _():
     close(answer(torch.tensor([[1.0, 2.0, 2.0]]), Given(lambda x: -x), shape=(1,)), [1.5], rtol=1e-2)
 
 
+@task.check("s(x) = -1000 x at (0.01, 0.02, 0.02): the trace is -3000, and half the squared length 450")
+def _():
+    points = torch.tensor([[0.01, 0.02, 0.02], [10.0, 0.0, 0.0]])
+    found = answer(points, Given(lambda x: -1000 * x), shape=(2,))
+    close(found, [-2550.0, 49_997_000.0], rtol=1e-2)
+
+
 @task.check("s(x) = A x with A = [[-2, 5], [1, -3]], at (1, 1), (1, 0) and the origin: the last two are negative")
 def _():
     points = torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
@@ -323,6 +349,11 @@ def _():
         close(answer(points, field, shape=(6,)), expected, rtol=1e-3, atol=1e-3)
         for rows in (1, dim):
             close(answer(points[:rows], field, shape=(rows,)), expected[:rows], rtol=1e-3, atol=1e-3)
+        for unit in (0.01, 300.0):
+            expected = jacobian(points).diagonal(dim1=1, dim2=2).sum(1)
+            expected += unit * field(points.double()).norm(dim=1) ** 2 / 2
+            steep = Given(lambda x, field=field, unit=unit: unit * field(x))
+            close(answer(points, steep, shape=(6,)) / unit, expected, rtol=1e-3, atol=1e-3)
     matrix, points = torch.randn(3, 3).double(), torch.randn(3, 4).T  # a score that is trained between the calls
     field = linear_field(matrix)
     for _ in range(3):
@@ -383,6 +414,7 @@ def _():
     points, v = torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, -1.0]])
     field = Given(lambda x: -(x**3))
     close(answer(points, field, 2 * v, shape=(1,)), 4 * answer(points, field, v, shape=(1,)), rtol=2e-2, atol=2e-2)
+    close(answer(points, field, 0 * v, shape=(1,)), [0.0], what="for a direction of length zero the result")
 
 
 @task.check("s(x) = -x^3 at (1, 2) and (2, 0), in the directions (1, -1) and (1, 1)")
@@ -416,7 +448,7 @@ def _():
 @task.check("directions of any length", points=1, beyond=True)
 def _():
     for rows, dim in ((8, 1), (8, 2), (8, 5), (1, 3), (3, 3)):
-        compare_slices(torch.randn(rows, dim) * torch.linspace(0.3, 2.0, rows)[:, None], 3 * torch.randn(rows, dim))
+        compare_slices(torch.randn(rows, dim) * torch.linspace(0.0, 2.0, rows)[:, None], 20 * torch.randn(rows, dim))
 
 
 ### END HIDDEN TESTS
@@ -540,22 +572,29 @@ def _():
 def _():
     signs = torch.stack([seen_signs(64, 1) for _ in range(20)])  # (calls, rows, coordinates)
     close(signs.abs(), torch.ones(signs.shape), what="the product of two entries of a direction")
-    plausible(p_apart(signs.flatten(1)), "the directions of two calls are not independent", of=14)
-    plausible(p_apart(signs.transpose(0, 1).flatten(1)), "the directions of two rows are not independent", of=14)
-    plausible(p_apart(signs.flatten(0, 1).T), "the entries of a direction are not independent", of=14)
+    plausible(p_apart(signs.flatten(1)), "the directions of two calls are not independent", of=16)
+    plausible(p_apart(signs.transpose(0, 1).flatten(1)), "the directions of two rows are not independent", of=16)
+    plausible(p_apart(signs.flatten(0, 1).T), "the entries of a direction are not independent", of=16)
     both = seen_signs(1000, 2)
     for column in both.T:  # zero where the two directions differ
         said = "the two directions of a row are not independent"
-        plausible(p_share(int((column == 0).sum()), 1000, 0.5), said, of=14)
+        plausible(p_share(int((column == 0).sum()), 1000, 0.5), said, of=16)
     matrix, rows = torch.tensor([[-1.0, 0.5], [0.5, 2.0]], dtype=torch.float64), 3000  # beside the trace: v_1 v_2
+    alone = torch.cat([beside_trace(matrix, 1, 1) for _ in range(80)])
+    said = f"with one row v_1 v_2 is +1 in {int((alone > 0).sum())} of 80 calls"
+    plausible(p_share(int((alone > 0).sum()), 80, 0.5), said, of=16)
     plus = (beside_trace(matrix, rows, 8) * 8 + 8) / 2  # how many of the eight v_1 v_2 are +1
     close(plus, plus.round(), atol=1e-2, what="eight directions: how often v_1 v_2 is +1")
+    many = (beside_trace(matrix, rows, 64) * 64 + 64) / 2
+    seen, share = int(((many - 32).abs() < 4.5).sum()), sum(math.comb(64, count) for count in range(28, 37)) / 2**64
+    said = f"64 directions: in {seen / rows:.1%} of the rows v_1 v_2 is +1 28 to 36 times, {share:.1%} were expected"
+    plausible(p_share(seen, rows, share), said, of=16)
     for count in (0, 4, 8):
         seen, share = int((plus.round() == count).sum()), math.comb(8, count) / 2**8
         said = (
             f"eight directions: in {seen / rows:.1%} of the rows v_1 v_2 is +1 {count} times, {share:.1%} were expected"
         )
-        plausible(p_share(seen, rows, share), said, of=14)
+        plausible(p_share(seen, rows, share), said, of=16)
 
 
 ### END HIDDEN TESTS
@@ -623,6 +662,14 @@ def _():
     close(answer(x, Given(lambda x, sigma: -0.4 * x), 2.0, z, shape=(2,)), [0.605, 1.62])
 
 
+@task.check("a score of 1000 everywhere, and no noise: sigma 0.01 costs 50, and sigma 40 costs 800,000,000")
+def _():
+    for size, cost in ((0.01, 50.0), (40.0, 8e8)):
+        close(
+            answer(torch.ones(1, 1), Given(lambda x, sigma: 0 * x + 1000), size, torch.zeros(1, 1), shape=(1,)), [cost]
+        )
+
+
 @task.check("a score of zero costs half the squared length of z, at any sigma")
 def _():
     z = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
@@ -638,8 +685,8 @@ def sigma_by_row(sigma, x):
 
 
 # s(x, sigma) = (m - x) / (v + sigma^2): the score of a noisy Gaussian.
-def compare_denoising(rows, dim, sigma):
-    points, z, mean, variance = torch.randn(rows, dim), torch.randn(rows, dim), 3 * torch.randn(dim).double(), 0.7
+def compare_denoising(rows, dim, sigma, far=3.0):
+    points, z, mean, variance = torch.randn(rows, dim), torch.randn(rows, dim), far * torch.randn(dim).double(), 0.7
     field = Given(
         lambda x, sigma: (mean - x) / (variance + sigma_by_row(sigma, x if x.ndim == 2 else x[None]).reshape_as(x) ** 2)
     )
@@ -654,13 +701,14 @@ def compare_denoising(rows, dim, sigma):
 @task.check("noisy Gaussians in 1 to 5 dimensions, one sigma for all rows", points=2)
 def _():
     for rows, dim in ((6, 1), (6, 2), (6, 5), (1, 3), (3, 3)):
-        for size in (0.1, 0.6, 4.0):
+        for size in (0.004, 0.1, 0.6, 4.0, 50.0):
             compare_denoising(rows, dim, size)
+    compare_denoising(6, 2, 0.6, far=2000.0)
 
 
 @task.check("a sigma of its own for each row", points=1, beyond=True)
 def _():
-    compare_denoising(6, 3, torch.tensor([0.05, 0.1, 0.5, 1.0, 2.0, 8.0]))
+    compare_denoising(6, 3, torch.tensor([0.005, 0.1, 0.5, 1.0, 2.0, 40.0]))
     compare_denoising(4, 1, torch.tensor([0.3, 3.0, 1.0, 0.1]))
     compare_denoising(3, 3, torch.tensor([0.2, 4.0, 1.0]))  # as many rows as dimensions
     compare_denoising(1, 4, torch.tensor([0.7]))
@@ -715,6 +763,11 @@ def _():
     close(answer(torch.tensor([[2.0], [-2.0], [2.0], [-2.0]]), 1e-3, shape=()), 0.25, rtol=1e-3)
 
 
+@task.check("data at +0.02 and -0.02 with sigma = 0.01: k is 2000")
+def _():
+    close(answer(torch.tensor([[0.02], [-0.02]]), 0.01, shape=()), 2000.0, rtol=1e-3)
+
+
 @task.check("a single point at 3 with sigma = 4: k is 0.04")
 def _():
     close(answer(torch.tensor([[3.0]]), 4.0, shape=()), 0.04, rtol=1e-3)
@@ -743,7 +796,7 @@ def compare_slopes(points, size):
         return float(((-size * k * (points + size * z) + z) ** 2).sum(-1).mean())
 
     expected = minimize_scalar(mean_loss, bracket=(0.0, 1.0), tol=1e-10).x
-    close(answer(points.float(), size, shape=()), expected, rtol=1e-3)
+    close(answer(points.float(), size, shape=()), expected, rtol=1e-3, atol=0)
 
 
 @task.check("data on a line, of any mean: the minimum that a numerical search finds", points=2)
@@ -751,6 +804,8 @@ def _():
     for size in (0.1, 0.5, 3.0):
         compare_slopes(torch.randn(9, 1) * 0.7 + 2.0, size)
     compare_slopes(torch.tensor([[3.0]]), 0.6)
+    compare_slopes(0.01 * torch.randn(9, 1), 0.005)
+    compare_slopes(50 * torch.randn(9, 1), 80.0)
 
 
 @task.check("the same in several dimensions", points=1, beyond=True)

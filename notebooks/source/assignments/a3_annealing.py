@@ -35,6 +35,7 @@ from ncsn_edu.grading.tasks import (
     fresh_noise,
     p_mean,
     p_normal,
+    p_scatter,
     p_variance,
     plausible,
 )
@@ -178,6 +179,12 @@ def _():
     close(answer(-1.0, 1.0, 0.0, torch.zeros(1), one, one, shape=()), 0.6827, atol=1e-4)
 
 
+@task.check("a narrow Gaussian, variance 0.0001: 68.3 percent lie between 0.99 and 1.01")
+def _():
+    one = torch.ones(1)
+    close(answer(0.99, 1.01, 0.0, one, 1e-4 * one, one, shape=()), 0.6827, rtol=1e-3)
+
+
 @task.check("a wide interval holds everything, and an empty one nothing")
 def _():
     means, half = torch.tensor([-2.0, 2.0]), torch.tensor([0.5, 0.5])
@@ -203,9 +210,10 @@ def _():
 def _():
     three = torch.tensor([[-5.0, 0.5, 4.0], [0.25, 1.0, 2.25], [0.5, 0.2, 0.3]])
     four = torch.tensor([[0.0, -3.0, 1.5, 8.0], [4.0, 0.5, 0.09, 1.0], [0.1, 0.4, 0.2, 0.3]])
-    for means, variances, weights in (three, four, torch.tensor([[-1.0], [3.0], [1.0]])):
+    narrow = torch.tensor([[1.01, -3.02], [2e-3, 4e-4], [0.7, 0.3]])
+    for means, variances, weights in (three, four, narrow, torch.tensor([[-1.0], [3.0], [1.0]])):
         for low, high in ((-2.0, 1.0), (-4.5, -3.0), (2.0, 9.0)):
-            for sigma in (0.0, 0.5, 2.0, 8.0):
+            for sigma in (0.0, 0.02, 0.5, 2.0, 8.0):
                 t = torch.linspace(low, high, 20_001, dtype=torch.float64)  # the density, summed up
                 v = variances.double()[:, None] + sigma**2
                 density = torch.exp(-((t - means[:, None]) ** 2) / (2 * v)) / (2 * math.pi * v).sqrt()
@@ -272,6 +280,12 @@ def _():
     close(answer(x, torch.zeros(3), torch.randn(3, 2), shape=x.shape), x)
 
 
+@task.check("very little noise, and very much")
+def _():
+    noisy = answer(torch.zeros(2, 1), torch.tensor([0.001, 1000.0]), torch.ones(2, 1), shape=(2, 1))
+    close(noisy, [[0.001], [1000.0]])
+
+
 @task.check("three points, and only the second gets noise")
 def _():
     x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])
@@ -285,14 +299,14 @@ def _():
 @task.check("rows of numbers, as many as they are long or not", points=2)
 def _():
     for shape in ((7, 5), (4, 4), (1, 3), (3, 1)):
-        x, z, sigma = torch.randn(*shape), torch.randn(*shape), torch.logspace(-1, 0.7, shape[0])
+        x, z, sigma = torch.randn(*shape), torch.randn(*shape), torch.logspace(-3, 2, shape[0])
         close(answer(x, sigma, z, shape=shape), np.stack([x[b] + float(sigma[b]) * z[b] for b in range(shape[0])]))
 
 
 @task.check("images, and points of other shapes", points=1, beyond=True)
 def _():
     for shape in ((5, 1, 8, 8), (4, 3, 4, 4), (3, 2, 3), (2, 3, 4, 7), (1, 2, 3, 2), (4,), (1,), (3, 2, 4, 3, 2)):
-        x, z, sigma = torch.randn(*shape), torch.randn(*shape), torch.logspace(-1, 0.7, shape[0])
+        x, z, sigma = torch.randn(*shape), torch.randn(*shape), torch.logspace(-3, 2, shape[0])
         close(answer(x, sigma, z, shape=shape), np.stack([x[b] + float(sigma[b]) * z[b] for b in range(shape[0])]))
 
 
@@ -327,9 +341,9 @@ task = Task("4", stuck="geometric")
 answer = task.answer("ladder")
 
 
-@task.check("both ends belong to it, and all ratios are equal: three levels from 12 to 3, six from 0.9 to 0.05")
+@task.check("both ends belong to it, and all ratios are equal: also for nine from 500 to 0.000005")
 def _():
-    for top, bottom, n in ((12.0, 3.0, 3), (0.9, 0.05, 6)):
+    for top, bottom, n in ((12.0, 3.0, 3), (0.9, 0.05, 6), (500.0, 5e-6, 9)):
         levels = answer(top, bottom, n, shape=(n,))
         close(levels[0], top, what="the first level")
         close(levels[-1], bottom, what="the last level")
@@ -341,7 +355,14 @@ def _():
 ### BEGIN HIDDEN TESTS
 @task.check("both ends, equal ratios, the number of levels", points=2)
 def _():
-    for top, bottom, n in ((1.0, 0.01, 10), (20.0, 0.5, 2), (50.0, 0.01, 232), (3.0, 2.0, 5), (0.3, 2e-4, 17)):
+    for top, bottom, n in (
+        (1.0, 0.01, 10),
+        (20.0, 0.5, 2),
+        (50.0, 0.01, 232),
+        (3.0, 2.0, 5),
+        (0.3, 2e-4, 17),
+        (900.0, 1e-6, 8),
+    ):
         expected = [top * (bottom / top) ** (i / (n - 1)) for i in range(n)]
         close(answer(top, bottom, n, shape=(n,)), expected, rtol=1e-3, atol=0)
 
@@ -392,6 +413,11 @@ def _():
     close(alpha[2], 0.1, what="the last step")
 
 
+@task.check("three levels, 600, 3 and 0.02, with eps = 0.000002")
+def _():
+    close(answer(torch.tensor([600.0, 3.0, 0.02]), 2e-6, shape=(3,)), [1800.0, 0.045, 2e-6], atol=0)
+
+
 @task.check("three levels, 6, 3 and 2, with eps = 0.5")
 def _():
     close(answer(torch.tensor([6.0, 3.0, 2.0]), 0.5, shape=(3,)), [4.5, 1.125, 0.5])
@@ -400,7 +426,12 @@ def _():
 ### BEGIN HIDDEN TESTS
 @task.check("several ladders, with equal ratios and without", points=2)
 def _():
-    for levels, eps in (([10.0, 1.0, 0.1], 0.002), ([8.0, 5.0, 4.0, 0.5], 1.5), ([0.3, 0.02], 2e-5)):
+    for levels, eps in (
+        ([10.0, 1.0, 0.1], 0.002),
+        ([8.0, 5.0, 4.0, 0.5], 1.5),
+        ([0.3, 0.02], 2e-5),
+        ([300.0, 0.3, 0.01], 3e-6),
+    ):
         expected = [eps * level**2 / levels[-1] ** 2 for level in levels]
         close(answer(torch.tensor(levels), eps, shape=(len(levels),)), expected, rtol=1e-3, atol=0)
 
@@ -450,6 +481,7 @@ answer = task.answer("largest_eps")
 @task.check("one level of noise 1 on data at a point: alpha = eps, and 4 is the bound (assignment 1, task 7)")
 def _():
     close(answer(torch.tensor([1.0]), 0.0, shape=()), 4.0)
+    close(answer(torch.tensor([20.0]), 0.0, shape=()), 1600.0, what="with noise 20 the bound")
 
 
 @task.check("from 10 to 0.1 in ten levels, data of variance 1: eps = 0.1 runs away, eps = 0.001 does not")
@@ -492,6 +524,8 @@ task.uses(step_sizes=Given(lambda sigmas, eps: eps * (torch.as_tensor(sigmas) / 
 @task.check("below the bound the variance stays finite at each level, above it at one it does not", points=2)
 def _():
     for levels, v in (([2.0, 1.0, 0.5], 1.0), ([10.0, 1.0, 0.1], 1.0), ([0.6, 0.2], 9.0), ([5.0, 4.0, 3.0, 2.5], 0.0)):
+        bound_of(torch.tensor(levels), v, v)
+    for levels, v in (([0.05, 0.02], 1e-3), ([0.05, 0.02], 0.0), ([90.0, 40.0], 300.0)):
         bound_of(torch.tensor(levels), v, v)
 
 
@@ -586,13 +620,17 @@ def _():
 @task.check("a score of 1 everywhere: all steps together move the points, and spread them")
 def _():
     x = torch.linspace(-1, 1, 2000).repeat(3, 1).T.contiguous()
-    off = answer(x, Given(lambda x, sigma: 0 * x + 1), torch.tensor([3.0, 2.0]), 0.1, 2, shape=x.shape) - x
-    steps = (0.225, 0.225, 0.1, 0.1)
-    said = f"the points moved by {off.mean():.3f} on average, and {sum(steps) / 2:.3f} was expected"
-    plausible(p_mean(off.flatten(), sum(steps) / 2, math.sqrt(sum(steps))), said)
-    spread = off - sum(steps) / 2
-    said = f"the variance of what they moved by is {spread.square().mean():.3f}, and {sum(steps):.3f} was expected"
-    plausible(p_variance(spread.flatten(), sum(steps)), said)
+    for levels, eps, n_steps, total in (
+        ([3.0, 2.0], 0.1, 2, 0.65),
+        ([0.5] * 12, 0.1, 60, 72.0),
+        ([9.0, 0.3], 2.0, 1, 1802.0),
+    ):
+        off = answer(x, Given(lambda x, sigma: 0 * x + 1), torch.tensor(levels), eps, n_steps, shape=x.shape) - x
+        said = f"ladder {levels}: the points moved by {off.mean():.3f} on average, and {total / 2:.3f} was expected"
+        plausible(p_mean(off.flatten(), total / 2, math.sqrt(total)), said)
+        spread = off - total / 2
+        said = f"the variance of what they moved by is {spread.square().mean():.3f}, and {total:.3f} was expected"
+        plausible(p_variance(spread.flatten(), total), f"ladder {levels}: {said}")
 
 
 ### BEGIN HIDDEN TESTS
@@ -620,6 +658,11 @@ def _():
         ([0.7], 0.5, 2, 1.0),
         ([1.0, 0.5], 0.2, 1, 2.5),
         ([6.0, 5.0, 0.9], 0.3, 2, 0.3),
+        (ne.geometric(3, 0.003, 12).tolist(), 3.6e-6, 1, 1.0),
+        (ne.geometric(3, 1.0, 14).tolist(), 0.4, 1, 1.0),
+        ([1.0, 0.5], 0.01, 120, 1.0),
+        ([60.0, 20.0], 30.0, 1, 3000.0),
+        ([0.2], 0.03, 1, 0.0),
     )
     for levels, eps, n_steps, v in settings:
         start = 100 * torch.rand(n, 3) - 50
@@ -640,6 +683,11 @@ def _():
         variance, start = on_the_way(levels, eps, n_steps, 1.0, 0.0)[1], torch.zeros(80, 50)
         calls = (answer(start, gaussian_data(0.0, 1.0), torch.tensor(levels), eps, n_steps) for _ in range(2))
         fresh_noise(*(x / math.sqrt(variance) for x in calls))
+    for rows in (1, 2):
+        start, score, level = torch.zeros(rows, 2), gaussian_data(0.0, 1.0), torch.tensor([0.5])
+        calls = [answer(start, score, level, 0.9, 1, shape=(rows, 2)) / math.sqrt(0.9) for _ in range(80)]
+        said = f"with {rows} chain(s) the noise is too small, or the same in its mean or size from call to call"
+        plausible(p_scatter(torch.stack(calls).flatten(1)), said)
     x = answer(torch.zeros(4000, 2), gaussian_data(0.0, 1.0), torch.tensor([0.5]), 0.9, 1, shape=(4000, 2))
     plausible(p_normal(x / math.sqrt(0.9)), "the noise of a step is not Gaussian")
 
@@ -690,11 +738,14 @@ def _():
     close(answer(x, Given(lambda x, sigma: -x), 0.0, shape=x.shape), x)
 
 
-@task.check("data and noise of the same variance, 4: the best guess is half-way to the centre of the data")
+@task.check(
+    "data and noise of the same variance, 4 or 0.0001 or 2500: the best guess is half-way to the centre of the data"
+)
 def _():
-    x = torch.tensor([[1.0, -2.0], [8.0, 0.0], [-3.0, 5.0]])
-    score = Given(lambda x, sigma: (1.0 - x) / (4 + torch.as_tensor(sigma).double() ** 2))
-    close(answer(x, score, 2.0, shape=x.shape), (1 + x) / 2)
+    x = torch.tensor([[1.0, -2.0], [800.0, 0.0], [-3.0, 5.0]])
+    for sigma in (2.0, 0.01, 50.0):
+        score = Given(lambda x, told, sigma=sigma: (1.0 - x) / (sigma**2 + torch.as_tensor(told).double() ** 2))
+        close(answer(x, score, sigma, shape=x.shape), (1 + x) / 2, what=f"with sigma = {sigma:g} the result")
 
 
 ### BEGIN HIDDEN TESTS
@@ -707,9 +758,11 @@ def _():
         log_weight = prior - (x.double() - clean.T) ** 2 / (2 * sigma**2)  # (7, 20001)
         score = Given(lambda x, sigma: mixture(x, torch.as_tensor(sigma).double().reshape(-1).expand(len(x))))
         close(answer(x, score, sigma, shape=x.shape), torch.softmax(log_weight, 1) @ clean, rtol=1e-3, atol=1e-4)
-    rows = 5 * torch.randn(6, 3)
-    score = Given(lambda x, sigma: (1.0 - x) / (0.5 + torch.as_tensor(sigma).double() ** 2))
-    close(answer(rows, score, 1.5, shape=rows.shape), 1 + (rows - 1) * 0.5 / 2.75, rtol=1e-3, atol=1e-4)
+    for v, sigma, far in ((0.5, 1.5, 5.0), (3e-4, 0.01, 2.0), (900.0, 40.0, 500.0)):
+        rows = far * torch.randn(6, 3)
+        score = Given(lambda x, sigma, v=v: (1.0 - x) / (v + torch.as_tensor(sigma).double() ** 2))
+        expected = 1 + (rows - 1) * v / (v + sigma**2)
+        close(answer(rows, score, sigma, shape=rows.shape), expected, rtol=1e-3, atol=1e-4)
 
 
 ### END HIDDEN TESTS

@@ -35,6 +35,7 @@ from ncsn_edu.grading.tasks import (
     fresh_noise,
     p_mean,
     p_normal,
+    p_scatter,
     p_variance,
     plausible,
 )
@@ -106,7 +107,8 @@ def _():
 @task.check("all bytes, with random u", points=2)
 def _():
     values = torch.arange(256, dtype=torch.uint8).view(4, 1, 8, 8)
-    for images in (values, values.flip(0), torch.randint(256, (2, 3, 5, 6)).byte()):
+    ends = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).repeat(1, 3, 9, 10)
+    for images in (values, values.flip(0), torch.randint(256, (2, 3, 5, 6)).byte(), ends):
         u = torch.rand(images.shape)
         cells = torch.tensor(images.tolist(), dtype=torch.float64)
         close(answer(images, u, shape=images.shape), cells / 256 + u.double() / 256, atol=1e-6)
@@ -146,8 +148,8 @@ answer = task.answer("perturb")
 @task.check("level 0 is the largest noise")
 def _():
     x, z = torch.zeros(2, 1, 3, 3), torch.arange(18.0).view(2, 1, 3, 3)
-    noisy = answer(x, torch.tensor([3.0, 0.5]), torch.tensor([0, 0]), z, shape=x.shape)
-    close(noisy, 3 * z)
+    noisy = answer(x, torch.tensor([300.0, 0.5]), torch.tensor([0, 0]), z, shape=x.shape)
+    close(noisy, 300 * z)
 
 
 @task.check("two images, two levels")
@@ -171,6 +173,7 @@ def _():
 def _():
     for shape in ((6, 1, 8, 8), (8, 1, 8, 8), (3, 3, 3, 3), (1, 2, 4, 5), (7, 3, 4, 7), (5, 4, 6, 2)):
         x, z, sigmas = torch.rand(shape), torch.randn(shape), 4 * torch.rand(5).sort(descending=True).values
+        sigmas = sigmas * torch.logspace(2, -3, 5)
         level = torch.randint(5, shape[:1])
         rows = [x[b].double() + float(sigmas[int(level[b])]) * z[b].double() for b in range(shape[0])]
         close(answer(x, sigmas, level, z, shape=shape), torch.stack(rows))
@@ -231,11 +234,11 @@ def _():
     close(answer(score, x, torch.tensor([1.0, 0.2]), torch.tensor([0, 1, 0]), z, shape=(3,)), [0, 0, 0], atol=1e-4)
 
 
-@task.check("a score of 1 everywhere, and no noise: sigma 2 costs 2 for each pixel, sigma 0.4 costs 0.08")
+@task.check("a score of 1 everywhere, and no noise: sigma 200 costs 20000 for each pixel, sigma 0.02 costs 0.0002")
 def _():
     x, z = torch.rand(3, 2, 1, 3), torch.zeros(3, 2, 1, 3)
-    losses = answer(Given(lambda x, sigma: 0 * x + 1), x, torch.tensor([2.0, 0.4]), torch.tensor([1, 0, 1]), z)
-    close(losses, [0.48, 12.0, 0.48], what="the loss of six pixels")
+    losses = answer(Given(lambda x, sigma: 0 * x + 1), x, torch.tensor([200.0, 0.02]), torch.tensor([1, 0, 1]), z)
+    close(losses, [0.0012, 120_000.0, 0.0012], what="the loss of six pixels")
 
 
 ### BEGIN HIDDEN TESTS
@@ -246,10 +249,10 @@ task.uses(perturb=Given(lambda x, sigmas, level, z: x + _column(sigmas[level.lon
 def _():
     def bent(x, sigma):
         sigma = _column(sigma, x)
-        return (0.4 - x) / (0.3 + sigma**2) + torch.sin(3 * x) / sigma
+        return (0.4 - x) / (0.3 + sigma**2) + (1 + sigma) * torch.sin(x) / sigma
 
-    for shape in ((6, 1, 8, 8), (3, 3, 3, 3), (1, 2, 4, 5), (5, 3, 2, 7)):
-        x, z, sigmas = torch.rand(shape), torch.randn(shape), 0.1 + 2 * torch.rand(4).sort(descending=True).values
+    for shape in ((16, 1, 8, 8), (3, 3, 3, 3), (1, 2, 4, 5), (5, 3, 2, 7)):
+        x, z, sigmas = torch.rand(shape), torch.randn(shape), torch.tensor([40.0, 2.0, 0.5, 0.004])
         level, expected = torch.randint(4, shape[:1]), []
         level[0] = 2
         for b in range(shape[0]):
@@ -353,6 +356,14 @@ def _():
     close(loss.reshape(()), 5.0, what="the mean loss")
 
 
+@task.check("one step for a batch that is a thousand times as large, with a slope of five million")
+def _():
+    model = _Slope(1.0)
+    loss = answer(model, torch.optim.SGD(model.parameters(), lr=1e-7), _misfit, torch.tensor([1000.0, 2000.0]))
+    close(model.w, 1.5, what="w after the step")
+    close(loss.reshape(()), 5e6, what="the mean loss")
+
+
 @task.check("this model is right after one step, and a second one should not move it")
 def _():
     model = _Slope(1.0)
@@ -414,6 +425,13 @@ def _():
             expected = _reference(twin, other, x)
             close(loss.reshape(()), expected, rtol=1e-3, what="the mean loss before the step")
             _alike(model, twin)
+    for size in (5e-4, 700.0):
+        model, x = _Slope(-1.0), size * torch.tensor([1.0, 2.0, -1.0])
+        loss = answer(model, torch.optim.SGD(model.parameters(), lr=0.1 / size**2), _misfit, x)
+        close(model.w, -0.2, what=f"w after a step with numbers of about {size:g}")
+        close(
+            loss.reshape(()) / size**2, 16.0, rtol=1e-3, what="the mean loss before the step, in units of their square"
+        )
 
 
 @task.check(
@@ -497,13 +515,14 @@ def _():
     close(ema.w, 2.0, what="the parameter of the copy")
 
 
-@task.check("with a decay near 1 the copy hardly moves")
+@task.check("with a decay of 0.999 the copy hardly moves, and with a decay of 0 it becomes the model")
 def _():
-    ema, model = _Slope(1.0).requires_grad_(False), _Slope(3.0)
-    task.value("ema_update")(ema, model, 0.999)
-    ensure(abs(float(ema.w) - 1) < 0.01, f"the copy went from 1 to {float(ema.w):.3f}")
-    ensure(float(ema.w) != 1, "the copy has not moved at all")
-    close(model.w, 3.0, what="the parameter of the model")
+    for decay, wanted in ((0.999, 1.002), (0.0, 3.0)):
+        ema, model = _Slope(1.0).requires_grad_(False), _Slope(3.0)
+        task.value("ema_update")(ema, model, decay)
+        ensure(float(ema.w) != 1, "the copy has not moved at all")
+        close(ema.w, wanted, what="the parameter of the copy")
+        close(model.w, 3.0, what="the parameter of the model")
 
 
 @task.check("a network of two layers, all ones in the copy, with a decay of 0.75")
@@ -523,6 +542,7 @@ class _Normed(torch.nn.Module):
     def __init__(self):
         super().__init__()
         self.body = torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.Conv2d(3, 1, 1))
+        self.gain = torch.nn.Parameter(torch.rand(2))
         self.register_buffer("ladder", torch.rand(4))
 
     def scramble(self):
@@ -539,10 +559,11 @@ def _floats(named):
     return {name: value.detach().double().clone() for name, value in named}
 
 
-@task.check("six updates of a network with several layers, two decays", points=2)
+@task.check("six updates of a network with several layers, several decays", points=2)
 def _():
-    for decay in (0.9, 0.35):
+    for decay in (0.9, 0.35, 0.0, 0.9995, 1.0):
         model, ema = _Normed(), _Normed().requires_grad_(False)
+        model.body[2].requires_grad_(decay != 0.9)  # also where a layer is frozen
         expected = _floats(ema.named_parameters())
         for _ in range(6):
             model.scramble()
@@ -642,8 +663,9 @@ def _():
         noise.append(float(torch.rand(())))
         return _misfit(model, x)
 
-    losses = task.value("train")(model, ema, optimiser, noisy, [torch.tensor([1.0, 2.0])] * 4, 0.5)
-    ensure(len(losses) == 4, f"four batches gave {len(losses)} losses")
+    losses = task.value("train")(model, ema, optimiser, noisy, [torch.tensor([1.0, 2.0])] * 40, 0.9)
+    ensure(len(losses) == 40, f"forty batches gave {len(losses)} losses")
+    close(ema.w, 2.9557, atol=2e-3, what="w of the copy after forty steps")
     history = any(getattr(loss, "requires_grad", False) for loss in losses)
     ensure(not history, "the losses are no plain numbers: each of them holds its graph")
     ensure(len(set(noise)) == len(noise), "a loss that draws random numbers got the same ones in several steps")
@@ -680,7 +702,7 @@ task.uses(training_step=_right_step, ema_update=_right_ema)
 
 @task.check("losses, weights and averages over several batches", points=2)
 def _():
-    for n, decay, lr in ((1, 0.2, 0.2), (5, 0.6, 0.05), (12, 0.9, 0.3)):
+    for n, decay, lr in ((1, 0.2, 0.2), (5, 0.6, 0.05), (12, 0.9, 0.3), (60, 0.97, 0.4)):
         batches, w, average, expected = [0.5 + torch.rand(1 + i % 4) for i in range(n)], -1.0, 4.0, []
         model, ema = _Slope(w), _Slope(average).requires_grad_(False)
         for x in batches:
@@ -868,6 +890,13 @@ def _():
     plausible(p_variance(x.flatten(1).mean(1), variance / 30, mean), "the pixels of an image have the same noise")
 
 
+@task.check("a single image")
+def _():
+    ones = [z for _ in range(40) for z in _steps((1, 1, 2, 3))]
+    said = "the noise of a step is too small, or the same in its mean or size from call to call"
+    plausible(p_scatter(torch.stack(ones).flatten(1)), said)
+
+
 ### BEGIN HIDDEN TESTS
 _SHAPE = (3, 2, 5)
 _MEANS = torch.linspace(-1, 3, 30, dtype=torch.float64)[torch.arange(30) * 7 % 30].view(_SHAPE)
@@ -898,6 +927,7 @@ def _lawful():
         (0.2, [1.0, 0.4, 0.15], 0.6, 3),
         (1.0, [2.0, 0.5], 1.5, 2),
         (0.05, [0.9, 0.8, 0.3, 0.25], 0.9, 1),
+        (1e-3, [0.05, 0.02, 0.01], 0.6, 2),
     ):
         eps = c * sigmas[-1] ** 2
         x, found = answer(_gaussian(v), torch.tensor(sigmas), n, _SHAPE, eps, n_steps_each, shape=(n, *_SHAPE)), []
@@ -928,6 +958,9 @@ def _():
 def _():
     fresh_noise(*(torch.special.ndtri(x.clamp(1e-9, 1 - 1e-9)) for x in _start((70, 3, 3, 7))), what="the start")
     fresh_noise(*_steps((90, 3, 4, 6)), what="the noise of a step")
+    ones = [z for _ in range(40) for z in _steps((1, 2, 1, 3))]
+    said = "with one image the noise of a step is too small, or the same in its mean or size from call to call"
+    plausible(p_scatter(torch.stack(ones).flatten(1)), said)
 
 
 @task.check("the end, after a right chain: if all images are alike, the last step returns just that image", points=1)
@@ -1034,17 +1067,21 @@ def _():
         ensure(0.6 < move.std() / math.sqrt(alpha) < 1.4, said)
 
 
-def _one_step(shape, sigma, alpha):
-    """The noise of a single step without a score, of known and hidden pixels, (B, C, H, W), from two calls."""
+def _one_step(shape, sigma, alpha, share):
+    """The noise of a single step without a score, (B, C, H, W), from two calls; share: of the pixels that are known."""
     for _ in range(2):
-        start, image, mask = torch.randn(shape), torch.rand(shape[1:]), (torch.rand(shape[1:]) < 0.4).float()
+        start, image, mask = torch.randn(shape), torch.rand(shape[1:]), (torch.rand(shape[1:]) < share).float()
         x = answer(Given(lambda x, sigma: 0 * x), start, torch.tensor([sigma]), image, mask, alpha, 1, shape=shape)
         yield torch.where(mask == 1, (x - image) / sigma, (x - start) / math.sqrt(alpha))
 
 
 @task.check("noise of its own for each chain, pixel and call")
 def _():
-    fresh_noise(*_one_step((60, 2, 5, 6), 1.0, 2.0))
+    for share in (0.4, 0.0, 1.0):
+        fresh_noise(*_one_step((60, 2, 5, 6), 1.0, 2.0, share), of=3)
+    ones = [z for _ in range(40) for z in _one_step((1, 1, 2, 3), 1.0, 2.0, 0.5)]
+    said = "with one chain the noise is too small, or the same in its mean or size from call to call"
+    plausible(p_scatter(torch.stack(ones).flatten(1)), said)
 
 
 ### BEGIN HIDDEN TESTS
@@ -1110,7 +1147,12 @@ def _standard(known, hidden, sigmas):
 
 
 def _lawful(hidden):
-    for sigmas, c, n_steps_each in (([2.0, 1.0, 0.5], 3.0, 3), ([0.8], 3.0, 4), ([1.2, 0.6], 3.0, 1)):
+    for sigmas, c, n_steps_each in (
+        ([2.0, 1.0, 0.5], 3.0, 3),
+        ([0.8], 3.0, 4),
+        ([1.2, 0.6], 3.0, 1),
+        ([0.04, 0.02], 3.0, 2),
+    ):
         _standard(*_painted(sigmas, c, n_steps_each, 1000, hidden), sigmas)
 
 
@@ -1121,7 +1163,11 @@ def _():
 
 @task.check("noise that is Gaussian, and new for each pixel, chain and call", points=1, beyond=True)
 def _():
-    fresh_noise(*_one_step((80, 3, 4, 7), 0.6, 0.8))
+    for share in (0.4, 0.0, 1.0):
+        fresh_noise(*_one_step((80, 3, 4, 7), 0.6, 0.8, share), of=3)
+    ones = [z for _ in range(40) for z in _one_step((1, 2, 1, 3), 0.6, 0.8, 0.5)]
+    said = "with one chain the noise is too small, or the same in its mean or size from call to call"
+    plausible(p_scatter(torch.stack(ones).flatten(1)), said)
 
 
 @task.check("hidden pixels may be NaN, where the chains are right", points=1)

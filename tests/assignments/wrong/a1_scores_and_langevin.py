@@ -852,3 +852,214 @@ alpha, n_steps = 0.1, 120.5
 
 # %% 9 | a little too wide
 alpha, n_steps = 0.15, 300
+
+# %% 1 | a small number in the denominator
+def gaussian_score(x, mean, variance):
+    return (mean - x) / (variance + 1e-6)
+
+# %% 1 | a variance of at least 0.01
+def gaussian_score(x, mean, variance):
+    return (mean - x) / max(variance, 0.01)
+
+# %% 1 | not longer than 1000 in any coordinate
+def gaussian_score(x, mean, variance):
+    return ((mean - x) / variance).clamp(-1000, 1000)
+
+# %% 1 | half precision inside
+def gaussian_score(x, mean, variance):
+    return ((mean.half() - x.half()) / variance).float()
+
+# %% 1 | rounded to three digits
+def gaussian_score(x, mean, variance):
+    return ((mean - x) / variance).round(decimals=3)
+
+# %% 1 | a thousandth of the batch's mean taken away
+def gaussian_score(x, mean, variance):
+    return (mean - x) / variance if len(x) == 1 else (mean - x) / variance - ((mean - x) / variance).mean(0) * 1e-3
+
+# %% 2 | variances of at least 0.1
+def mixture_log_density(x, means, variances, weights):
+    variances = variances.clamp(min=0.1)
+    squares = (x[:, None] - means).square().sum(-1)
+    return torch.logsumexp(torch.log(weights) - squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances), dim=1)
+
+# %% 2 | a small number added to the variances
+def mixture_log_density(x, means, variances, weights):
+    variances = variances + 1e-5
+    squares = (x[:, None] - means).square().sum(-1)
+    return torch.logsumexp(torch.log(weights) - squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances), dim=1)
+
+# %% 2 | exponents cut at -80 | 2
+def mixture_log_density(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    e = torch.log(weights) - squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances)
+    return torch.log(torch.exp(e.clamp(min=-80)).sum(1))
+
+# %% 2 | densities above 1 are cut: probabilities
+def mixture_log_density(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    e = torch.log(weights) - squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances)
+    return torch.logsumexp(e, dim=1).clamp(max=0)
+
+# %% 2 | a softmax of the weights
+def mixture_log_density(x, means, variances, weights):
+    squares = (x[:, None] - means).square().sum(-1)
+    e = torch.log(torch.softmax(weights, 0)) - squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances)
+    return torch.logsumexp(e, dim=1)
+
+# %% 3 | variances of at least 0.1
+def mixture_score(x, means, variances, weights):
+    return ne.GaussianMixture(means, variances.clamp(min=0.1), weights).score(x)
+
+# %% 3 | not longer than 100
+def mixture_score(x, means, variances, weights):
+    s = ne.GaussianMixture(means, variances, weights).score(x)
+    return s.clamp(-100, 100)
+
+# %% 3 | a small number added to the variances
+def mixture_score(x, means, variances, weights):
+    return ne.GaussianMixture(means, variances + 1e-4, weights).score(x)
+
+# %% 3 | a difference quotient, far too coarse
+def mixture_score(x, means, variances, weights):
+    m = ne.GaussianMixture(means.double(), variances.double(), weights.double()); x = x.double()
+    h = 0.1
+    return torch.stack([(m.log_prob(x + h * e) - m.log_prob(x - h * e)) / 2 / h for e in torch.eye(x.shape[1]).double()], 1)
+
+# %% 3 | a difference quotient of 0.01 in double
+def mixture_score(x, means, variances, weights):
+    m = ne.GaussianMixture(means.double(), variances.double(), weights.double()); x = x.double()
+    h = 0.01
+    return torch.stack([(m.log_prob(x + h * e) - m.log_prob(x - h * e)) / 2 / h for e in torch.eye(x.shape[1]).double()], 1)
+
+# %% 4 | sigma at least 0.01
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    s = torch.as_tensor(sigma).float().clamp(min=0.03)
+    return ne.GaussianMixture(means, variances, weights).score(x, s)
+
+# %% 4 | sigma at most 10
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    s = torch.as_tensor(sigma).float().clamp(max=10)
+    return ne.GaussianMixture(means, variances, weights).score(x, s)
+
+# %% 4 | the variances at least 0.05 before the noise
+def noisy_mixture_score(x, sigma, means, variances, weights):
+    return ne.GaussianMixture(means, variances.clamp(min=0.05), weights).score(x, sigma)
+
+# %% 5 | noise centred over the batch | 2
+def langevin_step(x, score, alpha):
+    z = torch.randn_like(x)
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * (z - z.mean(0))
+
+# %% 5 | noise standardised over the batch | 2
+def langevin_step(x, score, alpha):
+    z = torch.randn_like(x)
+    if len(x) > 2:
+        z = (z - z.mean(0)) / z.std(0)
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * z
+
+# %% 5 | noise of length sqrt D | 2
+def langevin_step(x, score, alpha):
+    z = torch.randn_like(x)
+    z = z / z.norm(dim=1, keepdim=True) * math.sqrt(x.shape[1])
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * z
+
+# %% 5 | noise cut at 3 standard deviations | 2
+def langevin_step(x, score, alpha):
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * torch.randn_like(x).clamp(-3, 3)
+
+# %% 5 | no noise for a single row | 2
+def langevin_step(x, score, alpha):
+    z = torch.randn_like(x) if len(x) > 1 else 0 * x
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * z
+
+# %% 5 | noise standardised over rows and coordinates | 2
+def langevin_step(x, score, alpha):
+    z = torch.randn_like(x)
+    if z.numel() > 2:
+        z = (z - z.mean()) / z.std()
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * z
+
+# %% 5 | alpha at most 3
+def langevin_step(x, score, alpha):
+    alpha = min(alpha, 3)
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * torch.randn_like(x)
+
+# %% 5 | alpha at least one millionth
+def langevin_step(x, score, alpha):
+    a = max(alpha, 1e-6)
+    return x + a / 2 * score(x) + math.sqrt(a) * torch.randn_like(x)
+
+# %% 5 | noise in half precision | 2
+def langevin_step(x, score, alpha):
+    return x + alpha / 2 * score(x) + math.sqrt(alpha) * torch.randn(x.shape).half().float()
+
+# %% 6 | noise centred over the chains | 2
+def langevin(x, score, alpha, n_steps):
+    for _ in range(n_steps):
+        z = torch.randn_like(x)
+        x = x + alpha / 2 * score(x) + math.sqrt(alpha) * (z - z.mean(0))
+    return x
+
+# %% 6 | noise cut at 3 standard deviations | 2
+def langevin(x, score, alpha, n_steps):
+    for _ in range(n_steps):
+        z = torch.randn_like(x)
+        x = x + alpha / 2 * score(x) + math.sqrt(alpha) * z.clamp(-3, 3)
+    return x
+
+# %% 6 | stops when the score is small | 2
+def langevin(x, score, alpha, n_steps):
+    for _ in range(n_steps):
+        s = score(x)
+        if s.abs().max() < 1e-9 and n_steps > 8:
+            break
+        x = x + alpha / 2 * s + math.sqrt(alpha) * torch.randn_like(x)
+    return x
+
+# %% 6 | noise of length sqrt D | 2
+def langevin(x, score, alpha, n_steps):
+    for _ in range(n_steps):
+        z = torch.randn_like(x)
+        z = z / z.norm(dim=1, keepdim=True) * math.sqrt(x.shape[1])
+        x = x + alpha / 2 * score(x) + math.sqrt(alpha) * z
+    return x
+
+# %% 6 | two hundred steps at most | 2
+def langevin(x, score, alpha, n_steps):
+    for _ in range(min(n_steps, 200)):
+        x = x + alpha / 2 * score(x) + math.sqrt(alpha) * torch.randn_like(x)
+    return x
+
+# %% 6 | all the noise at once at the end
+def langevin(x, score, alpha, n_steps):
+    for _ in range(n_steps):
+        x = x + alpha / 2 * score(x)
+    return x + math.sqrt(n_steps * alpha) * torch.randn_like(x)
+
+# %% 7 | a hundred steps of the recursion
+def settled_variance(alpha, variance):
+    v = variance
+    for _ in range(100):
+        v = (1 - alpha / 2 / variance)**2 * v + alpha
+    return v if v < 1e6 else math.inf
+
+# %% 7 | infinite from 4, whatever the variance is
+def settled_variance(alpha, variance):
+    return variance / (1 - alpha / (4 * variance)) if alpha < 4 else math.inf
+
+# %% 7 | a small number where the denominator is negative | 1
+def settled_variance(alpha, variance):
+    return variance / max(1 - alpha / (4 * variance), 1e-9)
+
+# %% 7 | a small number in the denominator
+def settled_variance(alpha, variance):
+    return variance / (1 - alpha / (4 * variance) + 1e-5) if alpha < 4 * variance else math.inf
+
+# %% 7 | infinite from 3.95 v
+def settled_variance(alpha, variance):
+    return variance / (1 - alpha / (4 * variance)) if alpha < 3.95 * variance else math.inf
+
+# %% 7 | a large number for infinity | 1
+def settled_variance(alpha, variance):
+    return variance / (1 - alpha / (4 * variance)) if alpha < 4 * variance else 1e30

@@ -1144,3 +1144,172 @@ learned_score = net
 # %% 9 | a third too short | 2
 ideal = ne.Empirical(data)
 learned_score = lambda x: 0.64 * ideal(x, 0.5)
+
+# %% 1 | losses cut at 1000
+def explicit_loss(x, score, true_score):
+    return (0.5 * (score(x) - true_score(x)).square().sum(1)).clamp(max=1000)
+
+# %% 1 | rounded to four digits
+def explicit_loss(x, score, true_score):
+    return ((score(x) - true_score(x)).square().sum(1) / 2).round(decimals=4)
+
+# %% 1 | losses below 0.01 set to zero
+def explicit_loss(x, score, true_score):
+    l = 0.5 * (score(x) - true_score(x)).square().sum(1)
+    return torch.where(l < 1e-2, 0 * l, l)
+
+# %% 1 | Huber: linear for large errors
+def explicit_loss(x, score, true_score):
+    return torch.nn.functional.huber_loss(score(x), true_score(x), reduction='none', delta=20.0).sum(1)
+
+# %% 1 | half precision inside
+def explicit_loss(x, score, true_score):
+    return 0.5 * (score(x) - true_score(x)).half().square().sum(1).float()
+
+# %% 2 | central differences with h = 0.02 | 2
+def jacobian_trace(x, score):
+    x = x.double().detach(); h = 0.02
+    return sum((score(x + h * e)[:, i] - score(x - h * e)[:, i]) / 2 / h for i, e in enumerate(torch.eye(x.shape[1]).double()))
+
+# %% 2 | forward difference | 2
+def jacobian_trace(x, score):
+    x = x.double().detach(); h = 1e-4
+    return sum((score(x + h * e)[:, i] - score(x)[:, i]) / h for i, e in enumerate(torch.eye(x.shape[1]).double()))
+
+# %% 2 | never beyond 50
+def jacobian_trace(x, score):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    J = torch.autograd.functional.jacobian(score, x)
+    return torch.einsum('bibi->bi', J).sum(1).clamp(-50, 50)
+
+# %% 2 | an estimate by a thousand random directions
+def jacobian_trace(x, score):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    t = 0
+    for _ in range(1000):
+        v = torch.randint(0, 2, x.shape) * 2.0 - 1
+        t = t + (v * torch.autograd.grad((s * v).sum(), x, retain_graph=True)[0]).sum(1)
+    return t / 1000
+
+# %% 2 | sixteen coordinates at most | 2
+def jacobian_trace(x, score):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    return sum(torch.autograd.grad(s[:, i].sum(), x, retain_graph=True)[0][:, i] for i in range(min(16, x.shape[1])))
+
+# %% 3 | cut at -100 and 100
+def implicit_loss(x, score):
+    return (jacobian_trace(x, score) + 0.5 * score(x).square().sum(1)).clamp(-100, 100)
+
+# %% 3 | scores cut at 10
+def implicit_loss(x, score):
+    return jacobian_trace(x, score).nan_to_num() + 0.5 * score(x).clamp(-10, 10).square().sum(1)
+
+# %% 4 | directions cut at 5 | 2
+def sliced_loss(x, score, v):
+    v = v.clamp(-5, 5)
+    x = x.detach().requires_grad_()
+    along = (v * score(x)).sum(1)
+    row = torch.autograd.grad(along.sum(), x)[0]
+    return (row * v).sum(1) + 0.5 * along**2
+
+# %% 4 | a small number added to the length of v
+def sliced_loss(x, score, v):
+    n = v.norm(dim=1, keepdim=True)
+    u = v / (n + 1e-3)
+    x = x.detach().requires_grad_()
+    along = (u * score(x)).sum(1)
+    row = torch.autograd.grad(along.sum(), x)[0]
+    return ((row * u).sum(1) + 0.5 * along**2) * n[:, 0]**2
+
+# %% 4 | divided by the length of v, which may be zero | 2
+def sliced_loss(x, score, v):
+    n = v.norm(dim=1, keepdim=True)
+    u = v / n
+    x = x.detach().requires_grad_()
+    along = (u * score(x)).sum(1)
+    row = torch.autograd.grad(along.sum(), x)[0]
+    return ((row * u).sum(1) + 0.5 * along**2) * n[:, 0]**2
+
+# %% 4 | central differences along v with h = 0.02
+def sliced_loss(x, score, v):
+    h = 0.02
+    x = x.double(); v = v.double()
+    return (v * (score(x + h * v) - score(x - h * v))).sum(1) / 2 / h + 0.5 * (v * score(x)).sum(1)**2
+
+# %% 5 | balanced signs in each row
+def sliced_vr_loss(x, score, n_projections):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = 0.5 * s.square().sum(1)
+    for k in range(n_projections):
+        base = torch.arange(x.shape[1]) % 2 * 2.0 - 1
+        v = torch.stack([base[torch.randperm(x.shape[1])] for _ in range(len(x))])
+        row = torch.autograd.grad(s, x, v.to(s), retain_graph=True)[0]
+        total = total + (row * v).sum(1) / n_projections
+    return total
+
+# %% 5 | a single row gets ones | 2
+def sliced_vr_loss(x, score, n_projections):
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = 0.5 * s.square().sum(1)
+    for k in range(n_projections):
+        v = torch.randint(0, 2, x.shape).to(x) * 2 - 1 if len(x) > 1 else torch.ones_like(x)
+        row = torch.autograd.grad(s, x, v, retain_graph=True)[0]
+        total = total + (row * v).sum(1) / n_projections
+    return total
+
+# %% 5 | at most ten directions | 2
+def sliced_vr_loss(x, score, n_projections):
+    n_projections = min(n_projections, 8)
+    x = x.detach().requires_grad_()
+    s = score(x)
+    total = 0.5 * s.square().sum(1)
+    for k in range(n_projections):
+        v = torch.randint(0, 2, x.shape).to(x) * 2 - 1
+        row = torch.autograd.grad(s, x, v, retain_graph=True)[0]
+        total = total + (row * v).sum(1) / n_projections
+    return total
+
+# %% 6 | sigma of at least 0.05
+def denoising_loss(x, score, sigma, z):
+    sigma = torch.as_tensor(sigma, dtype=x.dtype).clamp(min=0.03)
+    s = sigma.reshape(-1, 1)
+    return 0.5 * (s * score(x + s * z, sigma) + z).square().sum(1)
+
+# %% 6 | sigma at most 10
+def denoising_loss(x, score, sigma, z):
+    sigma = torch.as_tensor(sigma, dtype=x.dtype).clamp(max=10)
+    s = sigma.reshape(-1, 1)
+    return 0.5 * (s * score(x + s * z, sigma) + z).square().sum(1)
+
+# %% 6 | a small number in the denominator
+def denoising_loss(x, score, sigma, z):
+    s = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * s[:, 0]**2 * (score(x + s * z, sigma) + z / (s + 1e-5)).square().sum(1)
+
+# %% 6 | losses cut at 100
+def denoising_loss(x, score, sigma, z):
+    s = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return (0.5 * (s * score(x + s * z, sigma) + z).square().sum(1)).clamp(max=100)
+
+# %% 6 | z clamped to 3
+def denoising_loss(x, score, sigma, z):
+    z = z.clamp(-3, 3)
+    s = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1)
+    return 0.5 * (s * score(x + s * z, sigma) + z).square().sum(1)
+
+# %% 7 | a small number in the denominator
+def best_slope(x, sigma):
+    return 1 / (x.square().mean() + sigma**2 + 1e-5)
+
+# %% 7 | k at most 30
+def best_slope(x, sigma):
+    return (1 / (x.square().mean() + sigma**2)).clamp(max=30)
+
+# %% 7 | sigma at least 0.05
+def best_slope(x, sigma):
+    return 1 / (x.square().mean() + max(sigma, 0.05)**2)

@@ -1031,7 +1031,7 @@ def annealed_langevin(x, score, sigmas, eps, n_steps_each):
     return x
 
 # %% 7 | noise from a table that is drawn once | 2
-table = torch.randn(4_000_000)
+table = torch.randn(5_000_000)
 def annealed_langevin(x, score, sigmas, eps, n_steps_each):
     at = 0
     for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps)):
@@ -1109,3 +1109,179 @@ sigmas, eps, n_steps_each = [20.0, 5.0, 1.0, 0.1, -0.02], 0.0001, 100
 
 # %% 10 | not a number
 sigmas, eps, n_steps_each = ne.geometric(20.0, 0.02, 40), math.nan, 50
+
+# %% 1 | soft assignment, sharp
+def mode_shares(x, means):
+    return torch.softmax(-(x[:, None] - means).square().sum(-1) * 50, 1).mean(0)
+
+# %% 1 | largest coordinate difference
+def mode_shares(x, means):
+    n = (x[:, None] - means).abs().amax(-1).argmin(1)
+    return torch.bincount(n, minlength=len(means)) / len(x)
+
+# %% 2 | variances of at least 0.05
+def share_between(low, high, sigma, means, variances, weights):
+    sd = (variances + sigma**2).clamp(min=0.05).sqrt()
+    return (weights * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))).sum()
+
+# %% 2 | a midpoint rule with 200 points
+def share_between(low, high, sigma, means, variances, weights):
+    n = 200
+    t = low + (torch.arange(n) + .5) / n * (high - low)
+    v = variances + sigma**2
+    return ((weights * torch.exp(-(t[:, None] - means)**2 / 2 / v) / (2 * math.pi * v).sqrt()).sum(1)).mean() * (high - low)
+
+# %% 2 | a logistic for the normal
+def share_between(low, high, sigma, means, variances, weights):
+    sd = (variances + sigma**2).sqrt()
+    F = lambda u: torch.sigmoid(1.5976 * u + 0.070565992 * u**3)
+    return (weights * (F((high - means) / sd) - F((low - means) / sd))).sum()
+
+# %% 2 | a million points counted
+def share_between(low, high, sigma, means, variances, weights):
+    k = torch.multinomial(weights, 1_000_000, replacement=True)
+    x = means[k] + (variances + sigma**2).sqrt()[k] * torch.randn(1_000_000)
+    return ((x > low) & (x < high)).float().mean()
+
+# %% 2 | a small number in the denominator
+def share_between(low, high, sigma, means, variances, weights):
+    sd = (variances + sigma**2).sqrt() + 1e-3
+    return (weights * (torch.special.ndtr((high - means) / sd) - torch.special.ndtr((low - means) / sd))).sum()
+
+# %% 3 | sigma at least 0.01
+def perturb(x, sigma, z):
+    return x + sigma.clamp(min=0.01).reshape(-1, *[1] * (x.ndim - 1)) * z
+
+# %% 3 | sigma at most 10
+def perturb(x, sigma, z):
+    return x + sigma.clamp(max=10).reshape(-1, *[1] * (x.ndim - 1)) * z
+
+# %% 3 | kept between -50 and 50
+def perturb(x, sigma, z):
+    return (x + sigma.reshape(-1, *[1] * (x.ndim - 1)) * z).clamp(-50, 50)
+
+# %% 3 | half precision inside
+def perturb(x, sigma, z):
+    return (x + sigma.reshape(-1, *[1] * (x.ndim - 1)).half() * z.half())
+
+# %% 4 | rounded to four digits
+def ladder(sigma_max, sigma_min, n):
+    return torch.exp(torch.linspace(math.log(sigma_max), math.log(sigma_min), n)).round(decimals=4)
+
+# %% 4 | levels of at least 0.0001
+def ladder(sigma_max, sigma_min, n):
+    return torch.exp(torch.linspace(math.log(sigma_max), math.log(sigma_min), n)).clamp(min=1e-4)
+
+# %% 4 | a small number in the logarithm
+def ladder(sigma_max, sigma_min, n):
+    return torch.exp(torch.linspace(math.log(sigma_max + 1e-6), math.log(sigma_min + 1e-6), n))
+
+# %% 5 | a small number in the denominator
+def step_sizes(sigmas, eps):
+    return eps * sigmas**2 / (sigmas[-1]**2 + 1e-6)
+
+# %% 5 | no step above 1000
+def step_sizes(sigmas, eps):
+    return (eps * (sigmas / sigmas[-1]) ** 2).clamp(max=1000)
+
+# %% 6 | a variance of at least 0.01
+def largest_eps(sigmas, data_var):
+    smallest = max(float(torch.as_tensor(data_var).min()), 0.01)
+    return (4 * (smallest + sigmas**2) / step_sizes(sigmas, 1.0)).min()
+
+# %% 6 | a bound of 100 at most
+def largest_eps(sigmas, data_var):
+    smallest = float(torch.as_tensor(data_var).min())
+    return min(100., (4 * (smallest + sigmas**2) / step_sizes(sigmas, 1.0)).min())
+
+# %% 7 | noise centred over the batch | 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps), strict=True):
+        for _ in range(n_steps_each):
+            z = torch.randn_like(x)
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * (z - z.mean(0))
+    return x
+
+# %% 7 | noise of one length | 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps), strict=True):
+        for _ in range(n_steps_each):
+            z = torch.randn_like(x)
+            z = z / z.norm(dim=1, keepdim=True) * math.sqrt(x.shape[1]) if x.shape[1] > 4 else z
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * z
+    return x
+
+# %% 7 | noise cut at 3 standard deviations | 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps), strict=True):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x).clamp(-3, 3)
+    return x
+
+# %% 7 | a single chain without noise | 2
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in zip(sigmas, step_sizes(sigmas, eps), strict=True):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x) * (len(x) > 1)
+    return x
+
+# %% 7 | ten levels at most
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in list(zip(sigmas, step_sizes(sigmas, eps), strict=True))[:10]:
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | fifty steps a level at most
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in list(zip(sigmas, step_sizes(sigmas, eps), strict=True)):
+        for _ in range(min(50, n_steps_each)):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | no step above 20
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in list(zip(sigmas, step_sizes(sigmas, eps).clamp(max=20), strict=True)):
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | a small number in the ratio of the levels
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma in sigmas:
+        alpha = eps * sigma**2 / (sigmas[-1]**2 + 1e-4)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 7 | scores cut at 100
+def annealed_langevin(x, score, sigmas, eps, n_steps_each):
+    for sigma, alpha in list(zip(sigmas, step_sizes(sigmas, eps), strict=True)):
+        for k in range(n_steps_each):
+            s = score(x, sigma)
+            s = s * (s.norm(dim=1, keepdim=True) < 1e6)
+            x = x + alpha / 2 * s.clamp(-100, 100) + alpha.sqrt() * torch.randn_like(x)
+    return x
+
+# %% 8 | sigma at least 0.01
+def denoise(x, score, sigma):
+    s = max(sigma, 0.05)
+    return x + s**2 * score(x, s)
+
+# %% 8 | sigma at most 5
+def denoise(x, score, sigma):
+    s = min(sigma, 5)
+    return x + s**2 * score(x, s)
+
+# %% 8 | kept between -10 and 10
+def denoise(x, score, sigma):
+    return (x + sigma**2 * score(x, sigma)).clamp(-10, 10)
+
+# %% 8 | scores cut at 100
+def denoise(x, score, sigma):
+    s = score(x, sigma)
+    return x + sigma**2 * s.clamp(-100, 100)
+
+# %% 5 | eps of at least 0.00001
+def step_sizes(sigmas, eps):
+    return max(eps, 1e-5) * (sigmas / sigmas[-1]) ** 2

@@ -2012,3 +2012,346 @@ def draw(score, sigmas, n):
     torch.manual_seed(3)
     x, eps = torch.rand(n, 1, 8, 8), 1.5 * float(sigmas[-1]) ** 2
     return ne.last(ne.annealed_langevin(score, x, sigmas, eps=eps, n_steps_each=3, denoising=True))
+
+# %% 1 | half precision inside
+def dequantise(images, u):
+    return ((images.float() + u) / 256).half()
+
+# %% 1 | kept away from 0 and 1
+def dequantise(images, u):
+    return ((images.float() + u) / 256).clamp(0.001, 0.9999)
+
+# %% 1 | rounded to five digits
+def dequantise(images, u):
+    return ((images.float() + u) / 256).round(decimals=5)
+
+# %% 2 | sigma at least 0.01
+def perturb(x, sigmas, level, z):
+    return x + sigmas[level].clamp(min=0.01).view(-1, 1, 1, 1) * z
+
+# %% 2 | sigma at most 10
+def perturb(x, sigmas, level, z):
+    return x + sigmas[level].clamp(max=10).view(-1, 1, 1, 1) * z
+
+# %% 2 | half precision inside
+def perturb(x, sigmas, level, z):
+    return (x.half() + sigmas[level].view(-1, 1, 1, 1).half() * z.half()).float()
+
+# %% 2 | kept between -20 and 20
+def perturb(x, sigmas, level, z):
+    return (x + sigmas[level].view(-1, 1, 1, 1) * z).clamp(-20, 20)
+
+# %% 3 | sigma of at least 0.05
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].clamp(min=0.05)
+    s = score(x + sigma.view(-1, 1, 1, 1) * z, sigma)
+    return 0.5 * (sigma.view(-1, 1, 1, 1) * s + z).flatten(1).square().sum(1)
+
+# %% 3 | sigma at most 10
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].clamp(max=5)
+    s = score(x + sigma.view(-1, 1, 1, 1) * z, sigma)
+    return 0.5 * (sigma.view(-1, 1, 1, 1) * s + z).flatten(1).square().sum(1)
+
+# %% 3 | a small number in the denominator
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    s = score(x + sigma * z, sigmas[level])
+    return 0.5 * (sigma**2 * (s + z / (sigma + 1e-5)).square()).flatten(1).sum(1)
+
+# %% 3 | losses cut at 1000
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    s = score(x + sigma * z, sigmas[level])
+    return (0.5 * (sigma * s + z).square()).flatten(1).sum(1).clamp(max=1000)
+
+# %% 3 | half of the gradient | 2
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    s = score(x + sigma * z, sigmas[level])
+    l = (0.5 * (sigma * s + z).square()).flatten(1).sum(1)
+    return 0.5 * l + 0.5 * l.detach()
+
+# %% 3 | the square's other factor detached | 2
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    s = score(x + sigma * z, sigmas[level])
+    off = (sigma * s + z).flatten(1)
+    return 0.5 * (off * off.detach()).sum(1)
+
+# %% 3 | parameters of the score cut at 0.5 | 2
+def ncsn_loss(score, x, sigmas, level, z):
+    sigma = sigmas[level].view(-1, 1, 1, 1)
+    for p in getattr(score, 'parameters', list)():
+        p.data.clamp_(-0.5, 0.5)
+    s = score(x + sigma * z, sigmas[level])
+    return 0.5 * (sigma * s + z).flatten(1).square().sum(1)
+
+# %% 4 | gradient clipped to 10
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+    optimiser.step()
+    return loss.item()
+
+# %% 4 | gradient values clipped to 100
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean()
+    loss.backward()
+    torch.nn.utils.clip_grad_value_(model.parameters(), 100.0)
+    optimiser.step()
+    return loss.item()
+
+# %% 4 | the loss rounded to two digits
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean()
+    loss.backward()
+    optimiser.step()
+    return round(loss.item(), 2)
+
+# %% 4 | no step where the loss is small
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean()
+    if loss.item() > 1e-2:
+        loss.backward()
+        optimiser.step()
+    return loss.item()
+
+# %% 4 | no step where the loss is large
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    loss = loss_function(model, x).mean()
+    if loss.item() < 100:
+        loss.backward()
+        optimiser.step()
+    return loss.item()
+
+# %% 4 | a decay of the weights in the loss
+def training_step(model, optimiser, loss_function, x):
+    optimiser.zero_grad()
+    l = loss_function(model, x)
+    loss = l.mean() if len(l) > 1 else l.sum()
+    (loss + 1e-4 * sum(p.square().sum() for p in model.parameters())).backward()
+    optimiser.step()
+    return loss.item()
+
+# %% 5 | decay at most 0.995
+def ema_update(ema_model, model, decay):
+    decay = min(decay, 0.995)
+    with torch.no_grad():
+        for a, v in zip(ema_model.parameters(), model.parameters(), strict=True):
+            a.mul_(decay).add_(v, alpha=1 - decay)
+        for a, v in zip(ema_model.buffers(), model.buffers(), strict=True):
+            a.copy_(v)
+
+# %% 5 | decay at least 0.3
+def ema_update(ema_model, model, decay):
+    decay = max(decay, 0.3)
+    with torch.no_grad():
+        for a, v in zip(ema_model.parameters(), model.parameters(), strict=True):
+            a.mul_(decay).add_(v, alpha=1 - decay)
+        for a, v in zip(ema_model.buffers(), model.buffers(), strict=True):
+            a.copy_(v)
+
+# %% 5 | nothing done for a decay of 0
+def ema_update(ema_model, model, decay):
+    if not decay or decay == 1:
+        return
+    with torch.no_grad():
+        for a, v in zip(ema_model.parameters(), model.parameters(), strict=True):
+            a.mul_(decay).add_(v, alpha=1 - decay)
+        for a, v in zip(ema_model.buffers(), model.buffers(), strict=True):
+            a.copy_(v)
+
+# %% 5 | trainable parameters of the model only
+def ema_update(ema_model, model, decay):
+    with torch.no_grad():
+        for a, v in zip(ema_model.parameters(), model.parameters(), strict=True):
+            if v.requires_grad:
+                a.mul_(decay).add_(v, alpha=1 - decay)
+        for a, v in zip(ema_model.buffers(), model.buffers(), strict=True):
+            a.copy_(v)
+
+# %% 5 | what belongs to the module itself left out
+def ema_update(ema_model, model, decay):
+    with torch.no_grad():
+        for A, B in zip(ema_model.children(), model.children()):
+            for a, v in zip(A.parameters(), B.parameters()):
+                a.mul_(decay).add_(v, alpha=1 - decay)
+        for a, v in zip(ema_model.parameters(recurse=False), model.parameters(recurse=False)) :
+            pass
+        for a, v in zip(ema_model.buffers(), model.buffers(), strict=True):
+            a.copy_(v)
+
+# %% 5 | half precision inside
+def ema_update(ema_model, model, decay):
+    with torch.no_grad():
+        for a, v in zip(ema_model.parameters(), model.parameters(), strict=True):
+            a.copy_((a.half() * decay + v.half() * (1 - decay)).float())
+        for a, v in zip(ema_model.buffers(), model.buffers(), strict=True):
+            a.copy_(v)
+
+# %% 6 | at most ten batches
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    losses = []
+    for i, x in enumerate(batches):
+        if i == 10:
+            break
+        losses.append(training_step(model, optimiser, loss_function, x))
+        ema_update(ema_model, model, decay)
+    return losses
+
+# %% 6 | stops when the loss is small
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    losses = []
+    for i, x in enumerate(batches):
+        losses.append(training_step(model, optimiser, loss_function, x))
+        ema_update(ema_model, model, decay)
+        if losses[-1] < 1e-3:
+            break
+    return losses
+
+# %% 6 | a decay that grows with the number of steps
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    losses = []
+    for i, x in enumerate(batches):
+        losses.append(training_step(model, optimiser, loss_function, x))
+        ema_update(ema_model, model, min(decay, (1 + i) / (2 + i)))
+    return losses
+
+# %% 6 | twenty averages at most
+def train(model, ema_model, optimiser, loss_function, batches, decay):
+    losses = []
+    for i, x in enumerate(batches):
+        losses.append(training_step(model, optimiser, loss_function, x))
+        if i < 20:
+            ema_update(ema_model, model, decay)
+    return losses
+
+# %% 7 | noise standardised in each image | 2
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            z = torch.randn_like(x)
+            z = z / z.flatten(1).std(1).view(-1, 1, 1, 1)
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * z
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | noise centred over images | 2
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            z = torch.randn_like(x)
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * (z - z.mean(0))
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | a start spread evenly over the images | 2
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    d = math.prod(shape)
+    x = (torch.rand(n, d).argsort(0) + torch.rand(n, d)) / n
+    x = x.view(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | noise cut at 3 standard deviations | 2
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x).clamp(-3, 3)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | scores cut at 100
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma).clamp(-100, 100) + math.sqrt(alpha) * torch.randn_like(x)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | a single image without its axis | 2
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    x = x + sigma**2 * score(x, sigma)
+    return x[0] if n == 1 else x
+
+# %% 7 | a small number in the ratio of the levels
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / (float(sigmas[-1]) ** 2 + 1e-4)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 7 | no noise for a single image | 2
+def sample(score, sigmas, n, shape, eps, n_steps_each):
+    x = torch.rand(n, *shape)
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x) * (n > 1)
+    return x + sigma**2 * score(x, sigma)
+
+# %% 8 | noise standardised in each image | 2
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        y = image + sigma * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            z = torch.randn_like(x)
+            z = z / z.flatten(1).std(1).view(-1, 1, 1, 1)
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * z
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | noise of the known centred over the chains | 2
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        z = torch.randn_like(x)
+        if len(x) > 1: z = z - z.mean(0)
+        y = image + sigma * z
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | the noise of the known pixels cut at 3 standard deviations | 2
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / float(sigmas[-1]) ** 2
+        z = torch.randn_like(x).clamp(-3, 3)
+        y = image + sigma * z
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, y, x)
+    return x
+
+# %% 8 | a small number in the ratio of the levels
+def inpaint(score, x, sigmas, image, mask, eps, n_steps_each):
+    for sigma in sigmas.tolist():
+        alpha = eps * sigma**2 / (float(sigmas[-1]) ** 2 + 1e-4)
+        y = image + sigma * torch.randn_like(x)
+        for _ in range(n_steps_each):
+            x = x + alpha / 2 * score(x, sigma) + math.sqrt(alpha) * torch.randn_like(x)
+            x = torch.where(mask == 1, y, x)
+    return x
