@@ -5,6 +5,7 @@ It is a zip archive, whose comment, at the very end, is the SHA-256 of all that 
 no code that it may hold. This file does NOT train; train.py says what is kept.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -25,7 +26,7 @@ import torch
 from torch import Tensor
 
 from . import pickles
-from .files import link_whole, write_whole
+from .files import check_there, link_whole, write_whole
 from .kinds import CHECKPOINT, MARK, Kind, describe, kind_of
 from .nets.ncsn import NCSN
 from .nets.ncsnv2 import NCSNv2
@@ -71,7 +72,8 @@ def load(path: str | PathLike[str], *, device: torch.device | str = "cpu") -> di
 
 
 def _check_file(path: str | PathLike[str]) -> None:
-    """Raise CheckpointDamaged for a folder, and for a pipe, which could keep its reader waiting."""
+    """Raise FileNotFoundError, and CheckpointDamaged for a folder or a pipe, which could keep its reader waiting."""
+    check_there(path)
     if Path(path).exists() and not Path(path).is_file():
         raise CheckpointDamaged(describe(path, "is no file"))
 
@@ -90,9 +92,9 @@ def _tensors(file: io.BytesIO | str | PathLike[str], path: Any, device: torch.de
                 if "Unsupported operand" not in str(error):
                     raise
                 return torch.load(_older(file), map_location=device, weights_only=True)
-    except OSError:
-        raise
     except Exception as error:  # of a file that is no checkpoint, or is cut short, torch.load raises nearly anything
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that is a seek to where a cut file has nothing
+            raise
         kind = Kind("") if isinstance(file, io.BytesIO) else kind_of(file)
         raise CheckpointDamaged(_why_unread(path, kind, error)) from error
 
@@ -136,7 +138,9 @@ def _why_unread(path: Any, kind: Kind, error: Exception) -> str:
         return f"{path} is no PyTorch checkpoint: give the .pth file of the weights"
     if kind.what == "a Python pickle":
         return f"{path} is a Python pickle that torch.save did not write: save the state_dict() with torch.save"
-    reason = str(error).splitlines()[0] if str(error) else "it ends too soon"
+    reason = (
+        str(error).partition(". ")[0].splitlines()[0] if str(error) else "it ends too soon"
+    )  # torch's advice is long
     return f"{path} cannot be read, perhaps as it was cut short ({reason}): get it again"
 
 
@@ -237,40 +241,62 @@ def load_official(
         name, source = str(source), _tensors(source, source)
     found = list(_weights(source))
     if found:
-        found += [_Weights(_named(values, found[0].state), True) for values in _shadows(source)]
-    found.sort(key=lambda weights: weights.averaged)  # those as trained come first
+        found += [_Weights(_named(values, found[0].state), True, "the list") for values in _shadows(source)]
     if not found:
         names = ", ".join(map(str, list(source)[:3])) if isinstance(source, Mapping) else ""
         raise ValueError(
             f"{name} is no published NCSN or NCSNv2 checkpoint: there is no begin_conv.weight among "
             f"{names or 'its names, as there are none'}"
         )
-    raw, chosen = found[0], found[-1] if ema else found[0]
-    if chosen.averaged and not ema:
+    trained, averaged = ([one for one in found if one.averaged == which] for which in (False, True))
+    if not trained and not ema:
         raise ValueError(f"{name} holds a moving average only, and no weights as trained: leave out ema=False")
-    if chosen is not raw:
+    chosen = _only(name, averaged if averaged and ema else trained)
+    if trained and averaged and ema:
         print(f"{name}: the moving average of the weights is taken; ema=False takes them as trained")
-    elif raw.averaged != found[-1].averaged:
+    elif averaged and not ema:
         print(f"{name}: the weights as trained are taken, not their moving average")
-    state = {key: value for key, value in raw.state.items() if key == "sigmas"} | chosen.state
+    state = {key: value for key, value in (trained or averaged)[0].state.items() if key == "sigmas"}
+    state |= chosen
     return _net(name, state, image_size, sigmas)
+
+
+def _only(name: str, found: "Sequence[_Weights]") -> dict[str, Tensor]:
+    """The one set of weights that there is, perhaps under several names."""
+    first = found[0].state
+    for other in found[1:]:
+        if {*other.state} != {*first} or not all(torch.equal(other.state[key], first[key]) for key in first):
+            places = ", ".join(repr(one.where) for one in found)
+            raise ValueError(
+                f"{name} holds several sets of weights that differ, in {places}: read the file with "
+                "torch.load(..., weights_only=True), and give the part that is meant"
+            )
+    return first
 
 
 class _Weights(NamedTuple):
     state: dict[str, Tensor]  # by the published names, without any prefix
     averaged: bool
+    where: str  # the way to it in the file
+
+
+# Numbers by the names of weights that are none: what optimisers keep.
+NO_WEIGHTS = re.compile(r"optim|exp_avg|momentum|grad", re.IGNORECASE)
+AVERAGED = re.compile(r"(^|[^a-z])ema([^a-z]|$)|averag|shadow|swa", re.IGNORECASE)
 
 
 def _weights(content: Any, where: str = "", depth: int = 4) -> Iterator[_Weights]:
     """All weights in a checkpoint's content that have names; where is the way to it."""
     if isinstance(content, Mapping):
-        texts = {key: value for key, value in content.items() if isinstance(key, str)}
-        prefixes = [found[1] for key in texts if (found := re.fullmatch(r"(|.*\.)begin_conv\.weight", key))]
+        texts = {key: value for key, value in content.items() if isinstance(key, str) and not NO_WEIGHTS.search(key)}
+        places = [found for key in texts if (found := re.fullmatch(r"(|.*\.)begin_conv\.weight", key))]
+        prefixes = [found[1] for found in places if _is_array(texts[found[0]])]
         for prefix in prefixes:
             state = {key.removeprefix(prefix): value for key, value in texts.items() if key.startswith(prefix)}
-            averaged = re.search(r"ema([^a-z]|$)|averag|shadow", f"{where}/{prefix}".lower()) is not None
+            place = f"{where}/{prefix}".strip("/.")
+            averaged = bool(AVERAGED.search(place)) and "online" not in place
             weights = {key: _tensor(key, value) for key, value in state.items() if _is_array(value)}
-            yield _Weights(weights, averaged)
+            yield _Weights(weights, averaged, place)
             yield from _dotless(texts, weights)
         for key, value in () if prefixes or not depth else texts.items():
             yield from _weights(value, f"{where}/{key}", depth - 1)
@@ -285,16 +311,19 @@ def _dotless(content: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Itera
         if key.endswith(".begin_convweight"):
             prefix = key.removesuffix("begin_convweight")
             there = {name: content.get(prefix + name.replace(".", "")) for name in weights}
-            yield _Weights({name: _tensor(name, value) for name, value in there.items() if _is_array(value)}, True)
+            yield _Weights(
+                {name: _tensor(name, value) for name, value in there.items() if _is_array(value)}, True, prefix
+            )
 
 
 def _shadows(content: Any, depth: int = 3) -> Iterator[Sequence[Any]]:
-    """Moving averages without names: lists in the order of the parameters, as torch_ema and score_sde keep them."""
-    if isinstance(content, Mapping) and depth:
-        if isinstance(content.get("shadow_params"), list):
-            yield content["shadow_params"]
-        for value in content.values():
-            yield from _shadows(value, depth - 1)
+    """Moving averages without names: lists in the order of the parameters, as torch_ema, score_sde and NeMo do."""
+    for key, value in content.items() if isinstance(content, Mapping) and depth else ():
+        if isinstance(value, (list, tuple)) and value and AVERAGED.search(str(key)) and all(map(_is_array, value)):
+            yield value
+        else:
+            for inner in value if isinstance(value, (list, tuple)) else [value]:
+                yield from _shadows(inner, depth - 1)
 
 
 def _is_array(value: Any) -> bool:
@@ -319,6 +348,8 @@ def _tensor(name: str, value: Tensor | np.ndarray | pickles.Array) -> Tensor:
         value = torch.from_numpy(np.array(value, np.float64 if value.dtype.kind == "f" else np.int64))
     if value.is_complex():
         raise ValueError(f"{name} holds complex numbers, and no weights")
+    if value.is_meta or value.is_quantized or value.layout != torch.strided:
+        raise ValueError(f"{name} is a tensor of another kind ({value.type()}): save the weights as plain numbers")
     return value.detach().float()
 
 
@@ -328,6 +359,11 @@ def _net(name: str, state: dict[str, Tensor], image_size: int, sigmas: Tensor | 
     state.pop("sigmas", None)
     if first.ndim != 4:
         raise ValueError(f"{name}: begin_conv.weight has the shape {tuple(first.shape)}, and is no convolution")
+    if not any(key.startswith("refine") for key in state):
+        raise ValueError(f"{name} holds another net than NCSN or NCSNv2: it starts as they do, but has no refine1")
+    bad = next((key for key, value in state.items() if not value.isfinite().all()), None)
+    if bad:
+        raise ValueError(f"{name}: {bad} has numbers that are NaN or infinite: take a checkpoint from before that")
     if ladder is None and levels is None:
         raise ValueError(
             f"{name}: these weights of NCSNv2 come without their noise levels, as a moving average alone does: give "

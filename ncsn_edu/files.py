@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import time
 import uuid
 from contextlib import suppress
@@ -51,6 +52,27 @@ def link_whole(path: Path, source: Path) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)  # it stays where both were the same file before
+
+
+def check_there(path: str | PathLike[str]) -> None:
+    """Raise FileNotFoundError, which says what may have become of the file, where there is none."""
+    name = os.fspath(path)
+    place, shown = Path(name), name if len(name) <= 300 else f"{name[:100]}..."
+    try:
+        if place.exists():
+            return
+        if os.path.islink(place):
+            raise FileNotFoundError(f"{shown} is a link to {os.readlink(place)}, where no file is")
+        if place.with_name(f".{place.name}.icloud").exists():
+            raise FileNotFoundError(f"{shown} is in iCloud, and not on this machine: open its folder, and download it")
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError):  # no name that a file can have
+        pass
+    if re.match(r"(https?|ftp|file|data|s3|gs|hf):", name):
+        raise FileNotFoundError(f"{shown} is an address, and files are read: download it, and give the file's path")
+    home = ": write out the home folder" if name.startswith("~") else ": look at its name, and at the folder you are in"
+    raise FileNotFoundError(f"there is no file {shown}{home}")
 
 
 def check_writable(path: str | PathLike[str]) -> None:

@@ -40,6 +40,9 @@ SIGNATURES = {  # what a file of this kind starts with; longer ones before those
     b"MM\0*": Kind("a TIFF picture"),
     b"8BPS": Kind("a Photoshop file"),
     b"gimp xcf": Kind("a GIMP file"),
+    b"bplist00": Kind(
+        "an Apple property list, as iCloud leaves it in the place of a file", "download the file itself in Finder"
+    ),
     b"%!PS": Kind("a PostScript file"),
     b"%PDF": Kind("a PDF document"),
     b"GGUF": Kind("a GGUF model"),

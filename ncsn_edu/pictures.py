@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_count, check_points
+from .files import check_there
 from .kinds import kind_of
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def read_image(path: str | PathLike[str], shape: tuple[int, int, int]) -> tuple[
     grey, or given three equal channels, laid on white where it is transparent. Raises NoPicture for a file that is no
     whole picture, FileNotFoundError, and other OSErrors.
     """
+    check_there(path)
     picture, notes = _read(Path(path))
     image, more = fit_image(picture, shape)
     return image, notes + more
@@ -150,8 +152,12 @@ def read_mask(path: str | PathLike[str], size: tuple[int, int]) -> Tensor:
     is one of black and white. Raises NoPicture for any other colour or size, for half transparent pixels, for a
     transparent mask on which nothing is white; and what `read_image` raises.
     """
+    check_there(path)
     path = Path(path)
     with _opened(path) as image:
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1:
+            raise NoPicture(f"the mask {path} has {frames} frames, or pages: save one of them as PNG")
         colours, alpha, _ = _split(image)
     if tuple(colours.shape[:2]) != tuple(size):
         found, wanted = (f"{width}x{height}" for height, width in (colours.shape[:2], size))
@@ -190,8 +196,6 @@ def _opened(path: Path) -> Iterator["PillowImage"]:
 
     if path.is_dir():
         raise NoPicture(f"{path} is a folder: give a picture file")
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
     if not path.is_file() or not path.stat().st_size:
         raise NoPicture(f"{path} is empty, or no ordinary file: give a picture file")
     try:

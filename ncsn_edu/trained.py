@@ -93,7 +93,7 @@ def load_trained(source: str | PathLike[str], *, device: torch.device | str = "c
     if path.is_dir():
         content = Folder(path).latest()
     elif path.suffix == ".ckpt" or (path.is_file() and not _is_safetensors(path)):
-        content = load(path)
+        content = load(source)
     elif path.is_file():
         metadata, state = _read(path, SCORE)
         content = {**_json(path, metadata), "ema": state}

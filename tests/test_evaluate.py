@@ -218,3 +218,16 @@ def test_an_output_that_cannot_be_is_found_before_measuring(here, capsys, monkey
     err = capsys.readouterr().err
     assert ("cannot be written" in err or "is a folder" in err) and "Errno" not in err and err.count("\n") == 1
     assert sorted(path.name for path in here.iterdir()) == ["folder.json", "x.npy"]
+
+
+@pytest.mark.parametrize("head", [b"{'descr': os.sys}", b"{'descr': '<f4', 'shape': (", b"\xff" * 20, b"(" * 300])
+def test_a_header_that_is_no_header(tmp_path, capsys, head):
+    path = tmp_path / "x.npy"
+    path.write_bytes(b"\x93NUMPY\1\0" + len(head).to_bytes(2, "little") + head)
+    assert main(["evaluate", str(path)]) == 1 and "is no .npy file of numbers" in capsys.readouterr().err
+
+
+def test_pixels_of_an_unknown_white_are_not_divided_by_255(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.full((300, 1, 8, 8), 16.0))
+    assert main(["evaluate", str(tmp_path / "x.npy")]) == 1
+    assert "what white is" in capsys.readouterr().err

@@ -1291,3 +1291,81 @@ def test_sixty_mixed_submissions_all_have_their_line(course, release, solved, tm
     (folder / "broken cut.ipynb").unlink()
     assert main(command) == 1
     assert set(rows(folder)) == set(table) - {"broken cut.ipynb", "anna/one/.homework.graded.ipynb"}
+
+
+# ---- what other platforms and programs leave
+
+
+def test_attempts_from_blackboard_are_their_student_s(tmp_path):
+    put(tmp_path, *(f"one_ng7_attempt_2025-0{m}-01-09-00-00_hw.ipynb" for m in (2, 3)))
+    put(tmp_path, "one_ng7_attempt_2025-03-01-09-00-00.txt", "one_li_attempt_2025-02-01-09-00-00_a_b.ipynb")
+    found = find(tmp_path, NAMES)
+    assert {s.student for s in found.submissions} == {"ng7", "li"}
+    newest = max((s for s in found.submissions if s.student == "ng7"), key=lambda s: s.order)
+    assert newest.file.startswith("one_ng7_attempt_2025-03")
+
+
+def test_canvas_names_with_hyphens_and_apostrophes(tmp_path):
+    put(tmp_path, "lópez-ruizeva_LATE_61_9_one.ipynb", "d’arcyjo_62_8_one.ipynb")
+    assert {s.student for s in find(tmp_path, NAMES).submissions} == {"lópez-ruizeva", "d’arcyjo"}
+
+
+def test_what_platforms_put_beside_submissions_is_no_student(tmp_path):
+    put(tmp_path, "One/grades.csv", "One/anna/hw.ipynb", "submission_metadata.yml", "index.html", "list.xlsx")
+    assert {s.student for s in find(tmp_path, NAMES).submissions if not s.ignored} == {"anna"}
+    course = put(tmp_path / "c", "submitted/bob/one/one.ipynb", "autograded/bob/one/one.ipynb", "feedback/bob/x.html")
+    assert [s.student for s in find(course, NAMES).submissions if not s.ignored] == ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[InternetShortcut]\r\nURL=https://colab.research.google.com/x\r\n", "a link to a page"),
+        (b'<?xml version="1.0"?>\n<!DOCTYPE plist>\n<plist><dict/></plist>', "a link to a page"),
+        (b'{"doc_id": "1", "email": "a@b"}', "a link to a file of Google's"),
+        (b"L\0\0\0\1\x14\2\0\0\0", "a Windows shortcut"),
+        (b"bplist00\xd1\1\2", "in the place of a file"),
+    ],
+)
+def test_links_to_files_elsewhere_are_named(content, words):
+    with pytest.raises(Unreadable, match=words):
+        parse(content)
+
+
+def test_a_file_that_icloud_holds_back_is_named(tmp_path):
+    put(tmp_path, "anna/.one.ipynb.icloud")
+    assert "iCloud" in reason(find(tmp_path, NAMES), "anna/.one.ipynb.icloud")
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "apart"),
+    [
+        ("Group B/li/hw.ipynb", "Group B/ng/hw.ipynb", True),
+        ("ng/try 1/hw.ipynb", "ng/try 2/hw.ipynb", False),
+        ("ng/old/hw.ipynb", "ng/hw.ipynb", False),
+        ("ng/a.ipynb", "ng/b.ipynb", False),
+    ],
+)
+def test_folders_of_people_are_not_older_copies(older, newer, apart, tmp_path, course, solved):
+    put(tmp_path, older, newer, "zoe/hw.ipynb", text=nbformat.writes(solved))
+    os.utime(tmp_path / older, (1, 1))
+    found = find(tmp_path, NAMES)
+    results, todo = grade._chosen(found.submissions, {"one": solved, "b2_other": solved}, course)
+    assert {submission.file for submission, _ in todo} == {newer, "zoe/hw.ipynb"}
+    (line,) = results
+    assert line.file == older and bool(line.reason) == apart and bool(line.ignored) != apart
+    assert not apart or "if they are two students'" in line.reason
+
+
+def test_a_table_that_somebody_has_written_into_is_kept(tmp_path):
+    places = Places(tmp_path, tmp_path)
+    assert grade.keep_other_table(tmp_path) is None
+    (tmp_path / "grades.csv").write_text("name;exam\nanna;17\n")  # another program's
+    assert grade.keep_other_table(tmp_path) == tmp_path / "grades-1.csv"
+    write_results(places, [Result("anna", "anna.ipynb", "one", {"answer-1": 1.5}, {"answer-1": 2.0}, ["späť"])])
+    assert grade.keep_other_table(tmp_path) is None
+    with (tmp_path / "grades.csv").open("a") as file:
+        file.write("by hand\n")
+    kept = grade.keep_other_table(tmp_path)
+    assert kept == tmp_path / "grades-2.csv" and kept.read_text().endswith("by hand\n")
+    assert (tmp_path / "grades-1.csv").read_text().startswith("name;exam")

@@ -469,3 +469,18 @@ def test_the_extension_does_not_matter(tmp_path):
     drawn = bytes_of(4, 4, 3)
     Image.fromarray(drawn).save(tmp_path / "x.jpg", "PNG")
     assert np.array_equal(pixels(read_image(tmp_path / "x.jpg", (3, 4, 4))[0]), drawn)
+
+
+def test_a_mask_of_several_frames_is_refused(tmp_path):
+    white, black = Image.new("L", (8, 8), 255), Image.new("L", (8, 8), 0)
+    white.save(tmp_path / "m.gif", save_all=True, append_images=[black])
+    with pytest.raises(NoPicture, match="2 frames"):
+        read_mask(tmp_path / "m.gif", (8, 8))
+
+
+@pytest.mark.parametrize("name", ["https://example.org/x.png", "data:image/png;base64," + "A" * 5000])
+def test_an_address_is_no_picture_file(name):
+    for reader, size in ((read_image, (1, 8, 8)), (read_mask, (8, 8))):
+        with pytest.raises(FileNotFoundError, match="is an address.*download") as error:
+            reader(name, size)
+        assert len(str(error.value)) < 400

@@ -372,3 +372,86 @@ def test_json_of_a_net_is_no_weights(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"architectures": ["UNet2DModel"], "sample_size": 32}, indent=1))
     with pytest.raises(CheckpointDamaged, match="the text"):
         load_official(tmp_path / "config.json")
+
+
+# ---- weights among other numbers
+
+NAMED_MOMENTS = {key: {"exp_avg": value * 0, "step": torch.tensor(7.0)} for key, value in averaged(V2).items()}
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"optimizer": {"state": NAMED_MOMENTS, "param_groups": []}},  # as distributed training keeps it
+        {"opt_m": {"exp_avg": AVERAGE, "exp_avg_sq": AVERAGE}},
+        {"optimizer_states": [{"momentum_buffer": AVERAGE}]},
+        {"grads": AVERAGE},
+        {"notes": {"begin_conv.weight": "frozen"}},
+    ],
+)
+def test_what_an_optimiser_keeps_by_name_is_no_weights(beside, capsys):
+    assert is_raw(load_official({"model": V2, **beside})) and capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "average",
+    [
+        {"ema": {"shadow_params": tuple(AVERAGE.values())}},
+        {"optimizer_states": [{**ADAM, "ema": tuple(AVERAGE.values()), "decay": 0.999}]},
+        {"swa_model": {"n_averaged": torch.tensor(5), **prefixed(AVERAGE, "module.")}},
+        {"ema": prefixed(V2, "online_model.") | prefixed(AVERAGE, "ema_model.")},
+    ],
+)
+def test_a_moving_average_is_found_in_other_places(average, capsys):
+    assert is_average(load_official({**average, "model": V2})) and "moving average" in capsys.readouterr().out
+    assert is_raw(load_official({**average, "model": V2}, ema=False))
+
+
+@pytest.mark.parametrize("names", [("model", "best_model"), ("ema_0.99", "ema_0.9999"), ("student", "teacher")])
+def test_of_several_weights_none_is_guessed(names):
+    content = {"model": V2} | {name: {key: 3 * i * x for key, x in V2.items()} for i, name in enumerate(names, start=1)}
+    with pytest.raises(ValueError, match=f"several sets of weights that differ, in .*'{names[1]}/module'"):
+        load_official(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda state: {"begin_conv.weight": state["module.begin_conv.weight"]}, "another net .*no refine1"),
+        (lambda state: state | {"module.end_conv.bias": state["module.end_conv.bias"] / 0}, "end_conv.bias has .* NaN"),
+        (lambda state: {key: value.to("meta") for key, value in state.items()}, "a tensor of another kind"),
+        (lambda state: {key: value.to_sparse() for key, value in state.items()}, "a tensor of another kind"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_told(change, words):
+    with pytest.raises(ValueError, match=words):
+        load_official(change(V2))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_cut_anywhere_is_told_in_words(tmp_path, zipped):
+    torch.save(V2, tmp_path / "whole.pth", _use_new_zipfile_serialization=zipped)
+    data, path = (tmp_path / "whole.pth").read_bytes(), tmp_path / "cut.pth"
+    for size in [1, 4, 30, 200, *range(1000, len(data), len(data) // 30)]:
+        path.write_bytes(data[:size])
+        with pytest.raises(CheckpointDamaged, match="cut") as error:
+            load_official(path)
+        assert len(str(error.value)) < len(str(path)) + 200 and "Weights only" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("https://example.org/ncsn.pth", "is an address.*download"),
+        ("dangling.pth", "is a link to gone.pth"),
+        ("cloud.pth", "in iCloud"),
+        ("~nobody/x.pth", "write out the home folder"),
+        ("x" * 3000, "there is no file"),
+    ],
+)
+def test_of_a_file_that_is_not_there_it_is_said_why(tmp_path, monkeypatch, name, words):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("gone.pth", "dangling.pth")
+    Path(".cloud.pth.icloud").write_bytes(b"bplist00")
+    with pytest.raises(FileNotFoundError, match=words):
+        load_official(name)

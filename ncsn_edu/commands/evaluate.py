@@ -6,11 +6,9 @@ This file does NOT measure: metrics.py and features.py do.
 import argparse
 import json
 import math
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 from .. import data
 from ..files import write_whole
@@ -113,8 +111,9 @@ def _array(path: Path) -> "np.ndarray":
             return np.load(path, mmap_mode="r" if path.stat().st_size > 2**24 else None)
         with np.load(path) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, KeyError, SyntaxError, BadZipFile, zlib.error, MemoryError) as error:
-        raise Failed(f"{path} is no .npy file of numbers ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # of a damaged file numpy, tokenize and zipfile raise nearly anything
+        said = str(error).splitlines()[0] if str(error) else "it ends too soon"
+        raise Failed(f"{path} is no .npy file of numbers ({said}): get it again, or write it anew") from error
     images = {name: array for name, array in arrays.items() if _as_images(array) is not None}
     if len(images) == 1 or "arr_0" in images:  # the name that numpy.savez gives the first
         name = "arr_0" if "arr_0" in images else next(iter(images))
@@ -167,11 +166,11 @@ def _values(path: Path, array: "np.ndarray") -> "np.ndarray":
     if not math.isfinite(low + high):
         raise Failed(f"{path} has pixels that are NaN or infinite: look for where the sampler ran away")
     if low < -0.5 or high > 1.5:  # more than the last noise of a sampler
-        hint = (
-            "pass images / 255, or bytes"
-            if high > 1.5 and low > -0.5
-            else "pass (images + 1) / 2 where they are in [-1, 1]"
-        )
+        hint = "divide them by what white is, such as 255"
+        if low < -0.5:
+            hint = "pass (images + 1) / 2 where they are in [-1, 1]"
+        elif 128 < high <= 256:
+            hint = "pass images / 255, or bytes"
         raise Failed(f"{path} has pixels from {low:.4g} to {high:.4g}, and not from 0 to 1: {hint}")
     return array.astype(np.float32).clip(0, 1)
 

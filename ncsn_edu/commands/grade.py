@@ -55,7 +55,15 @@ def grade(arguments: argparse.Namespace) -> int:
     _have_home_and_folder()
     from ..grading.course import Course, CourseError
     from ..grading.folders import TABLE, find, shown
-    from ..grading.grade import Places, grade_folder, pack_feedback, read_results, record, write_results
+    from ..grading.grade import (
+        Places,
+        grade_folder,
+        keep_other_table,
+        pack_feedback,
+        read_results,
+        record,
+        write_results,
+    )
     from ..grading.sandbox import protection
 
     if hasattr(sys.stdout, "reconfigure"):  # names of files may have any letters
@@ -75,6 +83,8 @@ def grade(arguments: argparse.Namespace) -> int:
             found = find(folder, course.names(), Path(work) / "unpacked", lost, out)
             for note in found.notes:
                 print(note)
+            if kept := keep_other_table(out):
+                print(f"{out / TABLE} is not as this command left it: it is kept as {kept.name}")
             known = {} if arguments.again else read_results(out)
             results = grade_folder(course, folder, Path(work), jobs=jobs, known=known, found=found, out=out)
             written = 0.0
@@ -102,8 +112,10 @@ def grade(arguments: argparse.Namespace) -> int:
     except CourseError as error:
         raise Failed(str(error)) from error
     except OSError as error:
-        place = shown(str(error.filename)) if error.filename else "a file"
-        raise Failed(f"{place}: {error.strerror or error}; what was graded before is in {out / TABLE}") from error
+        place = f"{shown(str(error.filename))}: " if error.filename else ""
+        hint = ": set TMPDIR to a folder that can be written to" if "temporary directory" in str(error) else ""
+        kept = f"; what was graded before is in {out / TABLE}" if (out / TABLE).exists() else ""
+        raise Failed(f"{place}{error.strerror or error}{hint}{kept}") from error
     graded, failed = [r for r in done if r.points], [r for r in done if r.reason]
     counted = [*graded, *failed]
     others = f" ({count(done, 'file')} in all)" if len(done) > len(counted) else ""

@@ -192,14 +192,14 @@ def _outputs(arguments: argparse.Namespace, stem: str) -> Path:
     for path in filter(None, (out, arguments.npy)):
         check_output(path)
         for asked in (getattr(arguments, "image", None), getattr(arguments, "mask", None)):
-            if asked and path.exists() and Path(asked).exists() and path.samefile(asked):
+            if asked and path.exists() and os.path.exists(asked) and path.samefile(asked):
                 raise Failed(f"{path} would be overwritten: choose another --out")
     return out
 
 
 def _stem(source: str) -> str:
     path = Path(source)
-    stem = path.stem if path.suffix and not path.is_dir() else os.path.basename(os.path.realpath(path))
+    stem = path.stem if path.suffix and not os.path.isdir(path) else os.path.basename(os.path.realpath(path))
     return stem[:100]  # of a name that may be near the longest there can be
 
 
@@ -210,7 +210,7 @@ def _trained(arguments: argparse.Namespace) -> "tuple[Trained, str]":
     try:
         return load_trained(arguments.source, device=device), device
     except FileNotFoundError as error:
-        if not Path(arguments.source).is_dir():
+        if not os.path.isdir(arguments.source):
             raise
         raise Failed(f"the folder {arguments.source} has no checkpoint (yet): give that of a run") from error
 
@@ -220,7 +220,7 @@ def _image(asked: str, shape: tuple[int, int, int]) -> "Tensor":
     from ..pictures import fit_image, read_image
 
     name, colon, index = asked.rpartition(":")
-    if Path(asked).exists() or not (name in data.NAMES or asked in data.NAMES or (colon and index.isdecimal())):
+    if os.path.exists(asked) or not (name in data.NAMES or asked in data.NAMES or (colon and index.isdecimal())):
         image, notes = read_image(asked, shape)
     else:
         image, notes = fit_image(_held_out(name or asked, index if colon else ""), shape)
@@ -250,7 +250,7 @@ def _mask(asked: str, shape: tuple[int, int, int], seed: int) -> "Tensor":
             mask = preset_mask(asked, shape[1:], generator=torch.Generator().manual_seed(seed))
         except ValueError as error:
             raise WrongUsage(str(error)) from error
-    elif Path(asked).suffix or Path(asked).exists():
+    elif Path(asked).suffix or os.path.exists(asked):
         mask = read_mask(asked, shape[1:])
     else:
         raise WrongUsage(there_is_no("mask", asked, PRESETS))
@@ -371,9 +371,10 @@ def _run(
             for step, x in enumerate(plan.states(min(size, n - first)), start=1):
                 yield first, step, x
 
-    with _little_memory(size):
+    with _little_memory(n, "--n"):
         images = torch.empty(n, *trained.shape)
         frames = torch.empty(len(picked), n, *trained.shape, dtype=torch.uint8)
+    with _little_memory(size):
         for first, step, x in with_bar(steps(), len(firsts) * evaluations, "evaluations"):
             if step in picked:
                 frames[picked.index(step), first : first + len(x)] = (255 * x.clamp(0, 1)).round().byte().cpu()
@@ -383,11 +384,11 @@ def _run(
 
 
 @contextmanager
-def _little_memory(batch: int) -> Iterator[None]:
+def _little_memory(images: int, option: str = "--batch") -> Iterator[None]:
     """Say what to do about the errors of long sampling."""
     import torch
 
-    message = f"there is too little memory for {batch} images at once: give a smaller --batch"
+    message = f"there is too little memory for {images} images at once: give a smaller {option}"
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:

@@ -18,7 +18,7 @@ from .zips import DEEPEST, MARK, MOST_OF_A_CLASS, MOST_OF_ONE, Member, unpack
 
 FEEDBACK = ".feedback.html"
 TABLE, KNOWN, KEPT, ELSEWHERE = "grades.csv", ".grades.json", ".graded", "feedback-elsewhere"  # ours, in the folder
-NO_SUBMISSION = (".csv", ".db", ".log", ".pyc")
+NO_SUBMISSION = (".csv", ".xlsx", ".ods", ".db", ".log", ".pyc", ".yml", ".yaml", "index.html")
 JUNK = re.compile(
     r"\.DS_Store|Thumbs\.db|desktop\.ini|__MACOSX|__pycache__|\._.*|~\$.*|\.~lock.*|.*\.pyc"
     r"|\..*\.[0-9a-f]{12}\.tmp|.*\.feedback\.html",
@@ -32,10 +32,15 @@ COURSE = ("source", "release", "autograded", "feedback", "exchange", "nbgrader_c
 MOODLE = re.compile(r"(?P<name>.+?)(?:_(?P<id>\d+))?_assignsubmission_(?P<kind>[^_]+)(?:_(?P<rest>.*))?", re.DOTALL)
 # lastfirst_LATE_1234_5678_file.ipynb: the numbers are of the student and of the file; anon_AbCdE with blind marking.
 CANVAS = re.compile(
-    r"(?:(?P<name>\w+?)_(?P<late>LATE_)?(?P<id>\d+)|(?P<late2>LATE_)?(?P<anonymous>anon_[^_\W]+))"
+    r"(?:(?P<name>[\w'’-]+?)_(?P<late>LATE_)?(?P<id>\d+)|(?P<late2>LATE_)?(?P<anonymous>anon_[^_\W]+))"
     r"_(?:(?P<file>\d+)_(?P<rest>.+)|(?P<typed>text|link)\.html)",
     re.DOTALL,
 )
+# ASSIGNMENT_USER_attempt_2024-10-01-12-00-00_file.ipynb, and ....txt about it
+BLACKBOARD = re.compile(r"(?P<name>.+)_attempt_(?P<at>\d{4}(?:-\d\d){5})(?:_(?P<rest>.+)|\.txt)", re.DOTALL)
+NO_STUDENTS = "a table or a log, no submission"
+IN_THE_COURSE = "a part of nbgrader's course, beside submitted/"
+ICLOUD = "iCloud has left this in the place of a file: ask for the file, or download it, and grade again"
 AGAIN = re.compile(r"(?P<name>.+?)(?:-(?P<n>\d{1,2})| ?\((?P<m>\d{1,2})\))")  # name-1, name (1)
 MOST_BESIDE = 20
 
@@ -103,10 +108,10 @@ def find(
     by_student: dict[str, list[tuple[Owner, Entry]]] = defaultdict(list)
     found = Found([], notes)
     for owner, entry in zip(owners, entries, strict=True):
-        top = len(entry.inner) <= 1
+        top = len(entry.inner) <= 1 or (len(entry.inner) == 2 and called(entry.inner[0], names) is not None)
         if top and not entry.is_notebook and entry.inner[-1:] and entry.inner[-1].endswith(NO_SUBMISSION):
-            entry.ignored = entry.ignored or "a table or a log, no submission"
-        if entry.ignored and (top or len(entry.inner) == 0):
+            entry.ignored = entry.ignored or NO_STUDENTS
+        if entry.ignored and (len(entry.inner) <= 1 or entry.ignored in (NO_STUDENTS, IN_THE_COURSE)):
             found.submissions.append(_submission(replace(owner, student=""), entry))
         else:
             by_student[owner.student].append((owner, entry))
@@ -145,6 +150,8 @@ def _scan(folder: Path, scratch: Path | None, out: Path) -> Iterator[Entry]:
                     entry.ignored = "Jupyter's own copy of an earlier state"
                 elif item.name.startswith(".") and item.name.endswith(".graded.ipynb") and not is_folder:
                     entry.ignored = HELD_TESTS
+                elif item.name.startswith(".") and item.name.endswith(".icloud"):
+                    entry.reason = ICLOUD
                 elif item.name.startswith(".") and item.name != CHECKPOINTS:
                     entry.ignored = f"a hidden {'folder' if is_folder else 'file'}"
                 elif item.is_symlink():
@@ -251,7 +258,7 @@ def _unwrap(entries: list[Entry], names: list[str]) -> list[str]:
             if entry.inner[0] == around:
                 entry.around += 1
             elif around == AROUND[0] and entry.inner[0] in COURSE:
-                entry.ignored = "a part of nbgrader's course, beside submitted/"
+                entry.ignored = IN_THE_COURSE
         counted = [entry for entry in inside if entry.inner and not entry.ignored and entry.around]
     return notes
 
@@ -296,6 +303,9 @@ def _owner(parts: tuple[str, ...], names: list[str], assignment: str | None = No
             bool(canvas["typed"]),
             (float(canvas["file"] or 0), again[1]),
         )
+    if blackboard := BLACKBOARD.fullmatch(top):
+        moment = float(blackboard["at"].replace("-", ""))
+        return Owner(_student_of(blackboard["name"], names), "", assignment, order=(moment, 0.0))
     if inside and assignment is None and (found := called(top, names)):
         return _owner(parts[1:], names, found)
     if inside:
@@ -416,12 +426,12 @@ def _words_on_layout(entries: list[Entry], owners: list[Owner], names: list[str]
     for top in sorted(tops):
         flat = [entry for entry, _ in counted if len(entry.inner) == 2 and entry.inner[0] == top and entry.is_notebook]
         other = [entry for entry in flat if not any(as_word(name).search(entry.inner[1]) for name in names)]
-        if len(other) > 2 and not called(top, names) and not MOODLE.fullmatch(top):
+        if len(other) > 1 and not called(top, names) and not MOODLE.fullmatch(top):
             notes.append(
                 f"{shown(top)}/ holds {len(flat)} notebooks and is taken for one student's; if each is another "
                 "student's, call the folder after the assignment"
             )
-    platforms = [("Moodle", MOODLE), ("Canvas", CANVAS)]
+    platforms = [("Moodle", MOODLE), ("Canvas", CANVAS), ("Blackboard", BLACKBOARD)]
     for platform, pattern in platforms:
         if any(entry.inner and pattern.fullmatch(entry.inner[0]) for entry, _ in counted):
             notes.append(f"names are read as {platform} gives them")

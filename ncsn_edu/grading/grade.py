@@ -8,6 +8,7 @@ import contextlib
 import csv
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -213,12 +214,26 @@ def _chosen(
         several.sort(key=lambda one: (one[0].order, one[0].file))
         newest, line = several[-1]
         for _, older in several[:-1]:
-            older.ignored = f"an older copy of {shown(line.file)}"
+            if _of_another(older.file, line.file):
+                around = shown(line.file.partition("/")[0])
+                older.reason = (
+                    f"this is older than {shown(line.file)}, and both lie in {around}/, which is taken for one "
+                    "student's folder: if they are two students', grade that folder by itself"
+                )
+            else:
+                older.ignored = f"an older copy of {shown(line.file)}"
             results.append(older)
         newer = [shown(one.file) for one in unread[line.student] if one.order > newest.order]
         said = tuple(f"{file} is newer, but cannot be graded" for file in newer)
         todo.append((replace(newest, remarks=(*newest.remarks, *said)), line))
     return results, todo
+
+
+def _of_another(older: str, newer: str) -> bool:
+    """May two files be two students', as their folders have two names, not numbers: TUTORIAL/ANNA, TUTORIAL/BOB?"""
+    (*above, one, _), (*others, other, _) = (["", *file.split("/")] for file in (older, newer))
+    same = re.sub(r"[\d\W_]+", "", one).casefold() == re.sub(r"[\d\W_]+", "", other).casefold()  # version 1, version 2
+    return len(above) > 1 and above == others and not same
 
 
 def _in_a_process(
@@ -412,6 +427,18 @@ def read_results(out: Path) -> dict[str, Result]:
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         return {entry["file"]: Result(**entry) for entry in json.loads((out / KNOWN).read_bytes())}
     return {}
+
+
+def keep_other_table(out: Path) -> Path | None:
+    """Rename a table that is not as `write_results` left it, as somebody wrote into it or it is another program's.
+
+    Returns its new name; None where there is nothing to keep.
+    """
+    table = out / TABLE
+    if not table.is_file() or table.read_bytes() == _csv(list(read_results(out).values())).encode():
+        return None
+    kept = next(path for n in itertools.count(1) if not os.path.lexists(path := table.with_stem(f"{table.stem}-{n}")))
+    return table.rename(kept)
 
 
 def _csv(results: list[Result]) -> str:

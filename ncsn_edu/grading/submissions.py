@@ -38,6 +38,9 @@ FOREIGN = (  # how files begin that are no notebooks
     (b"7z\xbc\xaf", "a packed file (7-Zip)"),
     (b"\xd0\xcf\x11\xe0", "an old Word or Office file"),
     (b"{\\rtf", "a text document (RTF)"),
+    (b"[InternetShortcut]", "a link to a page"),
+    (b"L\0\0\0\1\x14\2\0", "a Windows shortcut to a file"),
+    (b"bplist00", "what Apple's iCloud or Safari writes in the place of a file"),
 )
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/svg+xml")
 
@@ -137,6 +140,8 @@ def parse(data: bytes) -> tuple[NotebookNode, list[str]]:
         if data.startswith(start):
             raise Unreadable(f"this is {kind}, not a notebook: ask for the .ipynb file")
     text, remarks = _decoded(data)
+    if "<!DOCTYPE plist" in text[:300] or "<plist" in text[:300]:
+        raise Unreadable("this is a link to a page, not a notebook: ask for the .ipynb file")
     if text.lstrip().startswith("<") and not text.lstrip().startswith("<<<<<<<"):
         raise Unreadable("this is a web page, not a notebook: ask for the .ipynb file")
     try:
@@ -149,7 +154,9 @@ def parse(data: bytes) -> tuple[NotebookNode, list[str]]:
     if isinstance(sheets, list):
         raw["cells"] = [cell for sheet in sheets for cell in _list(_mapping(sheet).get("cells"))]
     if not isinstance(raw, dict) or not isinstance(raw.get("cells"), list):
-        raise Unreadable("this is JSON, but not a notebook: it has no cells")
+        link = isinstance(raw, dict) and {"url", "doc_id"} & {*raw}
+        what = "a link to a file of Google's" if link else "JSON"
+        raise Unreadable(f"this is {what}, but not a notebook: it has no cells")
     cells = [_cell(cell, number) for number, cell in enumerate(raw["cells"]) if isinstance(cell, dict)]
     if not cells:
         raise Unreadable("the notebook has no cells")
