@@ -114,8 +114,8 @@ def grade(arguments: argparse.Namespace) -> int:
     except OSError as error:
         place = f"{shown(str(error.filename))}: " if error.filename else ""
         hint = ": set TMPDIR to a folder that can be written to" if "temporary directory" in str(error) else ""
-        kept = f"; what was graded before is in {out / TABLE}" if (out / TABLE).exists() else ""
-        raise Failed(f"{place}{error.strerror or error}{hint}{kept}") from error
+        so_far = f"; what was graded before is in {out / TABLE}" if (out / TABLE).exists() else ""
+        raise Failed(f"{place}{error.strerror or error}{hint}{so_far}") from error
     graded, failed = [r for r in done if r.points], [r for r in done if r.reason]
     counted = [*graded, *failed]
     others = f" ({count(done, 'file')} in all)" if len(done) > len(counted) else ""
