@@ -264,12 +264,13 @@ def _():
     close(found, [[0.5828, 0.2834, -1.1497], [-0.1212, 1.8788, 0.0], [0.5649, -0.6892, 0.0]], atol=2e-3)
 
 
-@task.check("a hundred times smaller in all lengths: the slopes are a hundred times as steep")
+@task.check("two hundred times smaller in all lengths: the slopes are as many times as steep; and 300 times larger")
 def _():
-    x, means, variances = torch.randn(4, 2), torch.randn(2, 2), torch.tensor([0.5, 3.0])
+    x, means, variances = 3 * torch.randn(4, 2), torch.randn(2, 2), torch.tensor([0.5, 3.0])
     before = answer(x, means, variances, torch.tensor([0.25, 0.75]), shape=(4, 2))
-    found = answer(x / 100, means / 100, variances / 10_000, torch.tensor([0.25, 0.75]), shape=(4, 2))
-    close(found / 100, before, rtol=1e-3, atol=1e-3, what="a hundredth of the score")
+    for unit in (0.005, 300.0):
+        found = answer(unit * x, unit * means, unit**2 * variances, torch.tensor([0.25, 0.75]), shape=(4, 2))
+        close(unit * found, before, rtol=1e-3, atol=1e-3, what=f"{unit} times the score")
 
 
 ### BEGIN HIDDEN TESTS
@@ -383,12 +384,14 @@ def _():
         close(found, scores, atol=2e-3, what=f"with sigma = {sigma:g} the result")
 
 
-@task.check("a hundred times smaller in all lengths, also sigma: the slopes are a hundred times as steep")
+@task.check("200 times smaller in all lengths, also sigma: the slopes are as many times as steep; and 300 times larger")
 def _():
-    x, means, variances = torch.randn(4, 2), torch.randn(2, 2), torch.tensor([0.5, 3.0])
+    x, means, variances = 3 * torch.randn(4, 2), torch.randn(2, 2), torch.tensor([0.5, 3.0])
     before = answer(x, 0.7, means, variances, torch.tensor([0.25, 0.75]), shape=(4, 2))
-    found = answer(x / 100, 0.007, means / 100, variances / 10_000, torch.tensor([0.25, 0.75]), shape=(4, 2))
-    close(found / 100, before, rtol=1e-3, atol=1e-3, what="a hundredth of the score")
+    for unit in (0.005, 300.0):
+        scaled = unit * x, unit * 0.7, unit * means, unit**2 * variances
+        found = answer(*scaled, torch.tensor([0.25, 0.75]), shape=(4, 2))
+        close(unit * found, before, rtol=1e-3, atol=1e-3, what=f"{unit} times the score")
 
 
 @task.check("a sigma of its own for each row: the same as row after row (for the third point)")
@@ -483,10 +486,11 @@ def _():
     plausible(p_variance(moved, 0.64), f"the standard deviation is {moved.std():.3f}, and 0.800 was expected")
 
 
-@task.check("each row follows the score at its own place: s(x) = -x and alpha = 0.5 take 1000 to 750")
+@task.check("each row follows the score at its own place: s(x) = -x takes 1000 to 750 if alpha = 0.5, to -9000 if 20")
 def _():
     x = torch.tensor([[1000.0, 0.0], [0.0, -2000.0], [400.0, 800.0]])
-    close(answer(x, Given(lambda x: -x), 0.5, shape=x.shape), 0.75 * x, atol=8.0)
+    for alpha, factor in ((0.5, 0.75), (20.0, -9.0)):
+        close(answer(x, Given(lambda x: -x), alpha, shape=x.shape), factor * x, atol=11 * math.sqrt(alpha))
 
 
 ### BEGIN HIDDEN TESTS
@@ -684,6 +688,24 @@ def _():
         found = float(answer(alpha, 0.5, shape=()))
         said = f"with alpha = {alpha} the chains' variance is {x.var():.2f}, and yours is {found:.2f}"
         ensure(abs(found / x.var() - 1) < 0.1, said)
+
+
+@task.check("ten thousand chains that begin with your variance keep it: alpha = 1.995 at a target of variance 0.5")
+def _():
+    found = float(answer(1.995, 0.5, shape=()))
+    ensure(0 < found < math.inf, f"with alpha = 1.995 the chains settle, and yours is {found:.3g}")
+    start = math.sqrt(found) * torch.randn(10_000, 1)
+    x = ne.last(ne.langevin(lambda x, sigma: -x / 0.5, start, alpha=1.995, n_steps=200))
+    said = f"chains that begin with your variance, {found:.4g}, have a variance of {x.var():.4g} after 200 steps"
+    ensure(abs(found / x.var() - 1) < 0.1, said)
+
+
+@task.check("in other units: with alpha and the target's variance both 100 times as large, so is the settled variance")
+def _():
+    for times in (100.0, 0.01):
+        found = answer(times * 1.6, times * 0.5, shape=())
+        said = f"for alpha = {times * 1.6:g} and a variance of {times * 0.5:g}, {1 / times:g} times the result"
+        close(found / times, answer(1.6, 0.5, shape=()), rtol=1e-3, what=said)
 
 
 ### BEGIN HIDDEN TESTS
