@@ -277,7 +277,9 @@ def test_every_file_has_a_line_and_what_is_no_submission_says_why(tmp_path):
         "Finn_8_assignsubmission_onlinetext_/onlinetext.html",
         *(f"anna/photos/{i}.jpg" for i in range(30)),
     )
-    put(tmp_path, "grades.csv", ".grades.json", "anna/hw.feedback.html", ".DS_Store", "anna/._hw.ipynb")  # no lines
+    put(
+        tmp_path, "grades.csv", "grades-1.csv", ".grades.json", "anna/hw.feedback.html", ".DS_Store", "anna/._hw.ipynb"
+    )  # no lines
     assert states(find(tmp_path, NAMES)) == {
         "anna/hw.ipynb": ("anna", "grade"),
         "anna/data.csv": ("anna", "no notebook: it came with hw.ipynb"),

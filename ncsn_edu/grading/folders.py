@@ -18,6 +18,7 @@ from .zips import DEEPEST, MARK, MOST_OF_A_CLASS, MOST_OF_ONE, Member, unpack
 
 FEEDBACK = ".feedback.html"
 TABLE, KNOWN, KEPT, ELSEWHERE = "grades.csv", ".grades.json", ".graded", "feedback-elsewhere"  # ours, in the folder
+OTHER_TABLE = re.compile(r"grades-\d+\.csv")  # somebody's, renamed by `grade.keep_other_table`
 NO_SUBMISSION = (".csv", ".xlsx", ".ods", ".db", ".log", ".pyc", ".yml", ".yaml", "index.html")
 JUNK = re.compile(
     r"\.DS_Store|Thumbs\.db|desktop\.ini|__MACOSX|__pycache__|\._.*|~\$.*|\.~lock.*|.*\.pyc"
@@ -175,7 +176,8 @@ def _scan(folder: Path, scratch: Path | None, out: Path) -> Iterator[Entry]:
 
 def _is_ours(name: str, parts: tuple[str, ...]) -> bool:
     """Made by us or by the system, not by a student."""
-    return bool(JUNK.fullmatch(name)) or (not parts and name in (TABLE, KNOWN, KEPT, ELSEWHERE, MARK))
+    ours = name in (TABLE, KNOWN, KEPT, ELSEWHERE, MARK) or OTHER_TABLE.fullmatch(name)
+    return bool(JUNK.fullmatch(name)) or (not parts and bool(ours))
 
 
 def _follow(entry: Entry, root: str) -> None:
