@@ -179,9 +179,20 @@ class Notebook:
         wait_for(lambda: self.picture() != other_than, "the picture changes")
         return self.picture()
 
+    def still_picture(self) -> bytes:
+        """The picture when it has been the same for half a second: the line below it may change first."""
+
+        def still() -> bool:
+            before = self.picture()
+            time.sleep(0.5)
+            return self.picture() == before
+
+        wait_for(still, "the picture stays as it is")
+        return self.picture()
+
     def there_and_back(self, label: str, pattern: str, keys: tuple[str, str] = ("ArrowRight", "ArrowLeft")) -> None:
         """Move a slider by a key and back by another: both numbers and the picture follow, and come back."""
-        before, number, line = self.picture(), self.slider(label), self.says()
+        before, number, line = self.still_picture(), self.slider(label), self.says()
         start = time.monotonic()
         moved = self.press(label, keys[0])
         after = self.wait_for_picture(other_than=before)
