@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
-from .files import write_whole
+from .files import why, write_whole
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -115,8 +115,7 @@ def _keep(path: Path, faces: "np.ndarray") -> None:
     try:
         write_whole(path, header.getvalue(), memoryview(faces))
     except OSError as error:
-        why = error.strerror or error
-        print(f"{path} cannot be written ({why}): the images will be decoded again next time", file=sys.stderr)
+        print(f"{path} cannot be written ({why(error)}): the images will be decoded again next time", file=sys.stderr)
 
 
 # --- decoding

@@ -27,12 +27,10 @@ from torch import Tensor
 
 from . import pickles
 from .files import check_there, link_whole, write_whole
-from .kinds import CHECKPOINT, MARK, Kind, describe, kind_of
+from .kinds import CHECKPOINT, COMMENT_SIZE, MARK, NOT_KNOWN, OLD_TORCH, PICKLE, PROGRAM, TORCH, Kind, describe, kind_of
 from .nets.ncsn import NCSN
 from .nets.ncsnv2 import NCSNv2
 from .schedules import geometric
-
-COMMENT_SIZE = len(MARK) + 64
 
 
 class CheckpointDamaged(ValueError):
@@ -61,25 +59,27 @@ def load(path: str | PathLike[str], *, device: torch.device | str = "cpu") -> di
     if not comment.startswith(MARK):
         advice = "give a .ckpt file of a run; published weights are read by load_official"
         other = describe(path, "is no checkpoint of ncsn_edu", advice)
-        ours = MARK[:20] in data[-COMMENT_SIZE:] or data.startswith(b"PK")  # cut within its comment, or before
         last = "; if it is a checkpoint of a run, it is cut short: delete it, and resume from the one before it"
-        raise CheckpointDamaged(other + last * ours)
+        raise CheckpointDamaged(other + last * data.startswith(b"PK"))  # as every zip archive does
     if comment != MARK + hashlib.sha256(archive).hexdigest().encode():
         raise CheckpointDamaged(
             f"{path} is damaged: its checksum is wrong. Delete it, and resume from the one before it"
         )
-    return _tensors(io.BytesIO(data), path, device)
+    return _tensors(io.BytesIO(data), path, NOT_KNOWN, device)
 
 
 def _check_file(path: str | PathLike[str]) -> None:
     """Raise FileNotFoundError, and CheckpointDamaged for a folder or a pipe, which could keep its reader waiting."""
     check_there(path)
-    if Path(path).exists() and not Path(path).is_file():
+    if not Path(path).is_file():
         raise CheckpointDamaged(describe(path, "is no file"))
 
 
-def _tensors(file: io.BytesIO | str | PathLike[str], path: Any, device: torch.device | str = "cpu") -> Any:
-    """What torch.save wrote; NumPy arrays as pickles.Array. No code that it may hold is run, and no name imported."""
+def _tensors(file: io.BytesIO | str | PathLike[str], path: Any, kind: Kind, device: torch.device | str = "cpu") -> Any:
+    """What torch.save wrote; NumPy arrays as pickles.Array. No code that it may hold is run, and no name imported.
+
+    path and kind are for the error of what cannot be read.
+    """
     try:
         with (
             torch.serialization.safe_globals([(stand_in, name) for name, stand_in in pickles.STAND_INS.items()]),
@@ -95,7 +95,6 @@ def _tensors(file: io.BytesIO | str | PathLike[str], path: Any, device: torch.de
     except Exception as error:  # of a file that is no checkpoint, or is cut short, torch.load raises nearly anything
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that is a seek to where a cut file has nothing
             raise
-        kind = Kind("") if isinstance(file, io.BytesIO) else kind_of(file)
         raise CheckpointDamaged(_why_unread(path, kind, error)) from error
 
 
@@ -124,9 +123,9 @@ def _why_unread(path: Any, kind: Kind, error: Exception) -> str:
         return f"{path} does not fit into memory"
     if "cut short" in kind.what:
         return f"{path} is {kind.what}: {kind.advice}"
-    if kind.what == "a TorchScript program":
+    if kind == PROGRAM:
         return f"{path} is {kind.what}, which is code: save its state_dict() with torch.save, and load that"
-    if "PyTorch" not in kind.what and "pickle" not in kind.what and kind.what:
+    if kind not in (NOT_KNOWN, TORCH, OLD_TORCH, PICKLE):
         return f"{path} is {kind.what}, no PyTorch checkpoint: {kind.advice or 'give the .pth file of the weights'}"
     named = re.search(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|it names) ([\w.]+)", str(error))
     if named and not (kind.what and _ends_in(path, named[1].rpartition(".")[2])):
@@ -136,7 +135,7 @@ def _why_unread(path: Any, kind: Kind, error: Exception) -> str:
         )
     if isinstance(error, pickle.UnpicklingError) and not kind.what:
         return f"{path} is no PyTorch checkpoint: give the .pth file of the weights"
-    if kind.what == "a Python pickle":
+    if kind == PICKLE:
         return f"{path} is a Python pickle that torch.save did not write: save the state_dict() with torch.save"
     reason = (
         str(error).partition(". ")[0].splitlines()[0] if str(error) else "it ends too soon"
@@ -238,7 +237,7 @@ def load_official(
         _check_file(source)
         if (kind := kind_of(source)) == CHECKPOINT:
             raise CheckpointDamaged(f"{source} is {kind.what}: load_trained reads it")
-        name, source = str(source), _tensors(source, source)
+        name, source = str(source), _tensors(source, source, kind)
     found = list(_weights(source))
     if found:
         found += [_Weights(_named(values, found[0].state), True, "the list") for values in _shadows(source)]
@@ -332,7 +331,7 @@ def _is_array(value: Any) -> bool:
 
 def _named(values: Sequence[Any], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     names = [name for name in state if name != "sigmas"]
-    tensors = [_tensor("shadow_params", value) for value in values if _is_array(value)]
+    tensors = [_tensor("shadow_params", value) for value in values]
     if [value.shape for value in tensors] != [state[name].shape for name in names]:
         raise ValueError("the moving average in shadow_params does not fit the weights: give ema=False")
     return dict(zip(names, tensors, strict=True))
@@ -343,7 +342,7 @@ def _tensor(name: str, value: Tensor | np.ndarray | pickles.Array) -> Tensor:
     if isinstance(value, pickles.Array):
         value = value.array
     if isinstance(value, np.ndarray):
-        if value.dtype.kind not in "biuf":
+        if value.dtype.kind not in pickles.KINDS:
             raise ValueError(f"{name} is an array of {value.dtype}, and no weights")
         value = torch.from_numpy(np.array(value, np.float64 if value.dtype.kind == "f" else np.int64))
     if value.is_complex():

@@ -24,11 +24,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from . import celeba
-from .files import expanded
-from .kinds import UNPACK, kind_of
+from .files import expanded, why
+from .kinds import GZIPPED, NOT_KNOWN, UNPACK, kind_of
 from .layouts import Piece, cifar10, folder_of, lookalikes, mnist
 from .layouts import archive as find_archive
-from .network import reason
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -530,7 +529,7 @@ def _locked(name: str, root: Path) -> Iterator[None]:
             print(f"waiting for another process that is getting {name} ({lock.lock_file}) ...", file=sys.stderr)
             lock.acquire()
     except OSError as error:
-        raise _unavailable(name, root, f"the folder cannot be written to ({error.strerror or error})") from error
+        raise _unavailable(name, root, f"the folder cannot be written to ({why(error)})") from error
     try:
         yield
     finally:
@@ -625,7 +624,7 @@ def _unpack(archive: _Archive, root: Path) -> None:
 def _room(error: OSError) -> str:
     """What the system says of a file that cannot be written, and what to do."""
     full = ": free some space, or set NCSN_EDU_DATA to a folder on another disk" if error.errno == errno.ENOSPC else ""
-    return f"{error.strerror or error}{full}"
+    return f"{why(error)}{full}"
 
 
 def _fetch(name: str, source: Source, root: Path) -> None:
@@ -649,9 +648,9 @@ def _fetch(name: str, source: Source, root: Path) -> None:
             raise _unavailable(name, root, _explain(error, source.url, partial)) from error
         raise _unavailable(name, root, f"{partial} cannot be written ({_room(error)})") from error
     if (found := _md5(partial)) != source.md5:
-        kind = kind_of(partial).what
+        kind = kind_of(partial)
         partial.unlink()
-        other = f"{kind}, and not the published file" if kind and "gzip" not in kind else "not the published file"
+        other = "not the published file" if kind in (NOT_KNOWN, GZIPPED) else f"{kind.what}, and not the published file"
         why = f"what {source.url} sent is {other} (MD5 {found}, not {source.md5}), and was deleted"
         raise _unavailable(name, root, why)
     partial.replace(path)
@@ -710,6 +709,8 @@ def _title(response: "requests.Response") -> str:
 def _explain(error: Exception, url: str, partial: Path) -> str:
     """What went wrong with a download, in few words."""
     import requests
+
+    from .network import reason
 
     kept = f"; {partial.stat().st_size} bytes of it are kept in {partial}" if partial.exists() else ""
     if isinstance(error, requests.HTTPError):

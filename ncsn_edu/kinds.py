@@ -11,6 +11,7 @@ from zipfile import BadZipFile, ZipFile
 
 HEAD = 4096  # bytes that are looked at
 MARK = b"ncsn_edu checkpoint, sha256 "  # what the comment of a checkpoint's archive starts with, then 64 digits
+COMMENT_SIZE = len(MARK) + 64
 
 
 class Kind(NamedTuple):
@@ -23,10 +24,14 @@ class Kind(NamedTuple):
 CHECKPOINT = Kind("a checkpoint of ncsn_edu")
 AGAIN = "get it again"
 UNPACK = "unpack it first"
+TORCH, OLD_TORCH, PROGRAM = Kind("a PyTorch file"), Kind("an old PyTorch file"), Kind("a TorchScript program")
+PICKLE, SAFETENSORS, GZIPPED = Kind("a Python pickle"), Kind("a safetensors file"), Kind("packed by gzip", UNPACK)
+NPY, NPZ = Kind("a NumPy array (.npy)"), Kind("a NumPy archive (.npz)")
+NOT_KNOWN = Kind("")
 SIGNATURES = {  # what a file of this kind starts with; longer ones before those that they start with
-    b"\x93NUMPY": Kind("a NumPy array (.npy)"),
+    b"\x93NUMPY": NPY,
     b"\x89HDF\r\n\x1a\n": Kind("an HDF5 file, as Keras and h5py write them"),
-    b"\x1f\x8b": Kind("packed by gzip", UNPACK),
+    b"\x1f\x8b": GZIPPED,
     b"BZh": Kind("packed by bzip2", UNPACK),
     b"\xfd7zXZ\0": Kind("packed by xz", UNPACK),
     b"\x28\xb5\x2f\xfd": Kind("packed by zstd", UNPACK),
@@ -48,17 +53,17 @@ SIGNATURES = {  # what a file of this kind starts with; longer ones before those
     b"GGUF": Kind("a GGUF model"),
     b"PAR1": Kind("a Parquet table"),
     b"\x7fELF": Kind("a program"),
-    b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19": Kind("an old PyTorch file"),
-    b"\x80\x04\x95": Kind("a Python pickle"),
-    b"\x80\x05\x95": Kind("a Python pickle"),
-    b"\x80\x02": Kind("a Python pickle"),
-    b"\x80\x03": Kind("a Python pickle"),
+    b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19": OLD_TORCH,
+    b"\x80\x04\x95": PICKLE,
+    b"\x80\x05\x95": PICKLE,
+    b"\x80\x02": PICKLE,
+    b"\x80\x03": PICKLE,
 }
 BRANDS = {b"avif": "an AVIF picture", b"heic": "a HEIC picture", b"heix": "a HEIC picture", b"mif1": "a HEIC picture"}
 
 
 def kind_of(path: str | PathLike[str]) -> Kind:
-    """What the file is; Kind("") where nothing is known about it. Raises OSError where it cannot be read."""
+    """What the file is; NOT_KNOWN where its bytes say nothing. Raises OSError where it cannot be read."""
     path = Path(path)
     if path.is_dir():
         return Kind("a folder", "give the file in it")
@@ -67,7 +72,7 @@ def kind_of(path: str | PathLike[str]) -> Kind:
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(HEAD)
-        file.seek(max(0, size - len(MARK) - 64))
+        file.seek(max(0, size - COMMENT_SIZE))
         tail = file.read()
     if not head:
         return Kind("empty", AGAIN)
@@ -99,7 +104,7 @@ def _of_bytes(head: bytes) -> Kind:
     if head[257:262] == b"ustar":
         return Kind("a tar archive", UNPACK)
     if head[8:10] in (b'{"', b"{ ", b"{}") and int.from_bytes(head[:8], "little") < 2**32:
-        return Kind("a safetensors file")
+        return SAFETENSORS
     if head[:1] == b"\x08" and re.search(rb"onnx|pytorch|tf2onnx", head[:200]):
         return Kind("an ONNX model")
     if head[:1] in (b"\x08", b"\x0a") and re.search(rb"serve|saved_model|Placeholder|VarHandleOp|tensorflow", head):
@@ -112,7 +117,7 @@ def _of_bytes(head: bytes) -> Kind:
 def _of_text(head: bytes) -> Kind:
     text = head.decode("utf-8-sig", errors="ignore").strip()
     if len(re.findall(r"[\0-\x08\x0e-\x1f\ufffd]", text)) or len(text.encode()) < 0.9 * len(head.strip()):
-        return Kind("")  # not text
+        return NOT_KNOWN  # no text
     start = text[:200].lower()
     if re.match(r"version https?://(git-lfs|hawser)\.github\.com", start):
         advice = "run git lfs pull in its repository, or download the file itself"
@@ -139,9 +144,9 @@ def _of_zip(path: Path, size: int) -> Kind:
         return Kind(f"a zip file (PyTorch's are) that is cut short, or damaged, after {size} bytes", AGAIN)
     if any(name.endswith("/data.pkl") for name in names):
         program = any("/code/" in name for name in names)
-        return Kind("a TorchScript program" if program else "a PyTorch file")
+        return PROGRAM if program else TORCH
     if names and all(name.endswith(".npy") for name in names):
-        return Kind("a NumPy archive (.npz)")
+        return NPZ
     if "model.weights.h5" in names:
         return Kind("a Keras model")
     inside = ", ".join(names[:2]) + (", ..." if len(names) > 2 else "") or "nothing"

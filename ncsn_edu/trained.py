@@ -21,7 +21,7 @@ from . import recipes
 from .checkpoints import CheckpointDamaged, Folder, load
 from .data import SHAPES
 from .files import write_whole
-from .kinds import describe, kind_of
+from .kinds import NOT_KNOWN, SAFETENSORS, kind_of
 from .nets.classifier import Classifier, ResNet
 from .recipes import Images, Sampling
 
@@ -106,7 +106,7 @@ def load_trained(source: str | PathLike[str], *, device: torch.device | str = "c
 
 
 def _is_safetensors(path: Path) -> bool:
-    return path.suffix == ".safetensors" or kind_of(path).what == "a safetensors file"
+    return path.suffix == ".safetensors" or kind_of(path) == SAFETENSORS
 
 
 def save_weights(path: str | PathLike[str], content: Mapping[str, Any]) -> Path:
@@ -149,9 +149,10 @@ def _read(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tensor]]:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, UnicodeDecodeError) as error:
-        kind = kind_of(path).what
-        if kind and "safetensors" not in kind:
-            raise CheckpointDamaged(describe(path, "", "give a .safetensors file that save_weights wrote")) from error
+        found = kind_of(path)
+        if found not in (NOT_KNOWN, SAFETENSORS):
+            advice = found.advice or "give a .safetensors file that save_weights wrote"
+            raise CheckpointDamaged(f"{path} is {found.what}: {advice}") from error
         raise CheckpointDamaged(f"{path} is no whole safetensors file ({error}): get it again") from error
     if metadata.get("kind") != kind:
         raise ValueError(f"{path} holds weights of something else: those written by save_weights name their recipe")

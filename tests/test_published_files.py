@@ -284,6 +284,11 @@ OTHER = {  # what the message calls it, and what it says to do
     "empty": (b"", "is empty", "get it again"),
     "pointer": (POINTER, "pointer of Git LFS", "git lfs pull"),
     "page": (PAGE, "a web page ('Google Drive - Virus scan warning')", "browser"),
+    "page on PyTorch": (
+        b"<!DOCTYPE html><html><head><title>net.safetensors: a PyTorch pickle</title></head></html>",
+        "a web page ('net.safetensors: a PyTorch pickle')",
+        "browser",
+    ),
     "error of a server": (b'{"error": {"code": 404}}', """the text '{"error": {"code": 404}}'""", "get the file again"),
     "XML": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "AccessDenied", "refused"),
     "gzip": (gzip.compress(WHOLE), "packed by gzip", "unpack it"),

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import data
-from ..files import write_whole
-from ..kinds import kind_of
-from .common import Commands, Failed, WrongUsage, check_output, load_images, new_command, there_is_no, whole_number
+from ..files import check_writable, write_whole
+from ..kinds import NPY, NPZ, kind_of
+from .common import Commands, Failed, WrongUsage, load_images, new_command, there_is_no, whole_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +54,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if arguments.out and arguments.out.suffix != ".json":
         raise WrongUsage(f"--out {arguments.out}: give a name that ends in .json")
     if arguments.out:
-        check_output(arguments.out)
+        check_writable(arguments.out)
     x = _samples(arguments.samples, arguments.n)
     name = arguments.data or _data_of(tuple(x.shape[1:]))
     if name not in data.NAMES:
@@ -102,12 +102,12 @@ def _array(path: Path) -> "np.ndarray":
 
     if not path.exists():
         raise Failed(f"there is no file {path}: make it with python -m ncsn_edu sample ... --npy {path}")
-    kind = kind_of(path).what
-    if kind not in ("a NumPy array (.npy)", "a NumPy archive (.npz)"):
-        advice = kind_of(path).advice or "write the images with numpy.save, or sample --npy"
-        raise Failed(f"{path} is no .npy file of numbers{f', but {kind}' * bool(kind)}: {advice}")
+    kind = kind_of(path)
+    if kind not in (NPY, NPZ):
+        advice = kind.advice or "write the images with numpy.save, or sample --npy"
+        raise Failed(f"{path} is no .npy file of numbers{f', but {kind.what}' * bool(kind.what)}: {advice}")
     try:
-        if kind == "a NumPy array (.npy)":
+        if kind == NPY:
             return np.load(path, mmap_mode="r" if path.stat().st_size > 2**24 else None)
         with np.load(path) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -189,7 +189,7 @@ def _net(kind: str, name: str) -> "FeatureNet":
 
     try:
         return classifier_net(name) if kind == "classifier" else inception_net()
-    except (FileNotFoundError, FeatureUnavailable) as error:
+    except FeatureUnavailable as error:
         raise Failed(str(error)) from error
 
 
