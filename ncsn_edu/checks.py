@@ -43,7 +43,7 @@ def may_look(values: Tensor) -> bool:
     return not values.is_cuda
 
 
-def check_label(label: Tensor, n: int, n_classes: int) -> Tensor:
+def check_label(label: Tensor, n: int, n_classes: int) -> None:
     """Classes (n,), whole numbers from 0 to n_classes - 1, or -1 where no class is told; on a GPU taken on trust."""
     if label.shape != (n,) or label.is_floating_point():
         kind = f"{label.dtype} of shape {tuple(label.shape)}"
@@ -51,7 +51,6 @@ def check_label(label: Tensor, n: int, n_classes: int) -> Tensor:
     if may_look(label) and not (label.min() >= -1 and label.max() < n_classes):
         found = f"{label.min()} to {label.max()}"
         raise ValueError(f"label must be 0 to {n_classes - 1}, or -1 where no class is told, and it has {found}")
-    return label
 
 
 def check_sigma(sigma: float | Tensor) -> float | Tensor:

@@ -66,14 +66,14 @@ def local_device(asked: str | None) -> str | None:
 
 
 @contextmanager
-def process_group(device: str | None) -> Iterator[None]:
-    """Under torchrun: a process group around what is done inside. device is what `local_device` says."""
+def process_group(device: str) -> Iterator[None]:
+    """Under torchrun: a process group around what is done inside, on the device of this process."""
     if not launched():
         yield
         return
     import torch
 
-    on_gpu = device is not None and device.startswith("cuda")
+    on_gpu = device.startswith("cuda")
     if on_gpu:
         torch.cuda.set_device(device)
     torch.distributed.init_process_group("nccl" if on_gpu else "gloo")

@@ -102,8 +102,7 @@ def sigmas_between(x: Tensor, sigmas: Tensor, generator: torch.Generator | None 
     check_generator(generator, x.device)
     u = torch.rand(len(x), generator=generator, dtype=sigmas.dtype, device=x.device)
     ladder = sigmas.log()
-    log_sigma = torch.lerp(ladder[0], ladder[-1], u)
-    return log_sigma.exp(), (log_sigma[:, None] - ladder).abs().argmin(1)
+    return _with_rungs(torch.lerp(ladder[0], ladder[-1], u), ladder)
 
 
 def log_normal_sigmas(
@@ -117,8 +116,12 @@ def log_normal_sigmas(
     check_generator(generator, x.device)
     normal = torch.randn(len(x), generator=generator, dtype=sigmas.dtype, device=x.device)
     ladder = sigmas.log()
-    log_sigma = (mean + std * normal).clamp(ladder[-1], ladder[0])
-    return log_sigma.exp(), (log_sigma[:, None] - ladder).abs().argmin(1)
+    return _with_rungs((mean + std * normal).clamp(ladder[-1], ladder[0]), ladder)
+
+
+def _with_rungs(log_sigma: Tensor, log_ladder: Tensor) -> tuple[Tensor, Tensor]:
+    """The noise levels (B,) of these logarithms, and the nearest rung (B,) of each."""
+    return log_sigma.exp(), (log_sigma[:, None] - log_ladder).abs().argmin(1)
 
 
 def dsm_floor(

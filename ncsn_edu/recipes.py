@@ -258,8 +258,19 @@ def training(
         raise ValueError("this recipe's net is told the class of each image: give the labels of the images")
     told = labels if recipe.n_classes else None
     stream = batches(images, size, flip=recipe.flip, generator=generator, device=device, labels=told)
-    names = ("continuous", "log_normal", "n_steps", "lr", "warmup", "cooldown", "ema", "ema_power", "bf16")
-    options = {name: getattr(recipe, name) for name in (*names, "unlabelled")}
+    names = (
+        "continuous",
+        "log_normal",
+        "unlabelled",
+        "n_steps",
+        "lr",
+        "warmup",
+        "cooldown",
+        "ema",
+        "ema_power",
+        "bf16",
+    )
+    options = {name: getattr(recipe, name) for name in names}
     weight = partial(loss_weight, data_std=recipe.data_std) if recipe.preconditioned else None
     return train(model, stream, sigmas=ladder(recipe), weight=weight, compiled=compiled, generator=generator, **options)
 

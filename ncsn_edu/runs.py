@@ -63,8 +63,8 @@ def run(
     if resume:
         content = keeper.latest()
         _check_same(content["recipe"], content["seed"], recipe, seed)
-        here = torch.device(device).type
-        if (there := content.get("device", here)) != here:
+        here, there = torch.device(device).type, content["device"]
+        if here != there:
             note = f"resumed on {here}, and begun on {there}: the random draws from here on are new"
         states.load_state_dict(_of_this_process(content))
     elif keeper.steps():

@@ -133,9 +133,12 @@ def train(
     elif sigmas is not None:
         ladder = check_ladder(sigmas).to(device)
         if log_normal is not None:
-            objective = _log_normal(ladder, *log_normal, generator, weight)
+            mean, std = log_normal
+            objective = _drawn(lambda x: log_normal_sigmas(x, ladder, mean, std, generator), generator, weight)
+        elif continuous:
+            objective = _drawn(lambda x: sigmas_between(x, ladder, generator), generator, weight)
         else:
-            objective = (_between if continuous else _ladder)(ladder, generator, weight)
+            objective = _ladder(ladder, generator, weight)
     else:
         objective = _sampled(sigma_sampler, generator, weight)  # type: ignore[arg-type]  # given, if the other two are not
     return Training(
@@ -300,7 +303,7 @@ class Training(Iterator[TrainState]):
                     moments[name] = torch.empty_like(parameter).copy_(moment)
         self.step, batches = state["step"], state["batches"]
         device = self._parameters[0].device.type
-        if state.get("device", device) != device:
+        if state["device"] != device:
             batches = batches and {**batches, "generator": None}
             if self.generator is not None:
                 self.generator.manual_seed((self.generator.initial_seed() + self.step) % 2**32)
@@ -354,19 +357,11 @@ def _ladder(sigmas: Tensor, generator: torch.Generator | None, weight: Weight | 
     return objective
 
 
-def _between(sigmas: Tensor, generator: torch.Generator | None, weight: Weight | None) -> Objective:
-    def objective(model: Net, x: Tensor) -> tuple[Tensor, Tensor]:
-        sigma, level = sigmas_between(x, sigmas, generator)
-        return _denoising(model, x, sigma.to(x), generator, weight), level
-
-    return objective
-
-
-def _log_normal(
-    sigmas: Tensor, mean: float, std: float, generator: torch.Generator | None, weight: Weight | None
+def _drawn(
+    draw: Callable[[Tensor], tuple[Tensor, Tensor]], generator: torch.Generator | None, weight: Weight | None
 ) -> Objective:
     def objective(model: Net, x: Tensor) -> tuple[Tensor, Tensor]:
-        sigma, level = log_normal_sigmas(x, sigmas, mean, std, generator)
+        sigma, level = draw(x)
         return _denoising(model, x, sigma.to(x), generator, weight), level
 
     return objective

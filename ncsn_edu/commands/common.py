@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from .. import data, figures
 from ..devices import cuda_available, kernel_problem
-from ..files import check_writable
 from ..progress import progress
 
 if TYPE_CHECKING:
@@ -85,24 +84,13 @@ def with_bar(states: Iterable[T], total: int, name: str = "steps") -> Iterable[T
 
 
 def load_images(name: str, split: Literal["train", "test"]) -> "Tensor":
-    """The images of a data set that is on this machine, as data.load gives them. Raises Failed if it is not."""
+    """The images of a data set that is on this machine. Raises what data.load raises if it is not."""
     return load_labelled(name, split)[0]
 
 
 def load_labelled(name: str, split: Literal["train", "test"]) -> "tuple[Tensor, Tensor]":
-    """Images and labels of a data set that is on this machine. Raises Failed if it is not."""
-    try:
-        return data.load(name, split=split, download=False)
-    except (data.DataUnavailable, data.DataDamaged) as error:
-        raise Failed(str(error)) from error
-
-
-def check_output(path: Path) -> None:
-    """Raise Failed where the file cannot be written, before any work is done for it."""
-    try:
-        check_writable(path)
-    except OSError as error:
-        raise Failed(str(error)) from error
+    """Images and labels of a data set that is on this machine. Raises what data.load raises if it is not."""
+    return data.load(name, split=split, download=False)
 
 
 def notebooks_folder() -> Path:

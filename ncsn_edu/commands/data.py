@@ -59,10 +59,8 @@ def _place(name: str, root: Path) -> str:
 def _get(name: str, root: Path) -> int:
     try:
         numbers = [len(data.load(name, split=split, root=root)[0]) for split in ("train", "test")]
-    except (data.DataUnavailable, data.DataDamaged, ImportError) as error:
-        return _failed(name, error)
-    except OSError as error:
-        return _failed(name, f"{error.filename or root}: {why(error)}")
+    except (data.DataUnavailable, data.DataDamaged, ImportError, OSError) as error:
+        return _failed(name, _said(error, root))
     print(f"{name}: {numbers[0]} + {numbers[1]} images {_place(name, root)}", flush=True)
     return 0
 
@@ -70,16 +68,18 @@ def _get(name: str, root: Path) -> int:
 def _verify(name: str, root: Path) -> int:
     try:
         found = data.verify(name, root)
-    except (data.DataUnavailable, data.DataDamaged) as error:
-        return _failed(name, error)
-    except OSError as error:
-        return _failed(name, f"{error.filename or root}: {why(error)}")
+    except (data.DataUnavailable, data.DataDamaged, OSError) as error:
+        return _failed(name, _said(error, root))
     if not found:
         print(f"{name}: {_place(name, root)}, nothing to verify")
     for file, problem in found.items():
         print(f"{name}: {root / file}: {problem or 'as published'}", flush=True)
     bad = sum(map(bool, found.values()))
     return _failed(name, f"{bad} of {len(found)} files are not as published") if bad else 0
+
+
+def _said(error: Exception, root: Path) -> object:
+    return f"{error.filename or root}: {why(error)}" if isinstance(error, OSError) else error
 
 
 def _failed(name: str, why: object) -> int:

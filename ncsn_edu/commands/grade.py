@@ -6,12 +6,12 @@ import importlib.util
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..files import why
 from .common import Commands, Failed, WrongUsage, count, new_command, notebooks_folder, whole_number, with_bar
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def grade(arguments: argparse.Namespace) -> int:
     """Print a line for each submission and a table's file; 1 if there is one that could not be graded."""
     if importlib.util.find_spec("nbgrader") is None:
         raise Failed("grading needs nbgrader: pip install 'ncsn_edu[teach]'")
-    _have_home_and_folder()
+    _have_home()
     from ..grading.course import Course, CourseError
     from ..grading.folders import TABLE, find, shown
     from ..grading.grade import (
@@ -66,8 +66,6 @@ def grade(arguments: argparse.Namespace) -> int:
     )
     from ..grading.sandbox import protection
 
-    if hasattr(sys.stdout, "reconfigure"):  # names of files may have any letters
-        sys.stdout.reconfigure(errors="backslashreplace")
     folder, lost = _folder(arguments)
     out = _out(folder, arguments.to)
     try:
@@ -115,7 +113,7 @@ def grade(arguments: argparse.Namespace) -> int:
         place = f"{shown(str(error.filename))}: " if error.filename else ""
         hint = ": set TMPDIR to a folder that can be written to" if "temporary directory" in str(error) else ""
         so_far = f"; what was graded before is in {out / TABLE}" if (out / TABLE).exists() else ""
-        raise Failed(f"{place}{error.strerror or error}{hint}{so_far}") from error
+        raise Failed(f"{place}{why(error)}{hint}{so_far}") from error
     graded, failed = [r for r in done if r.points], [r for r in done if r.reason]
     counted = [*graded, *failed]
     others = f" ({count(done, 'file')} in all)" if len(done) > len(counted) else ""
@@ -124,12 +122,8 @@ def grade(arguments: argparse.Namespace) -> int:
     return int(bool(failed or trouble or not graded))
 
 
-def _have_home_and_folder() -> None:
-    """Jupyter cannot be imported without: by a user in a container that only has a number, in a folder that is gone."""
-    try:
-        os.getcwd()
-    except OSError:
-        os.chdir(tempfile.gettempdir())
+def _have_home() -> None:
+    """Jupyter cannot be imported without one: by a user in a container that only has a number."""
     if not os.path.isabs(os.path.expanduser("~")):
         os.environ["HOME"] = tempfile.mkdtemp(prefix="ncsn-grade-home-")
         atexit.register(shutil.rmtree, os.environ["HOME"], ignore_errors=True)
@@ -157,9 +151,7 @@ def _folder(arguments: argparse.Namespace) -> tuple[Path, "list[Member]"]:
     except Unreadable as error:
         raise Failed(f"{given}: {error}") from error
     except OSError as error:
-        raise Failed(
-            f"{given} cannot be unpacked into {to} ({error.strerror or error}): give another folder with --to"
-        ) from error
+        raise Failed(f"{given} cannot be unpacked into {to} ({why(error)}): give another folder with --to") from error
     print(f"{given} was unpacked into {to}")
     arguments.to = None
     return to, lost
@@ -177,7 +169,7 @@ def _out(folder: Path, asked: Path | None) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Failed(f"{out} cannot be made ({error.strerror or error}): give another folder with --to") from error
+        raise Failed(f"{out} cannot be made ({why(error)}): give another folder with --to") from error
     return out
 
 

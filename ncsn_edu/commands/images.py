@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import __version__, data, recipes
-from ..files import why, write_whole
+from ..files import check_writable, why, write_whole
 from .common import (
     Commands,
     Failed,
     WrongUsage,
-    check_output,
     find_device,
     load_images,
     new_command,
@@ -190,7 +189,7 @@ def _outputs(arguments: argparse.Namespace, stem: str) -> Path:
     if arguments.npy and arguments.npy.suffix != ".npy":
         raise WrongUsage(f"--npy {arguments.npy}: give a name that ends in .npy")
     for path in filter(None, (out, arguments.npy)):
-        check_output(path)
+        check_writable(path)
         for asked in (getattr(arguments, "image", None), getattr(arguments, "mask", None)):
             if asked and path.exists() and os.path.exists(asked) and path.samefile(asked):
                 raise Failed(f"{path} would be overwritten: choose another --out")

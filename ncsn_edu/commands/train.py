@@ -90,9 +90,7 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.resume and arguments.weights:
         raise WrongUsage("--resume goes on from a checkpoint, --from begins with weights alone: give one of them")
     if isinstance(recipe, recipes.Images):
-        device = distributed.local_device(arguments.device)
-        if device is not None:
-            find_device(device)  # raises Failed before the processes meet
+        device = find_device(distributed.local_device(arguments.device))  # before the processes meet: it may fail
         with distributed.process_group(device):
             return _train_images(arguments, recipe, folder, device)
     if arguments.weights or arguments.compile or arguments.minutes:
@@ -128,7 +126,7 @@ def _stops_noted_in(interrupted: list[int]) -> Iterator[None]:
             signal.signal(kind, handler)
 
 
-def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder: Path, device: str | None) -> int:
+def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder: Path, device: str) -> int:
     """Checkpoints and a log as they come; Ctrl-C, SIGTERM and --minutes end the run after a step, with a checkpoint."""
     import torch
 
@@ -136,7 +134,7 @@ def _train_images(arguments: argparse.Namespace, recipe: recipes.Images, folder:
 
     if not arguments.resume:
         distributed.first(lambda: _check_results_folder(folder, arguments.force))
-    (images, labels), device = load_labelled(recipe.data, "train"), find_device(device)
+    images, labels = load_labelled(recipe.data, "train")
     if recipe.bf16 and device.startswith("cuda"):
         with torch.cuda.device(device):  # the one that is asked is the current one
             if not torch.cuda.is_bf16_supported(including_emulation=False):
@@ -188,10 +186,7 @@ def _start(source: str, recipe: recipes.Images) -> tuple[Any, int]:
     """The weights to begin with, and the steps that they have seen."""
     from ..trained import load_trained
 
-    try:
-        trained = load_trained(source)
-    except FileNotFoundError as error:
-        raise Failed(str(error)) from error
+    trained = load_trained(source)
     layers = ("net", "width", "multipliers", "blocks", "attention", "preconditioned", "data_std", "n_classes")
     same = ("data", *layers, "sigma_max", "sigma_min", "n_levels")
     for name in same:

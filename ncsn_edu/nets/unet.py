@@ -58,7 +58,7 @@ class UNet(nn.Module):
         self.label = nn.Embedding(n_classes + 1, embedding) if n_classes else None  # the last row: no class is told
         self.begin = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        attends = [False] * (len(widths) - attention) + [True] * attention if attention > 1 else [False] * len(widths)
+        attends = [attention > 1 and i >= len(widths) - attention for i in range(len(widths))]
         before, skips = widths[0], []
         for w, attend in zip(widths, attends, strict=True):
             for _ in range(blocks):
@@ -84,8 +84,11 @@ class UNet(nn.Module):
         sigmas = expand_like(sigma, x).expand(len(x), 1, 1, 1)
         e = self.embed(_waves(sigmas.flatten().log(), self.width))  # (B, 4 width)
         if self.label is not None:
-            label = torch.full((len(x),), -1, device=x.device) if label is None else label
-            e = e + self.label(check_label(label, len(x), self.n_classes) % (self.n_classes + 1))
+            if label is None:
+                label = torch.full((len(x),), -1, device=x.device)
+            else:
+                check_label(label, len(x), self.n_classes)
+            e = e + self.label(label % (self.n_classes + 1))
         elif label is not None:
             raise ValueError("this U-Net was made without classes: leave out label, or make it with n_classes=")
         root = (1 + (self.per_std * sigmas) ** 2).sqrt()
