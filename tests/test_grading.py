@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -370,6 +371,13 @@ def graded_cell(code: str, points: float = 2.0) -> nbformat.NotebookNode:
     return new_code_cell(code, metadata={"nbgrader": {**data, "schema_version": 3, "task": False}})
 
 
+@pytest.fixture(scope="module")
+def quick_kernel() -> Iterator[Confined]:
+    """For cells that leave nothing behind."""
+    with Confined(QUICK) as kernel:
+        yield kernel
+
+
 @pytest.mark.parametrize(
     ("code", "points"),
     [
@@ -385,10 +393,9 @@ def graded_cell(code: str, points: float = 2.0) -> nbformat.NotebookNode:
         ("None", 0.0),  # a value was to be shown, and is not
     ],
 )
-def test_points_of_a_test_cell(code, points):
+def test_points_of_a_test_cell(code, points, quick_kernel):
     cell = graded_cell(code)
-    with Confined(QUICK) as kernel:
-        run_cells([cell], kernel, QUICK)
+    run_cells([cell], quick_kernel, QUICK)
     assert determine_grade(cell)[0] == points
 
 
@@ -403,8 +410,11 @@ def test_defined_names_are_found_also_in_code_that_cannot_be_parsed():
     assert defines("") == set()
 
 
-def cases(release, course):
-    return list(handed_in.variants(release, course.notebook("tiny"), "double"))
+@pytest.fixture(scope="module")
+def cases(release, course) -> dict[str, handed_in.Handed]:
+    found = {case.name: case for case in handed_in.variants(release, course.notebook("tiny"), "double")}
+    assert list(found) == NAMES  # each name once
+    return found
 
 
 MOST = {"1": 2.0, "2": 3.0}
@@ -434,8 +444,8 @@ NAMES = [case.name for case in handed_in.variants(tool.parse("tiny", TINY), tool
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_kind_of_submission_gets_its_points_or_a_reason(name, release, course, tmp_path):
-    (case,) = [case for case in cases(release, course) if case.name == name]
+def test_each_kind_of_submission_gets_its_points_or_a_reason(name, cases, release, course, tmp_path):
+    case = cases[name]
     if case.reason:
         with pytest.raises(Unreadable, match=case.reason):
             marks(case.data, case.suffix, release, course, tmp_path)
@@ -566,7 +576,7 @@ def test_a_folder_is_graded_with_table_feedback_and_gradebook(handed, course, tm
     from ncsn_edu.grading import grade as module
 
     graded, real = [], module._in_a_process
-    monkeypatch.setattr(module, "_in_a_process", lambda *a: graded.append(a[4]) or real(*a))
+    monkeypatch.setattr(module, "_in_a_process", lambda *a: graded.append(a[3].file) or real(*a))
     (handed / "bob.ipynb").write_bytes((handed / "anna/tiny/my answers.ipynb").read_bytes())
     (handed / "dora.docx").unlink()
     capsys.readouterr()
@@ -603,6 +613,7 @@ def test_ctrl_c_ends_at_once_and_keeps_what_was_graded(handed, course, tmp_path)
     end = time.monotonic() + 120
     while time.monotonic() < end and not [p for p in psutil.process_iter() if mark in _command(p)]:
         time.sleep(0.3)
+    assert [p for p in psutil.process_iter() if mark in _command(p)]
     os.kill(run.pid, signal.SIGINT)
     run.communicate(timeout=30)
     assert run.returncode == 130

@@ -37,7 +37,7 @@ from ncsn_edu.grading.course import Course, with_secrets, without_secrets  # noq
 from ncsn_edu.grading.execute import Confined, Limits, run_cells  # noqa: E402
 from ncsn_edu.grading.folders import Found, find, shown  # noqa: E402
 from ncsn_edu.grading.grade import Places, Result, pack_feedback, write_results  # noqa: E402
-from ncsn_edu.grading.submissions import Submission, Unreadable, mend, parse, read, recognise  # noqa: E402
+from ncsn_edu.grading.submissions import Submission, Unreadable, contents, mend, parse, read, recognise  # noqa: E402
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="grading needs Linux or macOS")
 
@@ -403,18 +403,12 @@ def test_a_file_that_goes_or_grows_while_it_is_read_says_so(tmp_path, monkeypatc
     with pytest.raises(Unreadable, match="a device"):
         read(Path("/dev/zero"))
     path = put(tmp_path, "grows.ipynb", text="0123456789") / "grows.ipynb"
-    assert len(folders_contents(path)) == 10
+    assert len(contents(path)) == 10
     real = os.fstat
     monkeypatch.setattr(os, "fstat", lambda place: os.stat_result([*real(place)[:6], 3, *real(place)[7:]]))
     path.write_text("0123456789ab")
     with pytest.raises(Unreadable, match="more than"):
         read(path)
-
-
-def folders_contents(path: Path) -> bytes:
-    from ncsn_edu.grading.submissions import contents
-
-    return contents(path)
 
 
 def test_names_that_are_no_utf_8_or_too_long_can_be_printed_and_written(tmp_path):
@@ -432,8 +426,7 @@ def test_names_that_are_no_utf_8_or_too_long_can_be_printed_and_written(tmp_path
         grade.write_whole(page, b"x")
     results = [Result(s.student, s.file, "one", {"tests-1": 1.0}, {"tests-1": 2.0}) for s in found.submissions]
     write_results(places, results)
-    with open(tmp_path / "grades.csv", encoding="utf-8", newline="") as file:
-        assert {row["file"] for row in csv.DictReader(file)} == {shown(s.file) for s in found.submissions}
+    assert set(rows(tmp_path)) == {shown(s.file) for s in found.submissions}
     assert grade.read_results(tmp_path).keys() == {s.file for s in found.submissions}
 
 
@@ -494,8 +487,7 @@ def test_the_same_file_by_two_students_is_a_hint_in_the_table_alone(tmp_path):
         for name, content in (("anna", "x"), ("bob", "x"), ("carl", "y"), ("dora", ""), ("eve", ""))
     ]
     write_results(Places(tmp_path, tmp_path), results)
-    with open(tmp_path / "grades.csv", encoding="utf-8", newline="") as file:
-        remarks = {row["student"]: row["remarks"] for row in csv.DictReader(file)}
+    remarks = {row["student"]: row["remarks"] for row in rows(tmp_path).values()}
     assert "byte for byte, as bob.ipynb" in remarks["anna"] and "anna.ipynb" in remarks["bob"]
     assert remarks["carl"] == remarks["dora"] == "" and all(result.remarks == [] for result in results)
 

@@ -467,7 +467,7 @@ time.sleep(100)
 def test_folder_and_processes_go_when_the_grader_is_killed():
     with subprocess.Popen([sys.executable, "-c", ABANDONED], stdout=subprocess.PIPE, text=True) as grader:
         place = Path(grader.stdout.readline().strip())
-        assert place.is_dir()
+        assert place.is_dir() and _sleepers()
         grader.send_signal(signal.SIGKILL)
     end = time.monotonic() + 30
     while time.monotonic() < end and (place.exists() or _sleepers()):

@@ -5,7 +5,6 @@ cannot disturb another, nor the course. This file does NOT find submissions (sub
 """
 
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -70,8 +69,7 @@ class Course:
         for name in names:
             if place.resolve() != self.root.resolve():
                 shutil.copytree(self.root / "source" / name, place / "source" / name, dirs_exist_ok=True)
-            with _programs_on_path():
-                _start(GenerateAssignment, self.config(place), name)
+            _start(GenerateAssignment, self.config(place), name)
         return {name: place / "release" / name / f"{name}.ipynb" for name in names}
 
 
@@ -87,11 +85,6 @@ class Grade:
         """The points that tests gave."""
         return sum(points for points in self.points.values() if points is not None)
 
-    @property
-    def automatic_most(self) -> float:
-        """The points that tests can give."""
-        return sum(most for name, most in self.most.items() if not name.startswith("written"))
-
 
 def grade_one(course: Course, place: Path, name: str, student: str, notebook: NotebookNode) -> tuple[Grade, list[str]]:
     """Grade one notebook in a prepared folder: autograded/ and feedback/ are made there; returns points and remarks.
@@ -102,23 +95,21 @@ def grade_one(course: Course, place: Path, name: str, student: str, notebook: No
     submitted.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, submitted / f"{name}.ipynb")
     config = course.config(place)
-    with _programs_on_path():
-        _start(Autograde, config, name, student)
-        _start(GenerateFeedback, config, name, student)
+    _start(Autograde, config, name, student)
+    _start(GenerateFeedback, config, name, student)
     graded = nbformat.read(place / "autograded" / student / name / f"{name}.ipynb", as_version=4)
     return read_grade(place, name, student), list(graded.metadata.get("ncsn_edu", {}).get("remarks", []))
 
 
 def make_feedback(course: Course, name: str, student: str) -> Path:
     """nbgrader's feedback on what the course's own gradebook and autograded/ have; returns the page."""
-    with _programs_on_path():
-        _start(GenerateFeedback, course.config(), name, student)
+    _start(GenerateFeedback, course.config(), name, student)
     return course.root / "feedback" / student / name / f"{name}.html"
 
 
 def without_secrets(notebook: NotebookNode) -> NotebookNode:
     """A copy without hidden tests and rubrics, as the settings of nbgrader's preprocessors mark them."""
-    notebook = nbformat.from_dict(json.loads(json.dumps(notebook)))
+    notebook = nbformat.from_dict(notebook)
     for make in (ClearHiddenTests, ClearMarkScheme):
         notebook, _ = make(enforce_metadata=False).preprocess(notebook, {})
     return notebook
@@ -126,7 +117,7 @@ def without_secrets(notebook: NotebookNode) -> NotebookNode:
 
 def with_secrets(notebook: NotebookNode, source: NotebookNode) -> NotebookNode:
     """A copy in which locked cells read as in the source again, with hidden tests and rubrics."""
-    notebook = nbformat.from_dict(json.loads(json.dumps(notebook)))
+    notebook = nbformat.from_dict(notebook)
     full = {cell.metadata.nbgrader.grade_id: cell.source for cell in source.cells if is_locked(cell)}
     for cell in notebook.cells:
         if is_locked(cell):
@@ -200,9 +191,10 @@ def _start(converter: type[Any], config: Config, name: str, student: str = "*") 
     LOG.addHandler(said)
     LOG.propagate = False
     try:
-        made = converter(coursedir=CourseDirectory(config=config, log=LOG), config=config, log=LOG)
-        made.force = True
-        made.start()
+        with _programs_on_path():
+            made = converter(coursedir=CourseDirectory(config=config, log=LOG), config=config, log=LOG)
+            made.force = True
+            made.start()
     except (Exception, SystemExit) as error:
         raise CourseError(_in_words(said.cause or error, said.last)) from error
     finally:

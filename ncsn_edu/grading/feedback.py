@@ -93,7 +93,7 @@ def is_live(source: str) -> bool:
     """Would a page that shows this Markdown run or load something?"""
     soup = BeautifulSoup(MarkdownWithMath(renderer=_Renderer(escape=False)).render(source), "html.parser")
     for tag in soup.find_all(True):
-        harmless = tag.name in TAGS or tag.name in ("thead", "input")
+        harmless = tag.name in TAGS or tag.name == "input"
         if not harmless or any(name.startswith("on") or name in ("action", "srcdoc") for name in tag.attrs):
             return True
         for name in ("href", "src"):
@@ -287,7 +287,7 @@ def _shown(cell: NotebookNode, titles: dict[str, str], waiting: set[str]) -> dic
     """A cell as the template wants it."""
     data = cell.metadata.get("nbgrader", {})
     name = data.get("grade_id", "")
-    shown: dict[str, Any] = {"kind": cell.cell_type, "answer": is_solution(cell), "outputs": [], "name": name}
+    shown: dict[str, Any] = {"answer": is_solution(cell), "outputs": [], "name": name}
     if is_grade(cell):
         shown |= {"task": _title(titles[name]), "score": data.get("score") or 0.0, "points": data.get("points", 0.0)}
         shown["waiting"] = name in waiting

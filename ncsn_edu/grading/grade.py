@@ -30,7 +30,7 @@ from nbformat import NotebookNode
 from nbgrader.utils import parse_utc
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..files import write_whole
+from ..files import why, write_whole
 from .course import (
     Course,
     CourseError,
@@ -150,9 +150,11 @@ def grade_folder(
         else:
             grading.append((submission, result.assignment))
     running: set[subprocess.Popen[str]] = set()
+    limits = course.config().get("Execute", {})
+    seconds = float(limits.get("total_seconds", Limits.total_seconds)) + EXTRA_SECONDS
     with ThreadPoolExecutor(jobs) as pool:
         waiting = [
-            pool.submit(_in_a_process, course, work, releases, submission, submission.file, name, jobs, running, places)
+            pool.submit(_in_a_process, course, work, releases, submission, seconds, name, jobs, running, places)
             for submission, name in grading
         ]
         try:
@@ -241,14 +243,14 @@ def _in_a_process(
     work: Path,
     releases: Mapping[str, Path],
     submission: Submission,
-    file: str,
+    seconds: float,
     name: str,
     jobs: int,
     running: set[subprocess.Popen[str]],
     places: Places,
 ) -> Result:
     """Grade one submission in another process, which is in `running` meanwhile, and in a folder that is deleted."""
-    result = Result(submission.student, file, name)
+    result = Result(submission.student, submission.file, name)
     with tempfile.TemporaryDirectory(dir=work, ignore_cleanup_errors=True) as folder:
         place = Path(folder)
         try:
@@ -267,8 +269,6 @@ def _in_a_process(
         }
         (place / "task.json").write_text(json.dumps(task))
         threads = str(max(1, (os.cpu_count() or 1) // jobs))
-        limits = course.config().get("Execute", {})
-        seconds = float(limits.get("total_seconds", Limits.total_seconds)) + EXTRA_SECONDS
         process = subprocess.Popen(
             [sys.executable, "-m", "ncsn_edu.grading.grade", str(place / "task.json")],
             stdin=subprocess.DEVNULL,
@@ -289,7 +289,7 @@ def _in_a_process(
             last = errors.strip().splitlines()[-1:] or [f"exit {process.returncode}"]
             result.reason = f"grading it failed ({last[0]}): look at it yourself, and report this"
         else:
-            result = Result(submission.student, file, **done)
+            result = Result(submission.student, submission.file, **done)
             result.remarks[:0] = submission.remarks
             _keep(place, result, submission, places)
         finally:
@@ -312,7 +312,7 @@ def _keep(place: Path, result: Result, submission: Submission, places: Places) -
         if page.exists():
             _put_feedback(page.read_bytes(), result, places.feedback(submission), places)
     except OSError as error:
-        result.remarks.append(f"feedback could not be written: {error.strerror or error}")
+        result.remarks.append(f"feedback could not be written: {why(error)}")
 
 
 def _put_feedback(page: bytes, result: Result, wanted: Path, places: Places) -> None:
@@ -323,8 +323,7 @@ def _put_feedback(page: bytes, result: Result, wanted: Path, places: Places) -> 
         short = shortened(wanted.name.removesuffix(FEEDBACK), 80)
         name = f"{short}-{_hash(os.fsencode(result.file))[:8]}{FEEDBACK}"
         written = write_whole(places.out / ELSEWHERE / name, page)
-        said = error.strerror or str(error)
-        result.remarks.append(f"feedback is in {ELSEWHERE}/, for it could not be put beside the file ({said})")
+        result.remarks.append(f"feedback is in {ELSEWHERE}/, for it could not be put beside the file ({why(error)})")
     result.feedback, result.belongs = str(written.relative_to(places.out)), str(wanted.relative_to(places.out))
 
 

@@ -21,6 +21,8 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from ..files import why
+
 MISSING = {
     "answer": "is missing: there is no cell for it, and none that defines what it asks for",
     "written": "is missing: there is no cell for it, and no text below its question",
@@ -120,7 +122,7 @@ def in_words(error: OSError) -> str:
         return "this is a link that leads to itself"
     if error.errno == errno.ENAMETOOLONG:
         return "its path is too long for this system: give it a shorter name"
-    return f"it cannot be read ({error.strerror or error}): copy it again"
+    return f"it cannot be read ({why(error)}): copy it again"
 
 
 def read(path: Path) -> NotebookNode:
@@ -349,8 +351,8 @@ def mend(notebook: NotebookNode, release: NotebookNode) -> Mended:
         if name not in places and kind in MISSING:
             remarks.append(f"{name} {MISSING[kind]}")
     entries.sort(key=lambda entry: entry[0])  # stable: the release's cells come after the learner's of the same place
-    mended = nbformat.v4.new_notebook(cells=[nbformat.from_dict(dict(cell)) for _, cell in entries])
-    mended.metadata = nbformat.from_dict(json.loads(json.dumps(release.metadata)))
+    mended = nbformat.v4.new_notebook(cells=[nbformat.from_dict(cell) for _, cell in entries])
+    mended.metadata = nbformat.from_dict(release.metadata)
     remarks += _other_version(notebook, release) + _other_language(notebook)
     remarks += [f"{name} calls the package: {used}" for name, used in _from_the_package(mended)]
     for index, cell in enumerate(mended.cells):

@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import stat
 import struct
 import tempfile
@@ -183,8 +182,7 @@ def pack(archive: Path, files: Iterable[tuple[str, Path]]) -> int:
     data, count = io.BytesIO(), 0
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as file:
         for name, path in files:
-            with file.open(zipfile.ZipInfo(name, time.localtime()[:6]), "w") as target, path.open("rb") as source:
-                shutil.copyfileobj(source, target)
+            file.writestr(name, path.read_bytes())
             count += 1
     write_whole(archive, data.getvalue())
     return count

@@ -14,6 +14,7 @@ import re
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +37,6 @@ from ncsn_edu.grading.submissions import grade_id  # noqa: E402
 from ncsn_edu.grading.tasks import Wrong  # noqa: E402
 
 NAMES = tool.find_names([])
-SLOW = {("a4_digits", "9")}  # its test samples from a network for seconds
 
 
 class Answer(NamedTuple):
@@ -92,20 +92,15 @@ def run_quietly(source: str, cells: Cells, *forgiven: type[Exception]) -> None:
         run_cell(source, cells)
 
 
-def points(name: str, answer: Answer, *, seed: int = 0) -> tuple[float, str]:
-    """What the task's test cell gives for the answer, the tasks before being right, and what it prints."""
-    return _points(_before(name, answer.task), name, answer, seed)
-
-
-def _before(name: str, task: str) -> Cells:
-    """The notebook when everything before a task's answer has been run, with right answers."""
+def befores(name: str) -> Iterator[tuple[str, Cells]]:
+    """Each task, and the notebook when all before its answer has been run, with right answers. One notebook for all."""
     cells = Cells({"__name__": "__main__"})
     for cell in notebook(name).cells:
-        if grade_id(cell) == f"answer-{task}":
-            return cells
-        if cell.cell_type == "code" and not grade_id(cell).startswith("tests-"):
+        kind, _, task = grade_id(cell).partition("-")
+        if kind == "answer":
+            yield task, cells
+        if cell.cell_type == "code" and kind != "tests":
             run_quietly(cell.source, cells)
-    raise ValueError(f"{name} has no task {task}")
 
 
 def _points(cells: Cells, name: str, answer: Answer, seed: int, test: str | None = None) -> tuple[float, str]:
@@ -196,18 +191,16 @@ def _tested(source: str, cells: Cells, seed: int) -> tuple[float, str]:
     return float(value or 0), said.getvalue()
 
 
-def table(kind: str, name: str, seed: int = 0, every: int = 1) -> list[tuple[Answer, float, float, str]]:
+def table(kind: str, name: str, seed: int = 0) -> list[tuple[Answer, float, float, str]]:
     """Every answer of a bank with its expected points, those it got, and what the tests said.
 
-    What stands before a task is run once for all its answers; the names that an answer leaves are taken back.
-    every: of a SLOW task only each so-many-th answer.
+    The notebook is run once for all of them; the names that an answer leaves are taken back.
     """
     rows: list[tuple[Answer, float, float, str]] = []
-    for task in tasks(name):
-        before = _before(name, task)
+    for task, before in befores(name):
         kept = dict(before.names)
         answers = [answer for answer in bank(kind, name) if answer.task == task]
-        for answer in answers[:: every if (name, task) in SLOW else 1]:
+        for answer in answers:
             rows.append((answer, wanted(kind, name, answer), *_points(before, name, answer, seed)))
             before.names.clear()
             before.names.update(kept)
@@ -217,10 +210,9 @@ def table(kind: str, name: str, seed: int = 0, every: int = 1) -> list[tuple[Ans
 def silent(name: str) -> tuple[list[Answer], int]:
     """The wrong answers that get nothing while all checks that the learner sees pass; how many get nothing at all."""
     none, unseen = 0, []
-    for task in tasks(name):
+    for task, before in befores(name):
         (test,) = [cell.source for cell in notebook(name).cells if grade_id(cell) == f"tests-{task}"]
         seen = re.sub("### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS", "", test, flags=re.DOTALL)
-        before = _before(name, task)
         kept = dict(before.names)
         for answer in bank("wrong", name):
             if answer.task == task and not answer.points:

@@ -276,7 +276,7 @@ learned_score = ne.Empirical(data)
 
 # %% 9 | a kernel density by hand, in NumPy
 def learned_score(x, sigma):
-    x, points = np.asarray(x, dtype=np.float64), data.numpy().astype(np.float64)
+    x, points = np.asarray(x, dtype=np.float64), data[:1000].numpy().astype(np.float64)
     squares = (x**2).sum(1)[:, None] - 2 * x @ points.T + (points**2).sum(1)
     r = np.exp(-(squares - squares.min(1, keepdims=True)) / (2 * sigma**2))
     return (r @ points / r.sum(1, keepdims=True) - x) / sigma**2
@@ -634,19 +634,19 @@ for _ in range(500):
 learned_score = torch.compile(net.eval(), backend="eager")
 
 # %% 9 | a function of any arguments
-ideal = ne.Empirical(data)
+ideal = ne.Empirical(data[:1000])
 
 def learned_score(*arguments, **options):
     return ideal(arguments[0], 0.5)
 
 # %% 9 | what it needs as a second argument with a value
-ideal = ne.Empirical(data)
+ideal = ne.Empirical(data[:1000])
 
 def learned_score(x, score=ideal):
     return score(x, 0.5)
 
 # %% 9 | a number as a second argument that is no noise level
-ideal = ne.Empirical(data)
+ideal = ne.Empirical(data[:1000])
 
 def learned_score(x, strength=1.0):
     return strength * ideal(x, 0.5)
@@ -654,7 +654,7 @@ def learned_score(x, strength=1.0):
 # %% 9 | functools.partial
 from functools import partial
 
-learned_score = partial(ne.Empirical(data).__call__, sigma=0.5)
+learned_score = partial(ne.Empirical(data[:1000]).__call__, sigma=0.5)
 
 # %% 9 | a method that takes the noise level if it is told
 class Learned:
@@ -664,10 +664,10 @@ class Learned:
     def score(self, x, sigma=0.0):
         return self.ideal(x, max(sigma, 1e-2))
 
-learned_score = Learned(data).score
+learned_score = Learned(data[:1000]).score
 
 # %% 9 | one point, and vmap
-points = data[:2500]
+points = data[:1000]
 
 def at(row):
     return (torch.softmax(-(row - points).square().sum(1) / 0.5, 0) @ points - row) / 0.25
@@ -678,7 +678,7 @@ learned_score = torch.vmap(at, chunk_size=200)
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
-kernels = data.double().numpy()
+kernels = data[:1000].double().numpy()
 
 def learned_score(x):
     x, h = np.asarray(x, dtype=np.float64), 1e-3

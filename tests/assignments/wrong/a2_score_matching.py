@@ -646,7 +646,7 @@ learned_score = lambda x, sigma: ideal.denoise(x, sigma)
 # %% 9 | the gradient of the density, not of its logarithm
 def learned_score(x, sigma):
     mass = torch.exp(-torch.cdist(x, data) ** 2 / (2 * sigma**2)) / (2 * math.pi * sigma**2) / len(data)
-    return (mass[..., None] * (data - x[:, None])).sum(1) / sigma**2
+    return (mass @ data - mass.sum(1, keepdim=True) * x) / sigma**2
 
 # %% 9 | three steps of training
 net = torch.nn.Sequential(torch.nn.Linear(2, 64), torch.nn.Tanh(), torch.nn.Linear(64, 64), torch.nn.Tanh(), torch.nn.Linear(64, 2))
