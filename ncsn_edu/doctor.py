@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from . import data, devices, figures
+from .files import why
 
 DISTRIBUTION = "ncsn_edu"
 SMALL_DISK = 1e9  # bytes: less cannot hold a data set, nor the figures of a long evening
@@ -239,7 +240,7 @@ def _figures() -> Iterator[Check]:
             yield Check("figures folder", "ok", f"{folder} can be written")
     except OSError as error:
         mend = "set NCSN_EDU_FIGURES_DIR to a folder that can be written, or mend its permissions"
-        yield Check("figures folder", "missing", f"{folder} cannot be written: {error.strerror or error}", mend)
+        yield Check("figures folder", "missing", f"{folder} cannot be written: {why(error)}", mend)
 
 
 def _browser() -> Iterator[Check]:

@@ -16,7 +16,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .files import expanded, write_whole
+from .files import expanded, why, write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,7 +101,7 @@ def make_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise OSError(
-            f"the figures folder {folder} cannot be written ({error.strerror or error}): "
+            f"the figures folder {folder} cannot be written ({why(error)}): "
             "set NCSN_EDU_FIGURES_DIR to a folder that can, or mend its permissions"
         ) from error
 

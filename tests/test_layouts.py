@@ -17,7 +17,6 @@ import requests
 import urllib3
 from test_data import (
     MNIST,
-    Server,
     assert_is_cifar,
     assert_is_mnist,
     cifar_arrays,
@@ -28,9 +27,9 @@ from test_data import (
     lay_cifar,
     lay_mnist,
     mnist_arrays,
-    mnist_files,
     redirect,
     root,
+    server,
     small,
     tar_member,
     tar_of,
@@ -39,7 +38,7 @@ from test_data import (
 from ncsn_edu import data, network
 from ncsn_edu.__main__ import main
 
-__all__ = ["root", "small"]  # fixtures
+__all__ = ["root", "server", "small"]  # fixtures
 PLAIN = {name: idx(values) for name, values in mnist_arrays().items()}
 
 
@@ -392,15 +391,6 @@ def test_proxies_as_requests_finds_them(monkeypatch, proxy, message):
     redirect(monkeypatch, "https://www.example.org/", {})
     with pytest.raises(data.DataUnavailable, match=message):
         data.load("mnist")
-
-
-@pytest.fixture
-def server(monkeypatch):
-    server = Server(mnist_files())
-    redirect(monkeypatch, server.url, server.files)
-    yield server
-    server.http.shutdown()
-    server.http.server_close()
 
 
 def test_a_full_disk_is_told_and_keeps_the_part(server, root, monkeypatch):
