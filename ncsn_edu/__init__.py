@@ -1,68 +1,20 @@
 """Score-based generative models, to learn from: one abstraction, closed forms, samplers, and what they need.
 
-Start with the notebooks (`python -m ncsn_edu lab`). Names are loaded when first used, so that `python -m ncsn_edu
---help` answers at once and `python -m ncsn_edu doctor` works even where PyTorch is missing.
+Start with the notebooks (`python -m ncsn_edu lab`). The names in __init__.pyi are loaded when first used, so that
+`python -m ncsn_edu --help` answers at once and `python -m ncsn_edu doctor` works even where PyTorch is missing: no
+library of lazy imports either, which would have to be there first.
 """
 
+import ast
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-from .progress import progress as progress  # at once: a function that bears its module's name
-from .show import show as show
+from pathlib import Path
+from typing import Any
 
 __version__ = "0.1.0"
 
-_MODULES = {
-    "core": ["Score", "State", "every", "expand_like", "last", "noise_like"],
-    "distributions": ["Empirical", "GaussianMixture", "UniformBoxes", "checkerboard", "circle", "moons", "spiral"],
-    "schedules": [
-        "VE",
-        "eps_for_steps",
-        "eps_from_snr",
-        "eps_from_step_lr",
-        "geometric",
-        "karras",
-        "levels_for_overlap",
-        "max_pairwise_distance",
-        "ratio_overlap",
-        "snr_from_eps",
-        "stable_alpha",
-        "stable_eps",
-        "stationary_variance",
-        "step_lr_from_eps",
-        "step_sizes",
-        "variance_ratio",
-    ],
-    "adapters": ["EnergyScore", "Guided"],
-    "data": ["DataDamaged", "DataUnavailable", "batches", "load_or_digits"],
-    "losses": ["dsm", "dsm_floor", "explicit", "implicit", "multilevel_dsm", "sliced"],
-    "checkpoints": ["load_official"],
-    "trained": ["load_trained"],
-    "nets.mlp": ["NoiseConditionalMLP", "ScoreMLP"],
-    "nets.ncsn": ["NCSN"],
-    "nets.ncsnv2": ["NCSNv2"],
-    "nets.resnet": ["ScoreResNet"],
-    "nets.unet": ["UNet"],
-    "samplers": [
-        "ancestral",
-        "annealed_langevin",
-        "consistent_annealed",
-        "denoise",
-        "inpaint",
-        "langevin",
-        "mala",
-        "predictor_corrector",
-        "probability_flow",
-    ],
-    "train": ["TrainState"],  # the function is ncsn_edu.train.train: here its module has that name
-    "metrics": ["ModeWeights", "energy_distance", "energy_test", "mode_moments", "mode_weights"],
-    "figures": ["FigureDiffers", "save_figure"],
-}
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
-__all__ = sorted([*_HOME, "progress", "show"])
-
-if TYPE_CHECKING:
-    from .core import Score as Score
+_names = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")).body
+_HOME = {alias.name: node.module for node in _names if isinstance(node, ast.ImportFrom) for alias in node.names}
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

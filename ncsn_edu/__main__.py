@@ -7,9 +7,9 @@ import traceback
 from collections.abc import Sequence
 
 from . import __version__
-from .commands import data, doctor, evaluate, figures, grade, images, lab, train
+from .commands import data, doctor, evaluate, figures, grade, inpaint, lab, sample, train
 from .commands.common import Failed, WrongUsage
-from .data import DataDamaged, DataUnavailable
+from .datasets import DataDamaged, DataUnavailable
 from .distributed import leave
 
 EXAMPLES = """examples:
@@ -22,16 +22,16 @@ EXAMPLES = """examples:
   python -m ncsn_edu sample runs/mnist-laptop --animate --out film.gif
                                             how images of your own net come out of noise
   python -m ncsn_edu inpaint digits:3 --mask left
-                                            eight ways to go on with the left half of a digit
+                                            eight completions of the left half of a digit
   python -m ncsn_edu inpaint photo.jpg --mask mask.png --weights runs/celeba-laptop
   python -m ncsn_edu sample --n 1000 --npy digits.npy && python -m ncsn_edu evaluate digits.npy
                                             how far samples are from the data, with intervals
   python -m ncsn_edu grade handed-in        grade a folder of assignments, with a table and feedback
   python -m ncsn_edu data list              which data sets are here, and how large the others are
-  python -m ncsn_edu data get mnist         download one, or go on where a download stopped
-  python -m ncsn_edu doctor                 what is missing on this machine, and how to mend it
+  python -m ncsn_edu data get mnist         download one, or resume a download that stopped
+  python -m ncsn_edu doctor                 what is missing on this machine, and how to fix it
 """
-COMMANDS = (lab, figures, train, images, evaluate, grade, data, doctor)
+COMMANDS = (lab, figures, train, sample, inpaint, evaluate, grade, data, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parser().parse_args(words)
         arguments.extra = extra
-        if extra and arguments.run is not lab.lab:
+        if extra and arguments.run is not lab.run:
             raise WrongUsage("only lab takes arguments after --")
         return int(arguments.run(arguments))
     except SystemExit as stop:  # from argparse, which has said why

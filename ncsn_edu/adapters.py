@@ -1,12 +1,139 @@
-"""Other parametrisations seen as a Score: what a model was trained as stays inside, samplers see score(x, sigma).
+"""Parametrisations: what a net was trained as stays in a small module around it, and samplers see score(x, sigma).
 
-This file does NOT train or sample.
+Each is a Score made of something else; where its training has a natural weight for the loss `dsm`, that is its
+`loss_weight`. What else a net is told, such as label=, is passed on. This file does NOT train or sample.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from .checks import check_ladder, check_noise, check_positive, may_look
+from .core import expand_like
+from .schedules import nearest_level
+
+Net = Callable[..., Tensor]
+
+
+class EpsScore(nn.Module):
+    """The score by a net that guesses the noise z of x~ = x + sigma z: s(x~, sigma) = -net(u, sigma) / sigma.
+
+    The net sees u = (x~ - m) / sqrt(d^2 + sigma^2), which has about mean 0 and variance 1 at every level, for data of
+    mean m = data_mean and standard deviation d = data_std. The loss `dsm` is then 1/2 ||net - z||^2.
+
+    alphas_bar  (T,), falling: the net is DDPM's (Ho et al. 2020, section 3.2). It is told the step t = 0 ... T - 1 of
+                x_t = sqrt(alpha_bar_t) x~ that is nearest to sigma, and sees x_t: m is 0, and d is 1
+    """
+
+    def __init__(
+        self, net: Net, alphas_bar: Tensor | None = None, *, data_mean: float = 0.0, data_std: float = 1.0
+    ) -> None:
+        super().__init__()
+        if alphas_bar is not None and (data_mean, data_std) != (0.0, 1.0):
+            raise ValueError("with alphas_bar= the net sees x_t as it is: leave out data_mean= and data_std=")
+        self.net, self.data_mean, self.per_std = net, float(data_mean), 1 / check_positive("data_std", data_std)
+        self.told = SigmaItself() if alphas_bar is None else DDPMStep(alphas_bar)
+
+    def forward(self, x: Tensor, sigma: float | Tensor, **told: Any) -> Tensor:
+        """Score of p_sigma at x (B, *D), in the shape of x."""
+        check_noise(sigma, "the score is the noise by sigma")
+        sigmas = expand_like(sigma, x)
+        u = (self.per_std * x - self.per_std * self.data_mean) / (1 + (self.per_std * sigmas) ** 2).sqrt()
+        return -self.net(u, self.told(x, sigma), **told) / sigmas
+
+
+class SigmaItself(nn.Module):
+    """What most nets are told of the noise level."""
+
+    def forward(self, x: Tensor, sigma: float | Tensor) -> float | Tensor:
+        """Sigma, as it is."""
+        return sigma
+
+
+class DDPMStep(nn.Module):
+    """The step t of DDPM whose noise sigma_t, sigma_t^2 = (1 - alpha_bar_t) / alpha_bar_t, is nearest to sigma."""
+
+    sigmas: Tensor
+
+    def __init__(self, alphas_bar: Tensor) -> None:
+        super().__init__()
+        falling = torch.as_tensor(alphas_bar).double()
+        sigmas = check_ladder(((1 - falling) / falling).sqrt().flip(0)).flip(0).float()  # rising with t
+        self.first, self.last = sigmas[0].item(), sigmas[-1].item()
+        self.register_buffer("sigmas", sigmas, persistent=False)
+
+    def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """t (B,) for x (B, *D). A sigma beyond the first and the last by more than 1 % is an error, but on a GPU."""
+        values = torch.as_tensor(sigma)
+        if may_look(values) and not ((values > 0.99 * self.first) & (values < 1.01 * self.last)).all():
+            raise ValueError(f"this net knows sigma from {self.first:.4g} to {self.last:.4g}, and not {sigma}")
+        return nearest_level(sigma, self.sigmas)[0].expand(len(x))
+
+
+class Preconditioned(nn.Module):
+    """A net that adds to the score of a Gaussian of mean data_mean, width data_std (Karras et al. 2022, section 5).
+
+    s(x, sigma) = (net(u, sigma) / sigma - u / d) / r, with d = data_std, r = sqrt(1 + sigma^2 / d^2) and
+    u = (x - data_mean) / (d r): a net that says 0 gives the score of the Gaussian. At large sigma an error of the net
+    is one in the image that is guessed; in EpsScore it is one in the noise, sigma times as large. data_std 1/2 fits
+    images of black and white, 1/4 photographs.
+    """
+
+    def __init__(self, net: Net, *, data_mean: float = 0.5, data_std: float = 0.5) -> None:
+        super().__init__()
+        self.net, self.data_mean, self.per_std = net, float(data_mean), 1 / check_positive("data_std", data_std)
+
+    def forward(self, x: Tensor, sigma: float | Tensor, **told: Any) -> Tensor:
+        """Score of p_sigma at x (B, *D), in the shape of x."""
+        check_noise(sigma, "a preconditioned net divides by sigma")
+        sigmas = expand_like(sigma, x)
+        root = (1 + (self.per_std * sigmas) ** 2).sqrt()
+        u = (self.per_std * x - self.per_std * self.data_mean) / root
+        return (self.net(u, sigma, **told) / sigmas - self.per_std * u) / root
+
+    def loss_weight(self, sigma: Tensor) -> Tensor:
+        """1 + sigma^2 / d^2: times the loss `dsm` that is 1/2 ||net - the best net||^2, as much for every sigma.
+
+        Karras et al. 2022, table 1: their lambda(sigma) times the squared error of the denoised image.
+        """
+        return 1 + (self.per_std * sigma) ** 2
+
+
+class DenoiserScore(nn.Module):
+    """The score by a denoiser, which guesses E[clean | noisy = x]: (denoiser(x, sigma) - x) / sigma^2 (Tweedie)."""
+
+    def __init__(self, denoiser: Net) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+
+    def forward(self, x: Tensor, sigma: float | Tensor, **told: Any) -> Tensor:
+        """Score of p_sigma at x (B, *D), in the shape of x."""
+        check_noise(sigma, "a denoiser needs noise")
+        return (self.denoiser(x, sigma, **told) - x) / expand_like(sigma, x) ** 2
+
+    def loss_weight(self, sigma: Tensor) -> Tensor:
+        """sigma^2: times the loss `dsm`, it is 1/2 ||denoiser - clean||^2."""
+        return sigma**2
+
+
+class AffineScore(nn.Module):
+    """The score of x where `score` is that of y = scale x + shift: scale score(scale x + shift, |scale| sigma).
+
+    By default of a net that was trained on images in [-1, 1], for images in [0, 1].
+    """
+
+    def __init__(self, score: Net, scale: float = 2.0, shift: float = -1.0) -> None:
+        super().__init__()
+        self.score, self.shift, self.scale = score, float(shift), float(scale)
+        check_positive("|scale|", abs(scale))
+        if weight := getattr(score, "loss_weight", None):  # the loss `dsm` is the same in both units
+            self.loss_weight = lambda sigma: weight(abs(self.scale) * sigma)
+
+    def forward(self, x: Tensor, sigma: float | Tensor, **told: Any) -> Tensor:
+        """Score of p_sigma at x (B, *D), in the shape of x."""
+        return self.scale * self.score(self.scale * x + self.shift, abs(self.scale) * sigma, **told)
 
 
 class EnergyScore(nn.Module):

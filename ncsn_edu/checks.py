@@ -1,19 +1,15 @@
 """Checks of what a user passes in: every error says what is wrong and what to do.
 
-This file does NOT know any model or sampler; the layers above call it at their doors, once.
+A function calls the checks of its arguments by name where it begins. This file does NOT know any model or sampler.
 """
 
 import math
-from collections.abc import Callable, Collection
-from functools import wraps
-from inspect import signature
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Collection
+from typing import Any
 
 import torch
 from torch import Tensor
 
-P = ParamSpec("P")
-R = TypeVar("R")
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
@@ -38,9 +34,16 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> str:
     return value
 
 
+def check_share(name: str, value: float) -> float:
+    """A share: 0 or more, and below 1."""
+    if not _is_real(value) or not 0 <= value < 1:
+        raise ValueError(f"{name} is a share, from 0 to below 1, not {value!r}")
+    return float(value)
+
+
 def may_look(values: Tensor) -> bool:
-    """Whether values can be read at once: on a GPU that waits for all that was asked of it before."""
-    return not values.is_cuda
+    """Whether values can be read at once: on a GPU that waits for all work before, and a compiler has none yet."""
+    return not values.is_cuda and not torch.compiler.is_compiling()
 
 
 def check_label(label: Tensor, n: int, n_classes: int) -> None:
@@ -72,9 +75,27 @@ def check_sigma(sigma: float | Tensor) -> float | Tensor:
 
 def check_noise(sigma: float | Tensor, why: str) -> float | Tensor:
     """A sigma above 0 throughout; `why` begins the error, for what has no score, or no meaning, without noise."""
+    if isinstance(sigma, float) and 0 < sigma < math.inf:
+        return sigma
     values = torch.as_tensor(check_sigma(sigma))
     if may_look(values) and (values == 0).any():
         raise ValueError(f"{why}: sigma must be above 0")
+    return sigma
+
+
+def check_known(sigma: float | Tensor, known: float) -> float | Tensor:
+    """A sigma within 1 % of the one noise level that a net knows; a tensor on a GPU is taken on trust."""
+    if isinstance(sigma, (int, float)) and sigma == known:
+        return sigma  # the common case, without the price of tensors
+    values = torch.as_tensor(check_sigma(sigma))
+    if not may_look(values):
+        return sigma
+    off = (values - known).abs() > 0.01 * known
+    if off.any():
+        raise ValueError(
+            f"this net knows the score at sigma {known:g} only, not at {values[off].flatten()[0].item():g}: train one "
+            "with sigma= at that level, or use a net for any sigma, such as NoiseConditionalMLP"
+        )
     return sigma
 
 
@@ -96,7 +117,7 @@ def check_images(x: Tensor, channels: int, multiple: int = 2) -> Tensor:
     """Floating-point images (B, channels, H, W), H and W multiples of a number."""
     check_points(x)
     if x.ndim != 4 or x.shape[1] != channels or x.shape[2] % multiple or x.shape[3] % multiple:
-        sizes = "even H and W" if multiple == 2 else f"H and W multiples of {multiple}"
+        sizes = {1: "any H and W", 2: "even H and W"}.get(multiple, f"H and W multiples of {multiple}")
         raise ValueError(
             f"x must be images of shape (B, {channels}, H, W) with {sizes}, not {tuple(x.shape)}: crop or resize them"
         )
@@ -138,16 +159,22 @@ def check_mask(image: Tensor, mask: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return image, mask
 
 
-def check_eta(eta: float, sigmas: Tensor) -> None:
+def check_eta(eta: float, sigmas: Tensor) -> float:
     """A share of the noise that is large enough to come from each level of a ladder down to the next."""
-    if not 0 < check_positive("eta", eta) <= 1:
-        raise ValueError(f"eta is the share of the noise that a step takes away: above 0, at most 1, not {eta}")
-    needed = (1 - sigmas[1:] / sigmas[:-1]).max().item() if len(sigmas) > 1 else 0.0
+    if not _is_real(eta) or not 0 <= eta <= 1:
+        raise ValueError(f"eta is the share of the noise that a step takes away: from 0 to 1, not {eta!r}")
+    needed = smallest_eta(sigmas)
     if eta < needed:
         raise ValueError(
             f"eta is {eta:.4g}, but from one level of this ladder to the next {needed:.4g} of the noise must go: "
             "use a larger eta, or a ladder of more levels"
         )
+    return float(eta)
+
+
+def smallest_eta(sigmas: Tensor) -> float:
+    """The share of the noise that must go, at least, from some level of a ladder to the next."""
+    return (1 - sigmas[1:] / sigmas[:-1]).max().item() if len(sigmas) > 1 else 0.0
 
 
 def check_generator(generator: torch.Generator | None, device: torch.device) -> torch.Generator | None:
@@ -157,44 +184,6 @@ def check_generator(generator: torch.Generator | None, device: torch.device) -> 
             f"the generator lives on {generator.device}, x on {device}: use torch.Generator({str(device)!r})"
         )
     return generator
-
-
-def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Check a sampler's arguments, by their names, when it is called.
-
-    A generator runs nothing before its first step; with this its mistakes show at the call instead,
-    and its body holds the mathematics only.
-    """
-    parameters = signature(function)
-
-    @wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        bound = parameters.bind(*args, **kwargs)
-        bound.apply_defaults()
-        given: dict[str, Any] = bound.arguments
-        for name in given.keys() & CHECKS.keys():
-            given[name] = CHECKS[name](given[name])
-        if "mask" in given:
-            given["image"], given["mask"] = check_mask(given["image"], given["mask"], given["x"])
-        if "eta" in given:
-            check_eta(given["eta"], given["sigmas"])
-        check_generator(given.get("generator"), given["x"].device)
-        return function(*bound.args, **bound.kwargs)
-
-    return call
-
-
-CHECKS: dict[str, Callable[[Any], Any]] = {
-    "x": check_points,
-    "sigma": check_sigma,
-    "sigmas": check_ladder,
-    "alpha": lambda value: check_positive("alpha", value),
-    "eps": lambda value: check_positive("eps", value),
-    "snr": lambda value: check_positive("snr", value),
-    "solver": lambda value: check_choice("solver", value, ("heun", "euler")),
-    "n_steps": lambda value: check_count("n_steps", value),
-    "n_steps_each": lambda value: check_count("n_steps_each", value),
-}
 
 
 def _is_real(value: Any) -> bool:

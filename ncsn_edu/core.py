@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from .checks import check_count
+from .checks import check_count, check_points, check_sigma
 
 T = TypeVar("T")
 
@@ -60,6 +60,34 @@ def _every(states: Iterable[T], k: int) -> Iterator[T]:
             yield state
     if number % k:
         yield state
+
+
+@torch.no_grad()
+def denoise(score: Score, x: Tensor, sigma: float | Tensor) -> Tensor:
+    """E[clean | noisy = x] = x + sigma^2 score(x, sigma), shape of x (Tweedie; Jolicoeur-Martineau et al. 2021)."""
+    check_points(x), check_sigma(sigma)
+    return x + expand_like(sigma, x) ** 2 * evaluate(score, x, sigma)
+
+
+def evaluate(score: Score, x: Tensor, sigma: float | Tensor, level: int = 0, step: int = 0) -> Tensor:
+    """score(x, sigma) in the dtype of x, or an error that names the place on the ladder."""
+    return usable(score(x, sigma), x, sigma, level, step)
+
+
+def usable(s: Tensor, x: Tensor, sigma: float | Tensor, level: int, step: int) -> Tensor:
+    """A score (B, *D) in the dtype of x, if it has the shape of x and is finite; else an error that names the place."""
+    if isinstance(s, Tensor) and s.shape == x.shape and s.isfinite().all():
+        return s.to(x.dtype)
+    noise = f"{sigma:.4g}" if not isinstance(sigma, Tensor) or sigma.ndim == 0 else "one per row"
+    where = f"at level {level} (sigma {noise}), step {step}"
+    if not isinstance(s, Tensor) or s.shape != x.shape:
+        got = f"shape {tuple(s.shape)}" if isinstance(s, Tensor) else f"a {type(s).__name__}"
+        raise ValueError(f"the score function returned {got} {where}; it must return the shape of x, {tuple(x.shape)}")
+    raise FloatingPointError(
+        f"the score is NaN or infinite {where}. If the chains ran away before, the step is too large: "
+        "compare eps with stable_eps(sigmas, data_var), or alpha with stable_alpha(data_var, sigma). "
+        "If not, the score function itself returns it"
+    )
 
 
 def expand_like(sigma: float | Tensor, x: Tensor) -> Tensor:

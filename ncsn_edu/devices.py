@@ -1,10 +1,13 @@
-"""Which devices of this machine can be used. A card that is there may be too old, or its driver may be.
+"""Which devices of this machine can be used, and where a model is. A card may be too old, or its driver may be.
 
 This file does NOT choose for anybody: the command line does.
 """
 
 import warnings
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Problem(NamedTuple):
@@ -39,6 +42,14 @@ def kernel_problem(device: str) -> Problem:
         return Problem() if (x @ x).sum().item() == 512 else Problem("it computes wrong results")
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         return _in_words(str(error))
+
+
+def device_of(model: object) -> "torch.device":
+    """Where a model takes its input: where its first parameter is; the CPU for what has none, such as a function."""
+    import torch
+
+    parameters = model.parameters() if isinstance(model, torch.nn.Module) else ()
+    return next((parameter.device for parameter in parameters), torch.device("cpu"))
 
 
 def _in_words(message: str) -> Problem:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
+from .devices import device_of
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -139,7 +141,7 @@ def data_parallel(model: "nn.Module") -> "nn.Module":
         return model
     from torch.nn.parallel import DistributedDataParallel
 
-    device = next(model.parameters()).device
+    device = device_of(model)
     return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
 
 

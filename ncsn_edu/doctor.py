@@ -1,4 +1,4 @@
-"""What this machine has, what is missing, and how to mend it. Imports nothing that may be missing; never raises."""
+"""What this machine has, what is missing, and how to fix it. Imports nothing that may be missing; never raises."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from . import data, devices, figures
+from . import datasets, devices, figures
 from .files import why
 
 DISTRIBUTION = "ncsn_edu"
@@ -22,12 +22,12 @@ SMALL_DISK = 1e9  # bytes: less cannot hold a data set, nor the figures of a lon
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. "optional": it is not there, and everything required runs without; "missing": mend it first."""
+    """One finding. "optional": it is not there, and everything required runs without; "missing": fix it first."""
 
     name: str
     status: Literal["ok", "optional", "missing"]
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 def checks() -> list[Check]:
@@ -51,8 +51,8 @@ def _safely(look: Callable[[], Iterator[Check]]) -> list[Check]:
         if isinstance(error, (RuntimeError, ValueError)) and "home" in str(error):  # Jupyter's settings lie there
             return [Check(name, "missing", f"there is no home folder ({error})", "set HOME to a folder of your own")]
         if isinstance(error, OSError) and error.filename:
-            mend = "correct its permissions, or set NCSN_EDU_DATA or NCSN_EDU_FIGURES_DIR to another folder"
-            return [Check(name, "missing", f"{error.filename} cannot be looked at: {error.strerror}", mend)]
+            fix = "correct its permissions, or set NCSN_EDU_DATA or NCSN_EDU_FIGURES_DIR to another folder"
+            return [Check(name, "missing", f"{error.filename} cannot be looked at: {error.strerror}", fix)]
         detail = f"could not be looked at: {type(error).__name__}: {error}"
         return [Check(name, "missing", detail, "reinstall: " + _install())]
 
@@ -67,11 +67,14 @@ def _declared() -> tuple[str, list[str], dict[str, list[str]]]:
         import tomllib
 
         project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        extras = project.get("optional-dependencies", {})
-        return project.get("requires-python", ""), project.get("dependencies", []), extras
+        return (
+            project.get("requires-python", ""),
+            project.get("dependencies", []),
+            project.get("optional-dependencies", {}),
+        )
     about = metadata.metadata(DISTRIBUTION)
     required: list[str] = []
-    extras = {name: [] for name in about.get_all("Provides-Extra") or []}
+    extras: dict[str, list[str]] = {name: [] for name in about.get_all("Provides-Extra") or []}
     for line in metadata.requires(DISTRIBUTION) or []:
         extra = re.search(r"""extra\s*==\s*["']([\w.-]+)["']""", line)
         (extras.setdefault(extra[1], []) if extra else required).append(line)
@@ -143,8 +146,8 @@ def _python_name() -> str:
 def _python() -> Iterator[Check]:
     version, needed = ".".join(map(str, sys.version_info[:3])), _declared()[0]
     good = _within(version, needed)
-    mend = f"make a virtual environment with a Python {needed}, and install the package there"
-    yield Check("python", "ok" if good else "missing", f"{version} ({needed or 'any'} is needed)", "" if good else mend)
+    fix = f"make a virtual environment with a Python {needed}, and install the package there"
+    yield Check("python", "ok" if good else "missing", f"{version} ({needed or 'any'} is needed)", "" if good else fix)
 
 
 def _packages() -> Iterator[Check]:
@@ -169,8 +172,8 @@ def _kernel() -> Iterator[Check]:
 
     command = Path(KernelSpecManager().get_kernel_spec("python3").argv[0])
     if command.is_absolute() and command.parent.resolve() != Path(sys.executable).parent.resolve():
-        mend = f"{_python_name()} -m ipykernel install --sys-prefix"
-        yield Check("jupyter kernel", "optional", f"the kernel python3 is another Python, {command}", mend)
+        fix = f"{_python_name()} -m ipykernel install --sys-prefix"
+        yield Check("jupyter kernel", "optional", f"the kernel python3 is another Python, {command}", fix)
     else:
         yield Check("jupyter kernel", "ok", "python3")
 
@@ -184,8 +187,8 @@ def _gpu() -> Iterator[Check]:
         return
     if cpu_only:
         card = shutil.which("nvidia-smi") is not None
-        mend = "install the build of torch for your CUDA version, to use the NVIDIA card" if card else ""
-        yield Check("gpu", "optional", without + " (this torch is the build for processors)", mend)
+        fix = "install the build of torch for your CUDA version, to use the NVIDIA card" if card else ""
+        yield Check("gpu", "optional", without + " (this torch is the build for processors)", fix)
         return
     import torch
 
@@ -211,26 +214,26 @@ def _machine() -> Iterator[Check]:
 
 
 def _data() -> Iterator[Check]:
-    root = data.data_root()
-    for name, there in data.available(root).items():
-        if name == "digits":  # comes with scikit-learn, which is looked at as a package
+    root = datasets.data_root()
+    for name, there in datasets.available(root).items():
+        files = datasets.DATASETS[name].official_files
+        if not files:  # digits come with scikit-learn, which is looked at as a package
             continue
-        files = data.OFFICIAL_FILES[name]
-        mend = f"put the official files there ({files[0]}, ...), or set NCSN_EDU_DATA to the folder that has them"
+        fix = f"put the official files there ({files[0]}, ...), or set NCSN_EDU_DATA to the folder that has them"
         where = f"in {root}" if there else f"not in {root} (optional: the notebooks run on digits and 2-D data)"
-        yield Check(f"data: {name}", "ok" if there else "optional", where, "" if there else mend)
+        yield Check(f"data: {name}", "ok" if there else "optional", where, "" if there else fix)
 
 
 def _disk() -> Iterator[Check]:
     for name, variable, folder in (
-        ("data", "NCSN_EDU_DATA", data.data_root()),
+        ("data", "NCSN_EDU_DATA", datasets.data_root()),
         ("figures", "NCSN_EDU_FIGURES_DIR", figures.figures_folder()),
     ):
         free = shutil.disk_usage(_existing(folder)).free
-        mend = f"free some space, or set {variable} to a folder on another disk"
+        fix = f"free some space, or set {variable} to a folder on another disk"
         good = free >= SMALL_DISK
         detail = f"{free / 1e9:.1f} GB free for {folder}"
-        yield Check(f"disk: {name}", "ok" if good else "missing", detail, "" if good else mend)
+        yield Check(f"disk: {name}", "ok" if good else "missing", detail, "" if good else fix)
 
 
 def _figures() -> Iterator[Check]:
@@ -239,8 +242,8 @@ def _figures() -> Iterator[Check]:
         with tempfile.TemporaryFile(dir=folder if folder.exists() else _existing(folder)):
             yield Check("figures folder", "ok", f"{folder} can be written")
     except OSError as error:
-        mend = "set NCSN_EDU_FIGURES_DIR to a folder that can be written, or mend its permissions"
-        yield Check("figures folder", "missing", f"{folder} cannot be written: {why(error)}", mend)
+        fix = "set NCSN_EDU_FIGURES_DIR to a folder that can be written, or fix its permissions"
+        yield Check("figures folder", "missing", f"{folder} cannot be written: {why(error)}", fix)
 
 
 def _browser() -> Iterator[Check]:
@@ -249,8 +252,8 @@ def _browser() -> Iterator[Check]:
     if path:
         yield Check("chromium", "ok", path)
     else:
-        mend = "install chromium with the system's package manager, such as apt-get install chromium"
-        yield Check("chromium", "optional", "not found: only the browser tests need it", mend)
+        fix = "install chromium with the system's package manager, such as apt-get install chromium"
+        yield Check("chromium", "optional", "not found: only the browser tests need it", fix)
 
 
 def _grading() -> Iterator[Check]:

@@ -78,13 +78,18 @@ def extract(images: Tensor, net: FeatureNet, *, batch_size: int = 500) -> Featur
         if not math.isfinite(low + high):
             raise ValueError("some pixels are NaN or infinite: these images are no samples of anything")
         if not (low >= 0 and high <= 1):
-            repair = (
-                "images / 255" if high > 10 else "(images + 1) / 2" if -1.001 < low < -0.9 else "images.clamp(0, 1)"
-            )
             raise ValueError(
-                f"{net.name} takes images in [0, 1], and these lie in [{low:.4g}, {high:.4g}]: pass {repair}"
+                f"{net.name} takes images in [0, 1], and these lie in [{low:.4g}, {high:.4g}]: "
+                f"pass {_into_range(low, high)}"
             )
         features, logits = net.describe(part)
         values.append(features.cpu().double())
         probabilities.append(logits.cpu().double().softmax(1))
     return Features(net.name, torch.cat(values), torch.cat(probabilities))
+
+
+def _into_range(low: float, high: float) -> str:
+    """What probably brings images with these values into [0, 1]: they are bytes, or from -1 to 1, or else noisy."""
+    if high > 10:
+        return "images / 255"
+    return "(images + 1) / 2" if -1.001 < low < -0.9 else "images.clamp(0, 1)"

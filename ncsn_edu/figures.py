@@ -102,7 +102,7 @@ def make_writable(folder: Path) -> None:
     except OSError as error:
         raise OSError(
             f"the figures folder {folder} cannot be written ({why(error)}): "
-            "set NCSN_EDU_FIGURES_DIR to a folder that can, or mend its permissions"
+            "set NCSN_EDU_FIGURES_DIR to a folder that can, or fix its permissions"
         ) from error
 
 

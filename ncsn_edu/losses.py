@@ -4,16 +4,20 @@ x has any shape (B, *D); sigma is a float or (B,). All are written for one examp
 that a mean over the batch is the paper's expectation. `implicit` and `sliced` differentiate the score with respect to
 x, which assumes that row b of the result depends on row b of x alone (no batch normalisation). Called under
 torch.no_grad they return plain numbers; otherwise they can be differentiated with respect to the parameters.
-This file does NOT train: train.py does.
+`Denoising` is the objective that noise-conditional nets are trained with. This file does NOT train: training.py does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import check_count, check_generator, check_ladder, check_noise, check_points, check_sigma
+from .checks import check_count, check_generator, check_ladder, check_noise, check_points, check_share, check_sigma
 from .core import Score, expand_like, noise_like
+from .schedules import nearest_level
 
 _IGNORES = (
     "it does not depend on x, or was detached from it (no_grad, detach, NumPy) on the way. Its trace would pass for 0; "
@@ -81,47 +85,133 @@ def dsm(score: Score, x: Tensor, sigma: float | Tensor, *, generator: torch.Gene
     return 0.5 * _dot(sigmas * _shaped(score(x + sigmas * z, sigma), x) + z)
 
 
+class Losses(NamedTuple):
+    """What an objective returns for a batch; a tensor of losses (B,) says the same without weights and levels."""
+
+    losses: Tensor  # (B,), as they are reported
+    weighted: Tensor  # (B,), whose mean is minimised
+    level: Tensor | None = None  # (B,), the place on the ladder that is nearest to each noise level
+
+
+Draw = Callable[[Tensor, Tensor, torch.Generator | None], Tensor]  # (x (B, *D), sigmas (L,), generator) -> sigma (B,)
+
+
+class Denoising:
+    """The objective of noise-conditional nets: `dsm` at a random level for each example (Song & Ermon 2019, eq. 6).
+
+    sigmas      the ladder (L,)
+    draw        how the levels are drawn from it: `random_sigmas` (the paper's), `sigmas_between`, `log_normal_sigmas`,
+                or your own (x (B, *D), sigmas, generator) -> sigma (B,)
+    weight      sigma (B,) -> (B,): how much the loss of an example counts; the losses are reported without it
+    unlabelled  the share of examples whose label, where there are labels, is hidden from the net: -1 takes its place,
+                and one net learns the score of all images and that of each class (Ho & Salimans 2022)
+    generator   draws labels to hide, levels and noise, on the device of the batches
+    """
+
+    def __init__(
+        self,
+        sigmas: Tensor,
+        *,
+        draw: Draw | None = None,
+        weight: Callable[[Tensor], Tensor] | None = None,
+        unlabelled: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        self.sigmas, self.draw, self.weight = check_ladder(sigmas), draw or random_sigmas, weight
+        self.unlabelled, self.generator = check_share("unlabelled", unlabelled), generator
+
+    @property
+    def generators(self) -> tuple[torch.Generator | None, ...]:
+        """What it draws from: their states are needed to resume exactly."""
+        return (self.generator,)
+
+    def __call__(self, score: Callable[..., Tensor], x: Tensor, label: Tensor | None = None) -> Losses:
+        """Losses of clean x (B, *D), and of their labels (B,), which are passed on as score(x, sigma, label=label)."""
+        check_generator(self.generator, x.device)
+        if label is not None:
+            hidden = torch.rand(len(x), generator=self.generator, device=x.device) < self.unlabelled
+            score = partial(score, label=label.masked_fill(hidden, -1))
+        self.sigmas = sigmas = self.sigmas.to(x.device)  # once: later on they are there
+        sigma = self.draw(x, sigmas, self.generator)
+        losses = dsm(score, x, sigma.to(x), generator=self.generator)
+        weighted = losses if self.weight is None else self.weight(sigma.to(x)) * losses
+        return Losses(losses, weighted, nearest_level(sigma, sigmas)[0])
+
+
+class Slicing:
+    """The objective of Song & Ermon 2019, Fig. 1: `sliced`, variance reduced, on data with noise sigma.
+
+    n_projections and distribution are those of `sliced`; noise and slices are the generators of z and v.
+    """
+
+    def __init__(
+        self,
+        sigma: float,
+        *,
+        n_projections: int = 1,
+        distribution: str = "rademacher",
+        noise: torch.Generator | None = None,
+        slices: torch.Generator | None = None,
+    ) -> None:
+        self.sigma, self.n_projections, self.distribution = check_sigma(sigma), n_projections, distribution
+        self.noise, self.slices = noise, slices
+
+    @property
+    def generators(self) -> tuple[torch.Generator | None, ...]:
+        """What it draws from: their states are needed to resume exactly."""
+        return self.noise, self.slices
+
+    def __call__(self, score: Score, x: Tensor) -> Tensor:
+        """Losses (B,) of clean x (B, *D)."""
+        noisy = x + self.sigma * noise_like(x, self.noise)
+        n, distribution = self.n_projections, self.distribution
+        return sliced(score, noisy, self.sigma, n_projections=n, distribution=distribution, generator=self.slices)
+
+
+class Classification:
+    """The objective of a classifier: cross-entropy, in nats, of x (B, *D) after a random change that keeps its class.
+
+    augment  (x, generator) -> x
+    """
+
+    def __init__(self, augment: Callable[[Tensor, torch.Generator], Tensor], generator: torch.Generator) -> None:
+        self.augment, self.generator, self.generators = augment, generator, (generator,)
+
+    def __call__(self, model: Callable[[Tensor], Tensor], x: Tensor, label: Tensor) -> Tensor:
+        """Losses (B,) of clean x (B, *D) and its labels (B,)."""
+        return F.cross_entropy(model(self.augment(x, self.generator)), label, reduction="none")
+
+
 def multilevel_dsm(score: Score, x: Tensor, sigmas: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
     """`dsm` at a random level of the ladder sigmas (L,) for each example (Song & Ermon 2019, eq. 6)."""
-    sigmas = check_ladder(sigmas).to(x)
-    return dsm(score, x, sigmas[random_levels(x, len(sigmas), generator)], generator=generator)
+    return Denoising(sigmas, generator=generator)(score, x).losses
 
 
-def random_levels(x: Tensor, n_levels: int, generator: torch.Generator | None = None) -> Tensor:
-    """A place on the ladder for each row of x, uniform on 0 ... n_levels - 1, shape (B,) (Song & Ermon 2019, eq. 6)."""
-    check_generator(generator, x.device)
-    return torch.randint(n_levels, (len(x),), generator=generator, device=x.device)
+def random_sigmas(x: Tensor, sigmas: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """A level of the ladder (L,) for each row of x, all equally likely, shape (B,) (Song & Ermon 2019, eq. 6)."""
+    return sigmas[torch.randint(len(sigmas), (len(x),), generator=generator, device=x.device)]
 
 
-def sigmas_between(x: Tensor, sigmas: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-    """Noise levels for the rows of x, uniform in their logarithm between the ends of a ladder (L,); the nearest rungs.
+def sigmas_between(x: Tensor, sigmas: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Noise levels for the rows of x, uniform in their logarithm between the ends of a ladder (L,), shape (B,).
 
-    Shapes (B,) and (B,). For nets that take any sigma, whose samplers choose ladders of their own: sigma is spread as
-    in the geometric ladder of Song et al. 2021 (VE) for continuous t.
+    For nets that take any sigma, whose samplers choose ladders of their own: sigma is spread as in the geometric ladder
+    of Song et al. 2021 (VE) for continuous t.
     """
-    check_generator(generator, x.device)
     u = torch.rand(len(x), generator=generator, dtype=sigmas.dtype, device=x.device)
-    ladder = sigmas.log()
-    return _with_rungs(torch.lerp(ladder[0], ladder[-1], u), ladder)
+    return torch.lerp(sigmas[0].log(), sigmas[-1].log(), u).exp()
 
 
 def log_normal_sigmas(
-    x: Tensor, sigmas: Tensor, mean: float, std: float, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
-    """Noise levels for the rows of x, with a Gaussian logarithm, cut off at the ends of a ladder (L,); nearest rungs.
+    x: Tensor, sigmas: Tensor, generator: torch.Generator | None = None, *, mean: float, std: float
+) -> Tensor:
+    """Noise levels for the rows of x with a Gaussian logarithm, cut off at the ends of a ladder (L,), shape (B,).
 
-    Shapes (B,) and (B,). Most examples go where something can be learned: far below the middle the noise cannot be
-    seen, far above nothing else can (Karras et al. 2022, section 5 and table 1: P_mean, P_std).
+    Most examples go where something can be learned: far below the middle the noise cannot be seen, far above nothing
+    else can (Karras et al. 2022, section 5 and table 1: P_mean, P_std).
     """
-    check_generator(generator, x.device)
     normal = torch.randn(len(x), generator=generator, dtype=sigmas.dtype, device=x.device)
-    ladder = sigmas.log()
-    return _with_rungs((mean + std * normal).clamp(ladder[-1], ladder[0]), ladder)
-
-
-def _with_rungs(log_sigma: Tensor, log_ladder: Tensor) -> tuple[Tensor, Tensor]:
-    """The noise levels (B,) of these logarithms, and the nearest rung (B,) of each."""
-    return log_sigma.exp(), (log_sigma[:, None] - log_ladder).abs().argmin(1)
+    return (mean + std * normal).clamp(sigmas[-1].log(), sigmas[0].log()).exp()
 
 
 def dsm_floor(

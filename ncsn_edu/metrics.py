@@ -41,15 +41,14 @@ def mode_moments(x: Tensor, mixture: GaussianMixture) -> tuple[Tensor, Tensor]:
     """Mean (K, D) and covariance (K, D, D) of the samples in each mode; NaN for a mode with too few samples."""
     mode = _assign(x, mixture)
     x = x.detach().cpu().double()
-    means, covariances = [], []
-    for k in range(mixture.n_components):
+    n_modes, dim = mixture.n_components, x.shape[1]
+    means, covariances = x.new_full((n_modes, dim), torch.nan), x.new_full((n_modes, dim, dim), torch.nan)
+    for k in range(n_modes):
         inside = x[mode == k]
-        enough = len(inside) >= 2
-        means.append(inside.mean(0) if enough else torch.full_like(x[0], torch.nan))
-        covariances.append(
-            inside.T.cov().reshape(2 * [x.shape[1]]) if enough else x.new_full(2 * [x.shape[1]], torch.nan)
-        )
-    return torch.stack(means), torch.stack(covariances)
+        if len(inside) >= 2:
+            means[k] = inside.mean(0)
+            covariances[k] = inside.T.cov()
+    return means, covariances
 
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:
@@ -84,9 +83,8 @@ class Judgement(NamedTuple):
     sure: float  # share of images that the classifier is sure of: its largest probability is above 0.9
     classes: Tensor  # (n_classes,) share of images that it puts into each class
     frechet: float  # Frechet distance to held-out images, in pixels
-    memory: (
-        float  # mean distance to the nearest training image / that to the nearest held-out one: far below 1 if copied
-    )
+    # Mean distance to the nearest training image / that to the nearest held-out one: far below 1 for copies.
+    memory: float
 
 
 def judge(
@@ -152,10 +150,12 @@ def frechet(x: Features, y: Features, *, n_bootstrap: int = 100, generator: torc
                 f"{len(features.values)} images are too few for a covariance of {dim} features: give at least {dim + 1}"
             )
     value = frechet_distance(x.values, y.values)
-    again = [
-        frechet_distance(*(values[_redrawn(len(values), generator)] for values in (x.values, y.values)))
-        for _ in range(check_count("n_bootstrap", n_bootstrap))
-    ]
+
+    def redrawn(values: Tensor) -> Tensor:
+        return values[_redrawn(len(values), generator)]
+
+    n_bootstrap = check_count("n_bootstrap", n_bootstrap)
+    again = [frechet_distance(redrawn(x.values), redrawn(y.values)) for _ in range(n_bootstrap)]
     return _measured("Frechet distance", value, again, x, y)
 
 
@@ -170,11 +170,13 @@ def kernel_distance(
     a, b = x.values.double(), y.values.double()
     n_bootstrap = check_count("n_bootstrap", n_bootstrap)
 
-    def counts(n: int) -> Tensor:  # how often each of n images is drawn: once, and in each of the bootstrap's draws
+    def counts(n: int) -> Tensor:
+        """How often each of n images is drawn, (n, 1 + n_bootstrap): once, and in each of the bootstrap's draws."""
         drawn = [_redrawn(n, generator).bincount(minlength=n) for _ in range(n_bootstrap)]
-        return torch.stack([torch.ones(n, dtype=torch.int64), *drawn], 1).double()  # (n, 1 + n_bootstrap)
+        return torch.stack([torch.ones(n, dtype=torch.int64), *drawn], 1).double()
 
-    def mean(p: Tensor, p_counts: Tensor, q: Tensor, q_counts: Tensor) -> Tensor:  # of the kernel, (1 + n_bootstrap,)
+    def mean(p: Tensor, p_counts: Tensor, q: Tensor, q_counts: Tensor) -> Tensor:
+        """The mean of the kernel over pairs, (1 + n_bootstrap,): the kernel is computed once for all draws."""
         total = torch.zeros(1 + n_bootstrap, dtype=torch.float64)
         for rows, first in zip(p.split(chunk), range(0, len(p), chunk), strict=True):
             kernel = (rows @ q.T / dim + 1) ** 3
@@ -302,9 +304,8 @@ def energy_test(
         side[torch.randperm(len(side), generator=generator, device=_device_of(generator)).cpu()]
         for _ in range(check_count("n_permutations", n_permutations))
     ]
-    statistics = torch.stack(
-        [-(s @ distances @ s) for s in sides]
-    )  # 2 E|X-Y| - E|X-X'| - E|Y-Y'|, pairs with itself in
+    # 2 E|X-Y| - E|X-X'| - E|Y-Y'|, in which pairs of a point with itself count.
+    statistics = torch.stack([-(s @ distances @ s) for s in sides])
     rounding = 1e-12 * distances.mean()  # sums in another order; for equal sets all that there is, of either sign
     p_value = (statistics >= statistics[0] - rounding).double().mean().item()
     return _energy(x, y, True, 2048), p_value

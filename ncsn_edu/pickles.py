@@ -125,35 +125,47 @@ def as_protocol_2(data: bytes, start: int = 0) -> tuple[bytes, int]:
     except Exception as error:  # of what is no pickle it raises nearly anything
         raise pickle.UnpicklingError(f"it is damaged ({error})") from error
     places = [place for _, _, place in steps] + [file.tell()]
-    pieces: list[bytes | str] = []  # a str is text that is yet to be written
-    texts: dict[int, str] = {}  # what the memo holds, where that is text: written out each time
-    n_memos = 0
+    translation = _Translation()
     for (opcode, value, place), after in zip(steps, places[1:], strict=True):
-        name = opcode.name
+        translation.add(opcode.name, value, data[place:after])
+    return b"".join(map(_written, translation.pieces)), places[-1]
+
+
+class _Translation:
+    """A pickle in the opcodes of protocol 2, as far as it is written."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes | str] = []  # a str is text that is yet to be written
+        self._texts: dict[int, str] = {}  # what the memo holds, where that is text: written out each time
+        self._n_memos = 0
+
+    def add(self, name: str, value: Any, code: bytes) -> None:
+        """The next opcode, of this name and argument; `code` is both as they stand in the pickle."""
         if name in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
-            index = n_memos if name == "MEMOIZE" else value
-            n_memos += 1
-            last = pieces[-1]
-            if isinstance(last, str):
-                texts[index] = last
-            else:
-                pieces.append(b"r" + index.to_bytes(4, "little"))
+            self._memoize(self._n_memos if name == "MEMOIZE" else value)
         elif name in ("GET", "BINGET", "LONG_BINGET"):
-            pieces.append(texts[value] if value in texts else b"j" + value.to_bytes(4, "little"))
+            self.pieces.append(self._texts[value] if value in self._texts else b"j" + value.to_bytes(4, "little"))
         elif "UNICODE" in name:
-            pieces.append(value)
+            self.pieces.append(value)
         elif name == "STACK_GLOBAL":
-            module, attribute = pieces[-2:]
+            module, attribute = self.pieces[-2:]
             if not (isinstance(module, str) and isinstance(attribute, str)):
                 raise pickle.UnpicklingError("it computes a name, and is not read")
-            pieces[-2:] = [f"c{module}\n{attribute}\n".encode()]
+            self.pieces[-2:] = [f"c{module}\n{attribute}\n".encode()]
         elif name in ("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"):
-            pieces += [b"c_codecs\nencode\n", value.decode("latin1"), "latin1", b"\x86R"]
+            self.pieces += [b"c_codecs\nencode\n", value.decode("latin1"), "latin1", b"\x86R"]
         elif name == "PROTO":
-            pieces.append(b"\x80\x02")
+            self.pieces.append(b"\x80\x02")
         elif name != "FRAME":
-            pieces.append(data[place:after])
-    return b"".join(map(_written, pieces)), places[-1]
+            self.pieces.append(code)
+
+    def _memoize(self, index: int) -> None:
+        self._n_memos += 1
+        last = self.pieces[-1]
+        if isinstance(last, str):
+            self._texts[index] = last
+        else:
+            self.pieces.append(b"r" + index.to_bytes(4, "little"))
 
 
 def _written(piece: bytes | str) -> bytes:

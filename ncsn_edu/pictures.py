@@ -105,7 +105,7 @@ def _chunks(text: Mapping[str, str] | None) -> object:
 
 
 class NoPicture(ValueError):
-    """A file cannot be read as a picture, or not as the mask that it should be; the message says how to mend it."""
+    """A file cannot be read as a picture, or not as the mask that it should be; the message says how to fix it."""
 
 
 def read_image(path: str | PathLike[str], shape: tuple[int, int, int]) -> tuple[Tensor, list[str]]:
@@ -159,28 +159,12 @@ def read_mask(path: str | PathLike[str], size: tuple[int, int]) -> Tensor:
         if frames > 1:
             raise NoPicture(f"the mask {path} has {frames} frames, or pages: save one of them as PNG")
         colours, alpha, _ = _split(image)
-    if tuple(colours.shape[:2]) != tuple(size):
-        found, wanted = (f"{width}x{height}" for height, width in (colours.shape[:2], size))
-        raise NoPicture(
-            f"the mask {path} has {found} pixels, but the net's images have {wanted}: draw it in that size, or resize "
-            "it without smoothing"
-        )
-    if alpha is not None and not ((alpha == 0) | (alpha == 255)).all():
-        raise NoPicture(
-            f"the mask {path} is half transparent in places, as after a soft eraser: erase with a hard one, or draw "
-            "black (missing) and white (known) without transparency"
-        )
-    erased = np.zeros(colours.shape[:2], bool) if alpha is None else alpha == 0
+    _check_size(path, colours.shape[:2], size)
+    erased = _erased(path, alpha, colours.shape[:2])
     seen = colours[~erased]  # (N, C)
     if seen.size and seen.max() == 1:
         seen = colours[~erased] = seen * 255
-    strange = ((seen != 0) & (seen != 255) | (seen != seen[:, :1])).any(1)
-    if strange.any():
-        raise NoPicture(
-            f"the mask {path} has other colours than black (missing) and white (known), such as "
-            f"{tuple(seen[strange][0].tolist())}: save it as PNG, not as JPEG, drawn with a hard brush; or set all "
-            "above the middle to white, the rest to black"
-        )
+    _check_black_and_white(path, seen)
     if erased.any() and not (seen == 255).any():
         raise NoPicture(
             f"the mask {path} is transparent where nothing is drawn, which counts as missing, and nothing in it is "
@@ -189,10 +173,43 @@ def read_mask(path: str | PathLike[str], size: tuple[int, int]) -> Tensor:
     return torch.from_numpy((colours[None, ..., 0] == 255) & ~erased).float()
 
 
+def _check_size(path: Path, found: tuple[int, ...], wanted: tuple[int, int]) -> None:
+    """Raise NoPicture unless the mask has the size (H, W) of the net's images."""
+    if tuple(found) != tuple(wanted):
+        (height, width), (h, w) = found, wanted
+        raise NoPicture(
+            f"the mask {path} has {width}x{height} pixels, but the net's images have {w}x{h}: draw it in that size, or "
+            "resize it without smoothing"
+        )
+
+
+def _erased(path: Path, alpha: np.ndarray | None, size: tuple[int, ...]) -> np.ndarray:
+    """Where a mask is wholly transparent, booleans (H, W). Raises NoPicture where it is so in part."""
+    if alpha is None:
+        return np.zeros(size, bool)
+    if not ((alpha == 0) | (alpha == 255)).all():
+        raise NoPicture(
+            f"the mask {path} is half transparent in places, as after a soft eraser: erase with a hard one, or draw "
+            "black (missing) and white (known) without transparency"
+        )
+    return alpha == 0
+
+
+def _check_black_and_white(path: Path, seen: np.ndarray) -> None:
+    """Raise NoPicture unless all pixels (N, C) are black or white."""
+    strange = ((seen != 0) & (seen != 255) | (seen != seen[:, :1])).any(1)
+    if strange.any():
+        raise NoPicture(
+            f"the mask {path} has other colours than black (missing) and white (known), such as "
+            f"{tuple(seen[strange][0].tolist())}: save it as PNG, not as JPEG, drawn with a hard brush; or set all "
+            "above the middle to white, the rest to black"
+        )
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator["PillowImage"]:
     """The file's picture, for Pillow to load within; what is wrong with it becomes NoPicture."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if path.is_dir():
         raise NoPicture(f"{path} is a folder: give a picture file")
@@ -206,7 +223,7 @@ def _opened(path: Path) -> Iterator["PillowImage"]:
                 yield image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise NoPicture(f"{path} would fill too much memory when unpacked: make it smaller, then try again") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise NoPicture(_no_picture(path)) from error
     except NoPicture as error:  # from _split, which does not know the path
         raise NoPicture(f"{path} cannot be read: {error}") from error

@@ -122,7 +122,8 @@ def arrows(
     length = s.norm(dim=1, keepdim=True)
     longest = length.max().clamp(min=1e-12) if max_length is None else torch.tensor(float(max_length))
     left, right, *_ = box(extent)
-    return (s / length.clamp(min=1e-12) * (length / longest).clamp(max=1) * (right - left) / n * 1.1).numpy()
+    direction, share = s / length.clamp(min=1e-12), (length / longest).clamp(max=1)
+    return (direction * share * (right - left) / n * 1.1).numpy()
 
 
 def scatter(ax: Axes, x: Tensor, *, extent: Extent | None = None, **options: Any) -> Axes:

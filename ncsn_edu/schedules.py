@@ -55,6 +55,13 @@ class VE:
         return geometric(self.sigma_max, self.sigma_min, n)
 
 
+def nearest_level(sigma: float | Tensor, sigmas: Tensor) -> tuple[Tensor, Tensor]:
+    """The place on a ladder (L,) nearest to sigma in its logarithm, and |log sigma - log sigma_i|: (B or 1,) each."""
+    wanted = torch.as_tensor(sigma, dtype=sigmas.dtype, device=sigmas.device).reshape(-1)
+    distance, place = (wanted.log()[:, None] - sigmas.log()).abs().min(1)
+    return place, distance
+
+
 # ---- step sizes: one quantity, four names --------------------------------------------------------------
 
 

@@ -10,24 +10,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from . import recipes
 from .checkpoints import CheckpointDamaged, Folder, load
-from .data import SHAPES
+from .datasets import DATASETS
+from .devices import device_of
 from .files import write_whole
 from .kinds import NOT_KNOWN, SAFETENSORS, kind_of
 from .nets.classifier import Classifier, ResNet
-from .recipes import Images, Sampling
+from .parts import Sampling
+from .recipes import JudgeRecipe, Recipe, ScoreRecipe, from_json
 
 WEIGHTS = Path(__file__).parent / "weights"
-SCORE, JUDGE = "ncsn_edu score network 1", "ncsn_edu classifier 1"
-JUDGES = {"Classifier": Classifier, "ResNet": ResNet}
+KIND = "ncsn_edu weights 2"
+JUDGE = "judge_"  # begins the names of classifiers that judge
+R = TypeVar("R", bound=Recipe)
 
 
 @dataclass(frozen=True)
@@ -35,52 +37,46 @@ class Trained:
     """A score network with what is needed to use it."""
 
     score: nn.Module  # (x (B, *shape), sigma) -> score, gradients off
-    recipe: Images
+    recipe: ScoreRecipe
     shape: tuple[int, int, int]  # of an image: C, H, W
     step: int  # optimiser steps behind it
 
     @property
     def sigmas(self) -> Tensor:
         """The noise levels that it was trained at, (L,)."""
-        return recipes.ladder(self.recipe)
+        return self.recipe.sigmas()
 
     @property
     def sampling(self) -> Sampling:
         """Settings that make good samples in little time."""
-        return recipes.sampling(self.recipe)
+        return self.recipe.sampling
 
     def start(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """n images of uniform noise, (n, *shape): where annealed Langevin dynamics starts (Song & Ermon 2019)."""
-        device = next(self.score.parameters()).device
-        return torch.rand(n, *self.shape, generator=generator, device=device)
+        return torch.rand(n, *self.shape, generator=generator, device=device_of(self.score))
 
 
 def shipped() -> list[str]:
     """Names of the score networks that come with the package."""
-    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors") if not path.stem.startswith("judge_"))
+    return [name for name in _names() if not name.startswith(JUDGE)]
 
 
 def shipped_judges() -> list[str]:
     """Names of the data sets whose classifiers come with the package."""
-    return sorted(path.stem.removeprefix("judge_") for path in WEIGHTS.glob("judge_*.safetensors"))
+    return [name.removeprefix(JUDGE) for name in _names() if name.startswith(JUDGE)]
+
+
+def _names() -> list[str]:
+    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
 
 
 def load_judge(data: str) -> Classifier | ResNet:
-    """The classifier of a data set that comes with the package: images (B, *SHAPES[data]) in [0, 1] -> logits."""
-    path = WEIGHTS / f"judge_{data}.safetensors"
+    """The classifier of a data set that comes with the package: images (B, C, H, W) in [0, 1] -> logits."""
+    path = WEIGHTS / f"{JUDGE}{data}.safetensors"
     if not path.is_file():
         there = ", ".join(shipped_judges())
         raise FileNotFoundError(f"no classifier of {data!r} comes with the package, only of {there or 'none'}")
-    metadata, state = _read(path, JUDGE)
-    net = JUDGES[metadata.get("net", "Classifier")](*json.loads(metadata["settings"]))
-    net.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state.items()})
-    return net.eval().requires_grad_(False)
-
-
-def save_judge(path: str | PathLike[str], net: Classifier | ResNet) -> Path:
-    """Write a classifier's weights to a .safetensors file: all or nothing."""
-    settings = json.dumps([net.channels, net.size, net.width, net.n_classes])
-    return _write(path, net.state_dict(), {"kind": JUDGE, "net": type(net).__name__, "settings": settings})
+    return cast(Classifier | ResNet, _built(_content(path), path, JudgeRecipe, "cpu")[0])
 
 
 def load_trained(source: str | PathLike[str], *, device: torch.device | str = "cpu") -> Trained:
@@ -90,23 +86,14 @@ def load_trained(source: str | PathLike[str], *, device: torch.device | str = "c
     is nothing, CheckpointDamaged for a file that is not whole, ValueError for one that holds no score of images.
     """
     path = WEIGHTS / f"{source}.safetensors" if source in shipped() else Path(source)
-    if path.is_dir():
-        content = Folder(path).latest()
-    elif path.suffix == ".ckpt" or (path.is_file() and not _is_safetensors(path)):
-        content = load(source)
-    elif path.is_file():
-        metadata, state = _read(path, SCORE)
-        content = {**_json(path, metadata), "ema": state}
-    else:
-        raise FileNotFoundError(
-            f"there are no weights {str(source)!r}: give the folder of a run, a .safetensors or .ckpt file, or one of "
-            f"the names that come with the package ({', '.join(shipped()) or 'none'})"
-        )
-    return _built(content, path, device)
+    return Trained(*_built(_content(path), path, ScoreRecipe, device))
 
 
-def _is_safetensors(path: Path) -> bool:
-    return path.suffix == ".safetensors" or kind_of(path) == SAFETENSORS
+def load_net(source: str | PathLike[str]) -> tuple[nn.Module, Recipe, int]:
+    """A net of any recipe, the recipe, and its steps, from what `load_trained` takes; names of classifiers too."""
+    path = WEIGHTS / f"{source}.safetensors" if source in _names() else Path(source)
+    net, recipe, _, step = _built(_content(path), path, Recipe, "cpu")
+    return net, recipe, step
 
 
 def save_weights(path: str | PathLike[str], content: Mapping[str, Any]) -> Path:
@@ -114,14 +101,29 @@ def save_weights(path: str | PathLike[str], content: Mapping[str, Any]) -> Path:
 
     float32 is stored as float16, buffers such as the ladder as they are. All or nothing.
     """
-    _built(content, Path(path), "cpu")  # what cannot be read again is not written
-    metadata = {"kind": SCORE, "recipe": json.dumps(content["recipe"]), "step": str(content["step"])}
-    return _write(path, _state(content), metadata)
-
-
-def _write(path: str | PathLike[str], state: Mapping[str, Tensor], metadata: dict[str, str]) -> Path:
+    _built(content, Path(path), Recipe, "cpu")  # what cannot be read again is not written
+    metadata = {"kind": KIND, "recipe": json.dumps(content["recipe"]), "step": str(content["step"])}
+    state = _state(content)
     small = {name: _half(name, value) if value.dtype == torch.float32 else value for name, value in state.items()}
     return write_whole(path, to_bytes(small, metadata | {"sha256": _digest(small, metadata)}))
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds, or a file of weights alone."""
+    if path.is_dir():
+        return Folder(path).latest()
+    if path.suffix == ".ckpt" or (path.is_file() and not _is_safetensors(path)):
+        return load(path)
+    if path.is_file():
+        return _read(path)
+    raise FileNotFoundError(
+        f"there are no weights '{path}': give the folder of a run, a .safetensors or .ckpt file, or one of "
+        f"the names that come with the package ({', '.join(shipped()) or 'none'})"
+    )
+
+
+def _is_safetensors(path: Path) -> bool:
+    return path.suffix == ".safetensors" or kind_of(path) == SAFETENSORS
 
 
 def _digest(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
@@ -143,7 +145,8 @@ def _half(name: str, value: Tensor) -> Tensor:
     return half.contiguous()
 
 
-def _read(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+def _read(path: Path) -> dict[str, Any]:
+    """The recipe, the step and the weights of a .safetensors file."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -154,16 +157,14 @@ def _read(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tensor]]:
             advice = found.advice or "give a .safetensors file that save_weights wrote"
             raise CheckpointDamaged(f"{path} is {found.what}: {advice}") from error
         raise CheckpointDamaged(f"{path} is no whole safetensors file ({error}): get it again") from error
-    if metadata.get("kind") != kind:
+    if metadata.get("kind") != KIND:
+        if metadata.get("kind", "").startswith("ncsn_edu"):
+            raise ValueError(f"{path} was written by another version ({metadata['kind']}): make it again from its run")
         raise ValueError(f"{path} holds weights of something else: those written by save_weights name their recipe")
     if metadata.get("sha256") != _digest(state, metadata):
         raise CheckpointDamaged(f"{path} is damaged: its checksum is wrong. Get it again")
-    return metadata, state
-
-
-def _json(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
-        return {"recipe": json.loads(metadata["recipe"]), "step": int(metadata["step"])}
+        return {"recipe": json.loads(metadata["recipe"]), "step": int(metadata["step"]), "ema": state}
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} does not say what net its weights are of ({error}): get it again") from error
 
@@ -172,15 +173,21 @@ def _state(content: Mapping[str, Any]) -> Mapping[str, Tensor]:
     return content["ema"] if content.get("ema") is not None else content["model"]
 
 
-def _built(content: Mapping[str, Any], path: Path, device: torch.device | str) -> Trained:
+def _built(
+    content: Mapping[str, Any], path: Path, kind: type[R], device: torch.device | str
+) -> tuple[nn.Module, R, tuple[int, int, int], int]:
+    """The net, its recipe, the shape of its images and its steps, for a recipe of this kind."""
     try:
-        recipe = Images(**content["recipe"])
-        shape = SHAPES[recipe.data]
-        net = recipes.network(recipe, shape[0], shape[1])
-        net.load_state_dict({name: value.float() for name, value in _state(content).items()})
+        recipe = from_json(content["recipe"])
+        if not isinstance(recipe, kind):
+            raise ValueError(f"it is of a {type(recipe).__name__}")
+        shape = DATASETS[recipe.data].shape
+        net = recipe.build(shape[0], shape[1])
+        state = _state(content).items()
+        net.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state})
         step = int(content["step"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ValueError(
-            f"{path} holds no score network of images as this version makes them: {str(error).splitlines()[0]}"
+            f"{path} holds no {kind.title} of images as this version makes them: {str(error).splitlines()[0]}"
         ) from error
-    return Trained(net.eval().requires_grad_(False).to(device), recipe, shape, step)
+    return net.eval().requires_grad_(False).to(device), recipe, shape, step

@@ -1,9 +1,18 @@
-"""Guidance without a classifier is the sum of scores that it says."""
+"""Each parametrisation, around a net that has learned its task to perfection, is the score in closed form."""
 
 import pytest
 import torch
 
-from ncsn_edu import GaussianMixture, Guided, UNet
+from ncsn_edu import (
+    AffineScore,
+    DenoiserScore,
+    EpsScore,
+    GaussianMixture,
+    Guided,
+    Preconditioned,
+    UNet,
+    dsm,
+)
 
 CLASSES = [GaussianMixture([[-3.0, 0.0]], 1.0), GaussianMixture([[2.0, 1.0]], 0.5)]
 BOTH = GaussianMixture([[-3.0, 0.0], [2.0, 1.0]], [1.0, 0.5], [0.4, 0.6])
@@ -34,8 +43,8 @@ def test_guidance_climbs_the_probability_of_the_class(scale, sigma):
 
 def test_one_class_serves_all_rows_and_a_wrong_number_of_classes_is_told():
     torch.manual_seed(0)
-    unet = UNet(1, 8, n_classes=3)
-    torch.nn.init.normal_(unet.end[2].weight)
+    unet = EpsScore(UNet(1, 8, n_classes=3))
+    torch.nn.init.normal_(unet.net.end[2].weight)
     x = torch.rand(4, 1, 8, 8)
     one = Guided(unet, 2, 3.0)(x, 0.3)
     torch.testing.assert_close(one, Guided(unet, torch.tensor([2, 2, 2, 2]), 3.0)(x, 0.3))
@@ -43,4 +52,169 @@ def test_one_class_serves_all_rows_and_a_wrong_number_of_classes_is_told():
     with pytest.raises(ValueError, match="0 to 2"):
         Guided(unet, 3)(x, 0.3)
     with pytest.raises(ValueError, match="made without classes"):
-        Guided(UNet(1, 8), 0)(x, 0.3)
+        Guided(EpsScore(UNet(1, 8)), 0)(x, 0.3)
+
+
+# ---- parametrisations of one Gaussian, N(m, v): the answer to all that a net can be asked for is known --------------
+
+MEAN, VARIANCE = 0.7, 0.3
+DATA = GaussianMixture([[MEAN, MEAN]], VARIANCE)
+SIGMAS = [20.0, 0.6, 0.01, torch.tensor([0.02, 0.5, 3.0, 12.0], dtype=torch.float64)]
+
+
+def columns(sigma) -> torch.Tensor:
+    return torch.as_tensor(sigma, dtype=torch.float64).reshape(-1, 1)
+
+
+def points(sigma) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(3)
+    return MEAN + (VARIANCE + columns(sigma) ** 2).sqrt() * torch.randn(4, 2, generator=generator, dtype=torch.float64)
+
+
+def slope(distribution, x, sigma) -> torch.Tensor:
+    """grad log p_sigma, by automatic differentiation of densities of torch.distributions."""
+    x = x.clone().requires_grad_()
+    scale = (distribution[1] + columns(sigma) ** 2).sqrt()
+    torch.distributions.Normal(distribution[0], scale).log_prob(x).sum().backward()
+    return x.grad
+
+
+def clean_mean(x, sigma):
+    """E[clean | noisy = x], by the rule for two Gaussians: weights in proportion to the inverse variances."""
+    data, noise = 1 / VARIANCE, 1 / columns(sigma) ** 2
+    return (data * MEAN + noise * x) / (data + noise)
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (0.5, 0.5)])
+def test_noise_that_is_guessed(sigma, mean, std):
+    def net(u, told):
+        x = mean + (std**2 + columns(told) ** 2).sqrt() * u
+        return (x - clean_mean(x, told)) / columns(told)
+
+    x = points(sigma)
+    found = EpsScore(net, data_mean=mean, data_std=std)(x, sigma)
+    torch.testing.assert_close(found, slope((MEAN, VARIANCE), x, sigma), rtol=1e-9, atol=1e-9)
+
+
+def test_noise_that_ddpm_guesses():
+    """Told x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) e and t, it answers E[e | x_t]."""
+    alphas_bar = (1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)).cumprod(0)
+    asked = []
+
+    def net(x_t, t):
+        asked.append(t)
+        a = alphas_bar[t][:, None]
+        return (1 - a).sqrt() * (x_t - a.sqrt() * MEAN) / (a * VARIANCE + 1 - a)  # cov(e, x_t) / var(x_t)
+
+    score = EpsScore(net, alphas_bar=alphas_bar)
+    t = torch.tensor([0, 17, 400, 999])
+    sigma = ((1 - alphas_bar[t]) / alphas_bar[t]).sqrt()
+    x = points(sigma)
+    torch.testing.assert_close(score(x, sigma), slope((MEAN, VARIANCE), x, sigma), rtol=1e-6, atol=1e-9)
+    assert torch.equal(asked[0], t)
+    score(x, 1.01 * sigma[2].item())
+    assert (asked[1] - 400).abs().max() <= 2 and asked[1].shape == (4,)
+    for beyond in (1.05 * sigma[3].item(), 0.9 * sigma[0].item()):
+        with pytest.raises(ValueError, match="this net knows sigma from 0.01 to"):
+            score(x, beyond)
+    with pytest.raises(ValueError, match="strictly decreasing"):
+        EpsScore(net, alphas_bar=alphas_bar.flip(0))
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_clean_data_that_are_guessed(sigma):
+    x = points(sigma)
+    found = DenoiserScore(clean_mean)(x, sigma)
+    torch.testing.assert_close(found, slope((MEAN, VARIANCE), x, sigma), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(2.0, -1.0), (-0.5, 3.0)])
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_a_score_in_other_units(sigma, scale, shift):
+    there = scale * MEAN + shift, scale**2 * VARIANCE
+    x = points(sigma)
+    found = AffineScore(lambda y, told: slope(there, y, told), scale, shift)(x, sigma)
+    torch.testing.assert_close(found, slope((MEAN, VARIANCE), x, sigma), rtol=1e-9, atol=1e-9)
+
+
+def test_a_weight_makes_the_loss_that_of_the_denoiser():
+    x, sigma = DATA.sample(64).double(), torch.linspace(0.05, 4, 64, dtype=torch.float64)
+    seen = []
+
+    def denoiser(noisy, told):
+        seen.append(0.3 * noisy)
+        return seen[-1]
+
+    score = DenoiserScore(denoiser)
+    loss = dsm(score, x, sigma, generator=torch.Generator().manual_seed(0))
+    wanted = (seen[0] - x).square().sum(1) / 2
+    torch.testing.assert_close(score.loss_weight(sigma) * loss, wanted)
+
+
+def test_a_weight_is_kept_in_other_units():
+    inside = Preconditioned(lambda u, sigma: u, data_mean=0.0, data_std=0.5)
+    sigma = torch.tensor([0.1, 2.0])
+    torch.testing.assert_close(AffineScore(inside, 2.0).loss_weight(sigma), 1 + (2 * sigma / 0.5) ** 2)
+    assert not hasattr(AffineScore(EpsScore(lambda u, sigma: u)), "loss_weight")
+
+
+def test_the_step_of_ddpm_leaves_no_room_for_other_scalings():
+    with pytest.raises(ValueError, match="leave out data_mean"):
+        EpsScore(lambda x, t: x, torch.tensor([0.9, 0.5]), data_std=0.5)
+
+
+@pytest.mark.parametrize("make", [EpsScore, Preconditioned, DenoiserScore])
+def test_no_score_without_noise(make):
+    with pytest.raises(ValueError, match="sigma must be above 0"):
+        make(lambda x, sigma: x)(torch.zeros(2, 2), 0.0)
+
+
+@pytest.mark.parametrize("make", [EpsScore, Preconditioned, DenoiserScore, AffineScore])
+def test_what_else_a_net_is_told_is_passed_on(make):
+    told = []
+    make(lambda x, sigma, label: told.append(label) or x)(torch.ones(2, 2), 0.5, label=torch.tensor([3, 4]))
+    assert told[0].tolist() == [3, 4]
+
+
+def test_preconditioned_the_first_score_is_that_of_a_gaussian_as_wide_as_images_can_be():
+    torch.manual_seed(0)
+    x, sigmas = 3 * torch.rand(3, 3, 8, 8) - 1, torch.tensor([20.0, 0.5, 0.01])
+    net = Preconditioned(UNet(3, 8))
+    for row, sigma in zip(x, sigmas, strict=True):
+        row = row.clone().requires_grad_()
+        torch.distributions.Normal(0.5, (0.25 + sigma**2).sqrt()).log_prob(row).sum().backward()
+        torch.testing.assert_close(net(row[None], sigma.item())[0], row.grad)
+
+
+@pytest.mark.parametrize("sigma", [20.0, 0.5, 0.01])
+def test_the_weighted_loss_is_the_distance_of_the_layers_from_their_best(sigma):
+    """Karras et al. 2022, eq. 7 and 8: D(x) = c_skip x + c_out F(c_in x), for data of width 1/2 around 0."""
+    torch.manual_seed(0)
+    net = Preconditioned(UNet(1, 8)).double()
+    torch.nn.init.normal_(net.net.end[2].weight)
+    clean, z = torch.rand(2, 4, 1, 8, 8, dtype=torch.float64)
+    noisy, width = clean + sigma * z, 0.5
+    c_skip = width**2 / (sigma**2 + width**2)
+    c_out = sigma * width / (sigma**2 + width**2) ** 0.5
+    c_in = 1 / (sigma**2 + width**2) ** 0.5
+    seen, made = [], []
+    net.net.begin.register_forward_hook(lambda layer, given, out: seen.append(given[0]))
+    net.net.end.register_forward_hook(lambda layer, given, out: made.append(out))
+    score = net(noisy, sigma)
+    torch.testing.assert_close(seen[0], c_in * (noisy - 0.5))
+    torch.testing.assert_close(noisy + sigma**2 * score - 0.5, c_skip * (noisy - 0.5) + c_out * made[0])
+    best = (clean - 0.5 - c_skip * (noisy - 0.5)) / c_out
+    loss = (sigma * score + z).square().flatten(1).sum(1) / 2
+    torch.testing.assert_close(
+        net.loss_weight(torch.tensor(sigma)) * loss, (made[0] - best).square().flatten(1).sum(1) / 2, rtol=1e-5, atol=0
+    )
+
+
+@pytest.mark.parametrize("std", [0.25, 0.1])
+def test_preconditioned_for_narrower_data_the_first_score_is_that_of_such_a_gaussian(std):
+    torch.manual_seed(0)
+    x, sigmas = torch.rand(3, 3, 8, 8), torch.tensor([20.0, 0.5, 0.01])
+    net = Preconditioned(UNet(3, 8), data_std=std)
+    expected = -(x - 0.5) / (std**2 + sigmas.view(-1, 1, 1, 1) ** 2)  # of N(1/2, std^2 + sigma^2)
+    torch.testing.assert_close(net(x, sigmas), expected)

@@ -193,7 +193,7 @@ def test_a_damaged_checkpoint_is_said_and_passed_over(tmp_path, capsys):
     assert folder.latest()["step"] == 1
     assert "it is cut short: delete it, and resume from the one before it" in capsys.readouterr().out
     folder.steps()[1].unlink()
-    with pytest.raises(FileNotFoundError, match="no checkpoint to go on from"):
+    with pytest.raises(FileNotFoundError, match="no checkpoint to resume from"):
         folder.latest()
 
 

@@ -8,12 +8,13 @@ import torch
 
 from ncsn_edu.checks import (
     check_count,
+    check_eta,
     check_generator,
+    check_known,
     check_ladder,
     check_points,
     check_positive,
     check_sigma,
-    checked,
 )
 
 NAN, INF = math.nan, math.inf
@@ -116,18 +117,38 @@ def test_a_generator_must_live_where_x_does():
         check_generator(torch.Generator("cpu"), torch.device("cuda:0"))
 
 
-def test_checked_runs_at_the_call_and_keeps_the_function_s_name_and_defaults():
-    @checked
-    def sampler(x, *, n_steps=3.0, generator=None):
-        """Count."""
-        yield from range(n_steps)  # the default was made an int
+@pytest.mark.parametrize("sigma", [0.5, 0.504, torch.tensor(0.496), torch.tensor([0.5, 0.5])])
+def test_the_one_level_that_a_net_knows(sigma):
+    assert check_known(sigma, 0.5) is sigma
 
-    assert list(sampler(torch.zeros(1, 1))) == [0, 1, 2]
-    assert list(sampler(x=torch.zeros(1, 1), n_steps=1)) == [0]
-    assert sampler.__name__ == "sampler" and sampler.__doc__ == "Count."
-    with pytest.raises(ValueError, match="n_steps must be a whole number"):
-        sampler(torch.zeros(1, 1), n_steps=0)
-    with pytest.raises(TypeError, match="n_step"):
-        sampler(torch.zeros(1, 1), n_step=1)
-    with pytest.raises(ValueError, match=r"use torch\.Generator\('meta'\)"):
-        sampler(torch.zeros(1, 1, device="meta"), generator=torch.Generator())
+
+@pytest.mark.parametrize(
+    ("sigma", "known"), [(0.51, 0.5), (0, 0.5), (1e-9, 0), (torch.tensor([0.5, 0.6]), 0.5), (NAN, 1)]
+)
+def test_another_level_than_the_one_that_a_net_knows(sigma, known):
+    with pytest.raises(ValueError, match=f"knows the score at sigma {known:g} only|finite and 0 or more"):
+        check_known(sigma, known)
+
+
+LADDER = torch.tensor([1.0, 0.5, 0.2])  # 0.6 of the noise must go in the second step
+
+
+@pytest.mark.parametrize(
+    ("eta", "sigmas", "message"),
+    [
+        (0.59, LADDER, "0.6 of the noise must go"),
+        (0, LADDER, "0.6 of the noise must go"),
+        (-0.1, LADDER[:1], "from 0 to 1"),
+        (1.1, LADDER, "from 0 to 1"),
+        (NAN, LADDER, "from 0 to 1"),
+        ("half", LADDER, "from 0 to 1"),
+    ],
+)
+def test_a_share_of_the_noise_that_is_too_small_for_the_ladder(eta, sigmas, message):
+    with pytest.raises(ValueError, match=message):
+        check_eta(eta, sigmas)
+
+
+def test_a_share_of_the_noise_that_is_large_enough():
+    assert check_eta(0.61, LADDER) == 0.61 and check_eta(1, LADDER) == 1
+    assert check_eta(0, LADDER[:1]) == 0  # a single level: there is nowhere to go

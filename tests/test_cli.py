@@ -1,21 +1,26 @@
 import json
+import math
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
-from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import torch
 
 import ncsn_edu
-from ncsn_edu import commands, data, doctor, figures, recipes
+from ncsn_edu import commands, datasets, doctor, figures, losses
 from ncsn_edu.__main__ import main
+from ncsn_edu.checkpoints import Folder
+from ncsn_edu.logs import Log, read_log
+from ncsn_edu.manifold import relative_spread, share_of_bound
+from ncsn_edu.recipes import RECIPES, changed, settings
 
 PLOT = (
     "import matplotlib.pyplot as plt\nfrom ncsn_edu.figures import save_figure\nfig, ax = plt.subplots(figsize=(3, 2))"
@@ -105,7 +110,7 @@ def test_an_interruption_is_quiet(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(("status", "code"), [("ok", 0), ("optional", 0), ("missing", 1)])
-def test_doctor_prints_what_is_found_and_how_to_mend_it(capsys, monkeypatch, status, code):
+def test_doctor_prints_what_is_found_and_how_to_fix_it(capsys, monkeypatch, status, code):
     found = [doctor.Check("long name", "ok", "fine"), doctor.Check("b", status, "detail", "do this")]
     monkeypatch.setattr(doctor, "checks", lambda: found)
     assert main(["doctor"]) == code
@@ -117,7 +122,7 @@ def test_doctor_prints_what_is_found_and_how_to_mend_it(capsys, monkeypatch, sta
         "name": "b",
         "status": status,
         "detail": "detail",
-        "mend": "do this",
+        "fix": "do this",
     }
 
 
@@ -251,7 +256,7 @@ def two_ways(checkout, monkeypatch, tmp_path):
     for notebook in (checkout / "notebooks").glob("*.ipynb"):
         notebook.unlink()
     write(checkout, "04_two", PLOT, "import os" + TWO_WAYS, "save_figure(fig, 'always')")
-    for file in data.OFFICIAL_FILES["cifar10"]:
+    for file in datasets.DATASETS["cifar10"].official_files:
         (tmp_path / "full" / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "full" / file).touch()
     return lambda name: monkeypatch.setenv("NCSN_EDU_DATA", str(tmp_path / name))
@@ -324,24 +329,22 @@ def smoke(*more):
 def test_train_keeps_every_loss_and_a_summary(capfd, here):
     assert smoke("--seed", "3") == 0
     out, err = capfd.readouterr()
-    assert (
-        "manifold, smoke: 7 steps on digits, noise 0, on " in out and "are in runs/manifold-smoke" in out and err == ""
-    )
+    assert all(f"manifold, smoke, {name}: 7 steps on digits, on " in out for name in ("clean", "noised"))
+    assert "are in runs/manifold-smoke" in out and err == ""
     folder = here / "runs/manifold-smoke"
-    assert sorted(os.listdir(folder)) == ["log.jsonl", "losses.png", "summary.json"]
-    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    assert [(row["sigma"], row["step"]) for row in log] == [(s, i) for s in (0, 0.01) for i in range(1, 8)]
-    assert {row["seed"] for row in log} == {3}
-
+    assert sorted(os.listdir(folder)) == ["clean", "losses.png", "noised", "summary.json"]
+    logs = {sigma: read_log(folder / name) for sigma, name in ((0, "clean"), (0.01, "noised"))}
+    assert all([row["step"] for row in log] == [*range(1, 8)] for log in logs.values())
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["settings"] == {**asdict(recipes.MANIFOLD["smoke"]), "n_steps": 7}
+    assert summary["settings"] == json.loads(json.dumps(settings(changed(RECIPES["manifold"]["smoke"], n_steps=7))))
     assert (summary["recipe"], summary["scale"], summary["seed"]) == ("manifold", "smoke", 3)
     assert summary["versions"]["ncsn_edu"] == ncsn_edu.__version__ and "torch" in summary["versions"]
     for run_, sigma in zip(summary["runs"], (0, 0.01), strict=True):
-        losses = [row["loss"] for row in log if row["sigma"] == sigma]
+        losses = [row["loss"] for row in logs[sigma]]
         assert run_["steps"] == 7 and run_["stopped"] == "" and run_["last_loss"] == losses[-1]
-        assert run_["relative_spread"] == pytest.approx(recipes.relative_spread(losses))
-        assert run_["share_of_bound"] == pytest.approx(recipes.share_of_bound(losses, 0.01, 64))
+        assert run_["sigma"] == sigma and run_["seconds"] >= 0
+        assert run_["relative_spread"] == pytest.approx(relative_spread(losses))
+        assert run_["share_of_bound"] == pytest.approx(share_of_bound(losses, 0.01, 64))
     assert (folder / "losses.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -355,10 +358,14 @@ def test_train_overwrites_nothing_unless_forced(capsys, here):
     (here / "out").mkdir()
     assert smoke("--out", "out") == 0  # an empty folder is fine
     (here / "out/note.txt").write_text("mine")
-    before = {path: path.read_bytes() for path in (here / "out").iterdir()}
+
+    def contents():
+        return {path: path.read_bytes() for path in (here / "out").rglob("*") if path.is_file()}
+
+    before = contents()
     assert smoke("--out", "out", "--seed", "1") == 1
     assert "out is not empty" in (err := capsys.readouterr().err) and "--force" in err and err.count("\n") == 1
-    assert {path: path.read_bytes() for path in (here / "out").iterdir()} == before
+    assert contents() == before
     assert smoke("--out", "out", "--seed", "1", "--force") == 0
     assert json.loads((here / "out/summary.json").read_text())["seed"] == 1
     assert (here / "out/note.txt").read_text() == "mine"
@@ -391,16 +398,23 @@ def test_train_without_the_data_names_the_ways_to_get_them(capsys, here):
 
 @pytest.mark.parametrize(("overflowing", "code"), [(0.0, 0), (0.01, 1)])
 def test_train_goes_on_after_a_loss_that_overflows(capsys, here, monkeypatch, overflowing, code):
-    def states(recipe, images, *, sigma, seed, device):
-        yield from (SimpleNamespace(step=step, loss=-1.0) for step in (1, 2, 3))
-        if sigma == overflowing:
-            raise FloatingPointError("the loss is -inf at step 4")
+    real = losses.sliced
 
-    monkeypatch.setattr(recipes, "manifold", states)
+    def spoiled(score, x, sigma, **options):
+        spoiled.calls += sigma == overflowing
+        bad = sigma == overflowing and spoiled.calls == 4
+        return real(score, x, sigma, **options) * (math.inf if bad else 1)
+
+    spoiled.calls = 0
+    monkeypatch.setattr(losses, "sliced", spoiled)
     assert smoke() == code
-    assert f"noise {overflowing:g}: the loss is -inf" in capsys.readouterr().err
+    name = "noised" if overflowing else "clean"
+    assert re.search(rf"ncsn_edu: {name}: the loss is -?inf at step 4", capsys.readouterr().err)
     runs = json.loads((here / "runs/manifold-smoke/summary.json").read_text())["runs"]
     assert [bool(run_["stopped"]) for run_ in runs] == [sigma == overflowing for sigma in (0, 0.01)]
+    assert [run_["steps"] for run_ in runs] == [3 if sigma == overflowing else 7 for sigma in (0, 0.01)]
+    calls = spoiled.calls
+    assert smoke("--resume") == code and spoiled.calls == calls  # what diverged is not tried again
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -408,48 +422,66 @@ def test_ctrl_c_in_training(here):
     command = [sys.executable, "-m", "ncsn_edu", "train", "manifold", "--scale", "smoke", "--steps", "1000000"]
     environment = {**os.environ, "PYTHONPATH": str(Path(ncsn_edu.__file__).parent.parent)}
     process = subprocess.Popen(command, cwd=here, env=environment, stdout=-1, stderr=-1, text=True)
-    log, deadline = here / "runs/manifold-smoke/log.jsonl", time.monotonic() + 60
+    log, deadline = here / "runs/manifold-smoke/clean/log.jsonl", time.monotonic() + 60
     while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130 and "Traceback" not in err
     lines = log.read_text().splitlines()
-    assert f"stopped after {len(lines)} of 1000000 steps" in err and json.loads(lines[-1])["step"] == len(lines)
+    assert f"stopped after {len(lines)} of 1000000 steps of the run clean; resume with: python" in err
+    assert json.loads(lines[-1])["step"] == len(lines)
+
+
+def interrupt_at(line: int, monkeypatch, kind=signal.SIGINT):
+    """A signal while this line of the logs is being written: the step is made, its line is not there yet."""
+    note, written = Log._print, []
+
+    def interrupted(self, text):
+        written.append(text)
+        if len(written) == line:
+            signal.raise_signal(kind)
+        note(self, text)
+
+    monkeypatch.setattr(Log, "_print", interrupted)
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_a_step_is_written_whole_before_training_stops(here, monkeypatch, capsys, kind):
-    dumps, written = json.dumps, []
-
-    def interrupted(line):
-        written.append(line)
-        if len(written) == 3:
-            signal.raise_signal(kind)  # the loss is counted, its line is not written yet
-        return dumps(line)
-
-    monkeypatch.setattr(json, "dumps", interrupted)
-    assert main(["train", "manifold", "--scale", "smoke"]) == 130
-    lines = (here / "runs/manifold-smoke/log.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3]
-    assert "stopped after 3 of" in capsys.readouterr().err
-    assert not (here / "runs/manifold-smoke/summary.json").exists()
+def test_a_step_is_written_whole_before_training_stops_and_the_rest_can_follow(here, monkeypatch, capsys, kind):
+    assert smoke("--out", "whole") == 0
+    with monkeypatch.context() as patch:
+        interrupt_at(3, patch, kind)
+        assert smoke() == 130
+    folder = here / "runs/manifold-smoke"
+    assert [row["step"] for row in read_log(folder / "clean")] == [1, 2, 3]
+    assert "stopped after 3 of 7 steps of the run clean" in capsys.readouterr().err
+    assert not (folder / "summary.json").exists() and not (folder / "noised").exists()
+    assert smoke("--resume") == 0
+    for name in ("clean", "noised"):
+        found, wanted = ([row["loss"] for row in read_log(path / name)] for path in (folder, here / "whole"))
+        assert found == wanted
+    assert smoke("--resume") == 0  # nothing is left to do: the report is made again
 
 
 @pytest.mark.parametrize(("at", "code"), [(7, 130), (14, 0)])
 def test_ctrl_c_in_a_last_step(here, monkeypatch, capsys, at, code):
-    dumps, written = json.dumps, []
-
-    def interrupted(line, **options):
-        written.append(line)
-        if len(written) == at:  # the last step of the first training, and of the second
-            signal.raise_signal(signal.SIGINT)
-        return dumps(line, **options)
-
-    monkeypatch.setattr(json, "dumps", interrupted)
+    interrupt_at(at, monkeypatch)  # the last step of the first training, and of the second
     assert smoke() == code
-    assert ("stopped after 7 of 7 steps with noise 0;" in capsys.readouterr().err) == (code == 130)
+    assert ("stopped after 7 of 7 steps of the run clean;" in capsys.readouterr().err) == (code == 130)
     assert (here / "runs/manifold-smoke/summary.json").exists() == (code == 0)
+
+
+def test_a_judge_is_trained_like_any_other_net_and_resumed_exactly(here, capsys):
+    command = ["train", "judge_digits", "--scale", "smoke", "--steps", "10"]
+    assert main([*command, "--out", "whole"]) == 0
+    assert main([*command, "--minutes", "1e-6", "--out", "parts"]) == 0
+    assert "stopped after 1 of 10 steps; resume with: python" in capsys.readouterr().out
+    assert main([*command, "--out", "parts", "--resume"]) == 0
+    whole, parts = (Folder(here / name).latest() for name in ("whole", "parts"))
+    assert all(torch.equal(whole["model"][name], parts["model"][name]) for name in whole["model"])
+    assert read_log(here / "whole")[0]["levels"] == []
+    assert main(["sample", "whole"]) == 1
+    assert "holds no score network of images" in capsys.readouterr().err
 
 
 # --- lab

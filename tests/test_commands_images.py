@@ -21,10 +21,13 @@ from helpers import seeded
 from PIL import Image
 
 import ncsn_edu
-from ncsn_edu import data, files, pictures, samplers, trained
+from ncsn_edu import datasets, files, pictures, trained
 from ncsn_edu.__main__ import main
+from ncsn_edu.datasets.filesets import Content
 from ncsn_edu.distributions import Empirical
-from ncsn_edu.recipes import Images
+from ncsn_edu.mcmc import annealed_langevin
+from ncsn_edu.recipes import EpsUnet, Ladder, LogNormal, Ncsn, Optimisation, ScoreRecipe
+from ncsn_edu.sampling import SAMPLERS, plan
 from ncsn_edu.trained import Trained
 
 KNOWN = torch.randint(0, 256, (1, 8, 8), generator=seeded(1)).float() / 255
@@ -38,7 +41,7 @@ class Net(Trained):
 
 
 def net_of(images: torch.Tensor, score=None) -> Net:
-    recipe = Images("digits", net="none", n_levels=4, sigma_max=1.0, sigma_min=0.01)
+    recipe = ScoreRecipe("digits", EpsUnet(), Optimisation(), Ladder(1.0, 0.01, 4))
     return Net(score or Empirical(images), recipe, tuple(images.shape[1:]), 7)
 
 
@@ -82,6 +85,43 @@ def nothing_written(folder: Path) -> bool:
 EVALUATIONS = {"annealed": 41, "consistent": 4, "ancestral": 4, "corrector": 7, "flow": 7}
 
 
+def test_every_sampler_of_the_table_is_asked():
+    assert EVALUATIONS.keys() == SAMPLERS.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("anealed", {}, "the sampler must be annealed or consistent"),
+        ("annealed", {"snr": 0.2}, "annealed has no setting 'snr', only eps, n_steps_each, denoising"),
+        ("flow", {"eps": 1e-4}, "flow has no setting 'eps', only none"),
+        ("annealed", {"n_levels": 5}, "stays at the levels of the net"),
+        ("ancestral", {"n_levels": 0}, "n must be a whole number of at least"),
+        ("corrector", {"snr": -1.0}, "snr must be a finite number above 0"),
+    ],
+)
+def test_a_plan_that_cannot_be(name, settings, message):
+    with pytest.raises(ValueError, match=message):
+        plan(net_of(KNOWN[None]), name, generator=torch.Generator(), **settings)
+
+
+def test_a_plan_says_all_its_settings():
+    made = {
+        name: plan(net_of(KNOWN[None]), name, generator=torch.Generator()).settings for name in ("corrector", "flow")
+    }
+    assert made["corrector"] == {"sampler": "corrector", "snr": 0.16, "n_levels": 4, "denoising": True}
+    assert made["flow"] == {"sampler": "flow", "n_levels": 4, "denoising": True}
+
+
+def test_eta_for_the_ladder(here):
+    """On this ladder 0.785 of the noise must go at each step: 0.5 is too little, and 1.5 times as much is all of it."""
+    assert main(["sample", "--n", "3", "--sampler", "consistent"]) == 1
+    assert main(["sample", "--n", "3", "--sampler", "consistent", "--eta", "ladder", "--npy", "a.npy"]) == 0
+    assert made_by("samples-digits.png")["eta"] is None
+    assert main(["sample", "--n", "3", "--sampler", "consistent", "--eta", "1", "--npy", "b.npy"]) == 0
+    assert np.array_equal(np.load("a.npy"), np.load("b.npy"))
+
+
 @pytest.mark.parametrize("sampler", EVALUATIONS)
 @pytest.mark.parametrize("more", [[], ["--batch", "2"]])
 def test_the_net_of_one_image_gives_that_image(here, capsys, more, sampler):
@@ -120,7 +160,7 @@ def test_the_evaluations_that_are_said_are_made(here, capsys, monkeypatch, argum
 
 def test_a_net_that_takes_any_sigma_is_sampled_by_the_flow_unless_told_otherwise(here, monkeypatch, capsys):
     net = net_of(KNOWN[None])
-    any_sigma = Net(net.score, replace(net.recipe, continuous=True, sigma_max=20.0), net.shape, 7)
+    any_sigma = Net(net.score, replace(net.recipe, noise=LogNormal(20.0, 0.01, 4)), net.shape, 7)
     use(monkeypatch, any_sigma)
     assert main(["sample", "--n", "3", "--npy", "x.npy"]) == 0
     assert " 35 evaluations of the net in " in capsys.readouterr().out
@@ -132,7 +172,7 @@ def test_a_net_that_takes_any_sigma_is_sampled_by_the_flow_unless_told_otherwise
 
 def test_a_net_that_knows_its_levels_only_is_not_asked_for_others(here, monkeypatch, capsys):
     net = net_of(KNOWN[None])
-    use(monkeypatch, Net(net.score, replace(net.recipe, net="ncsn"), net.shape, 7))
+    use(monkeypatch, Net(net.score, replace(net.recipe, network=Ncsn()), net.shape, 7))
     assert main(["sample", "--sampler", "flow", "--levels", "5"]) == 1
     assert "knows its own 4 noise levels only: leave out --levels" in capsys.readouterr().err
     assert main(["sample", "--n", "2", "--sampler", "flow"]) == 0
@@ -142,7 +182,7 @@ def test_the_paper_s_chain_is_algorithm_1_without_denoising(here):
     assert main(["sample", "--n", "3", "--paper", "--seed", "5", "--npy", "x.npy"]) == 0
     net, generator = net_of(KNOWN[None]), seeded(5)
     x = net.start(3, generator=generator)
-    for state in samplers.annealed_langevin(net.score, x, net.sigmas, generator=generator):
+    for state in annealed_langevin(net.score, x, net.sigmas, generator=generator):
         x = state.x
     assert np.array_equal(np.load("x.npy"), x.numpy())
     said = made_by("samples-digits.png")
@@ -253,7 +293,7 @@ def test_hidden_pixels_change_nothing(here, monkeypatch, more):
 def test_known_pixels_are_exact_also_where_the_chain_ends_with_noise(here, more):
     mask = pictures.preset_mask("random:0.7", (8, 8), generator=seeded(4))
     assert main(["inpaint", "digits:12", "--mask", "random:0.7", "--seed", "4", "--npy", "x.npy", *more]) == 0
-    image = data.load("digits", split="test")[0][12].float() / 255
+    image = datasets.load("digits", split="test")[0][12].float() / 255
     assert np.array_equal(np.load("x.npy")[:, mask.bool().numpy()], image[mask.bool()].expand(8, -1).numpy())
     assert np.array_equal(picture("inpainted-digits-12.png", 4)[:, :8], drawn(image[None]))
 
@@ -345,7 +385,7 @@ FILL = ["inpaint", "in.png", "--mask"]
         (["sample", "--levels", "5"], 2, "--levels is for --sampler consistent, ancestral, corrector, flow"),
         (["sample", "--sampler", "flow", "--levels", "1"], 2, "at least 2"),
         (["sample", "--eta", "0.5"], 2, "give --eps"),
-        (["sample", "--sampler", "consistent", "--eta", "2"], 1, "at most 1"),
+        (["sample", "--sampler", "consistent", "--eta", "2"], 2, "not a share from 0 to 1"),
         (["sample", "--sampler", "consistent", "--eta", "0.1"], 1, "larger eta"),
         (["sample", "--device", "gpu"], 1, "--device gpu cannot be used here"),
         (["sample", "--device", "meta"], 1, "--device meta cannot be used here"),
@@ -518,27 +558,32 @@ def test_ctrl_c_as_a_process(tmp_path):
 @pytest.fixture
 def mnist(here, monkeypatch):
     """Four files that are MNIST as far as verify can know."""
-    root, sums = here / "data", []
+    root, contents = here / "data", {"train": [], "test": []}
     (root / "mnist").mkdir(parents=True)
-    for file in (file for names in data.FILES["mnist"].values() for file in names):
-        content = file.encode() * 10
-        (root / file.removesuffix(".gz")).write_bytes(content)
-        sums.append(hashlib.md5(content).hexdigest())
-    monkeypatch.setattr(data, "CONTENT_MD5", {**data.CONTENT_MD5, "mnist": tuple(sums)})
+    record = datasets.DATASETS["mnist"]
+    for split, files_of_split in record.contents.items():
+        for file, _ in files_of_split:
+            content = file.encode() * 10
+            (root / file.removesuffix(".gz")).write_bytes(content)
+            contents[split].append(Content(file, hashlib.md5(content).hexdigest()))
+    changed = replace(record, contents={split: tuple(made) for split, made in contents.items()})
+    monkeypatch.setitem(datasets.DATASETS, "mnist", changed)
     return root
 
 
 def test_list_says_what_is_here_and_how_large_the_rest_is(mnist, capsys):
     assert main(["data", "list", "--root", str(mnist)]) == 0
     rows = capsys.readouterr().out.splitlines()[1:]
-    assert [row.split()[0] for row in rows] == list(data.NAMES)
+    assert [row.split()[0] for row in rows] == list(datasets.NAMES)
     rows = {row.split()[0]: row for row in rows}
     assert "yes, in scikit-learn" in rows["digits"] and f"yes, in {mnist}" in rows["mnist"]
     assert "no: python -m ncsn_edu data get cifar10" in rows["cifar10"] and "170 MB" in rows["cifar10"]
     for name, row in rows.items():
-        numbers = [len(data.load(name, split=split)[0]) for split in ("train", "test")] if name == "digits" else None
-        numbers = numbers or list(data.N_IMAGES[name].values())
-        assert " + ".join(map(str, numbers)) in row and "x".join(map(str, data.SHAPES[name])) in row
+        record = datasets.DATASETS[name]
+        numbers = list(record.n_images.values())
+        if name == "digits":
+            numbers = [len(datasets.load(name, split=split)[0]) for split in ("train", "test")]
+        assert " + ".join(map(str, numbers)) in row and "x".join(map(str, record.shape)) in row
     assert main(["data", "list", "mnist"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
 
@@ -557,15 +602,15 @@ def test_verify_reports_every_file_and_a_damaged_one_fails(mnist, capsys):
 
 
 def test_get_goes_on_after_a_failure(here, capsys, monkeypatch):
-    load, asked = data.load, []
+    load, asked = datasets.load, []
 
     def fetched(name, *, split, root):
         asked.append((name, split))
         if name == "mnist":
-            raise data.DataUnavailable("the server cannot be reached")
+            raise datasets.DataUnavailable("the server cannot be reached")
         return load(name, split=split, root=root)
 
-    monkeypatch.setattr(data, "load", fetched)
+    monkeypatch.setattr(datasets, "load", fetched)
     assert main(["data", "get", "mnist", "digits"]) == 1
     out, err = capsys.readouterr()
     assert (

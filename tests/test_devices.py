@@ -77,7 +77,7 @@ def test_a_driver_that_is_too_old_is_said(monkeypatch, capsys):
     assert "the driver is too old" in capsys.readouterr().err
     monkeypatch.setattr(doctor.metadata, "version", lambda name: "2.13")
     (check,) = doctor._gpu()
-    assert check.detail == "the driver is too old for this PyTorch" and "update it" in check.mend
+    assert check.detail == "the driver is too old for this PyTorch" and "update it" in check.fix
 
 
 def test_without_a_card_nothing_is_said(monkeypatch, capsys):

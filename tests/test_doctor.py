@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ncsn_edu import data, devices, doctor, figures
+from ncsn_edu import datasets, devices, doctor, figures
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_every_required_package_is_looked_at():
     for name in ("python", "torch", "numpy", "matplotlib", "jupyterlab", "gpu", "jupyter kernel", "figures folder"):
         assert name in names
     assert names["numpy"].detail == metadata.version("numpy")
-    assert all(check.mend for check in names.values() if check.status == "missing")
+    assert all(check.fix for check in names.values() if check.status == "missing")
 
 
 @needs_tomllib
@@ -66,7 +66,7 @@ def test_missing_and_old_packages(checkout, monkeypatch, tmp_path, with_packagin
     assert found("no-such-package").detail == "not installed"
     assert found("pytest").detail == f"{metadata.version('pytest')} is installed, >=999 is needed"
     for name in doctor.missing():
-        assert f"cd {tmp_path} && {sys.executable} -m pip install -c constraints.txt -e '.'" in found(name).mend
+        assert f"cd {tmp_path} && {sys.executable} -m pip install -c constraints.txt -e '.'" in found(name).fix
 
 
 @needs_tomllib
@@ -81,14 +81,14 @@ def test_extras_are_optional(checkout):
     checkout("pytest>=8", extra=["no-such-package>=1", "pytest>=8"])
     check = found("extra: dev")
     assert check.status == "optional" and "no-such-package" in check.detail and "pytest" not in check.detail
-    assert check.mend.endswith("pip install -e '.[dev]'")
+    assert check.fix.endswith("pip install -e '.[dev]'")
     assert doctor.missing() == []
 
 
 @needs_tomllib
 def test_an_old_python_is_missing(checkout):
     checkout("pytest>=8", python=">=3.99")
-    assert doctor.missing() == ["python"] and ">=3.99" in found("python").mend
+    assert doctor.missing() == ["python"] and ">=3.99" in found("python").fix
 
 
 def test_an_installed_distribution_is_read_where_there_is_no_checkout(monkeypatch):
@@ -115,7 +115,7 @@ def test_never_raises(monkeypatch, look):
     fail.__name__ = look
     monkeypatch.setattr(doctor, look, fail)
     check = found(look.strip("_"))
-    assert check.status == "missing" and "a broken installation" in check.detail and check.mend
+    assert check.status == "missing" and "a broken installation" in check.detail and check.fix
 
 
 def test_figures_folder(checkout, monkeypatch, tmp_path):
@@ -124,7 +124,7 @@ def test_figures_folder(checkout, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("NCSN_EDU_FIGURES_DIR", str(tmp_path / "file"))
     check = found("figures folder")
-    assert check.status == "missing" and str(tmp_path / "file") in check.detail and "NCSN_EDU_FIGURES_DIR" in check.mend
+    assert check.status == "missing" and str(tmp_path / "file") in check.detail and "NCSN_EDU_FIGURES_DIR" in check.fix
 
 
 def test_disk(checkout, monkeypatch, tmp_path):
@@ -132,29 +132,29 @@ def test_disk(checkout, monkeypatch, tmp_path):
     usage = {str(tmp_path / "data"): 0.9e9, str(tmp_path): 1.1e9}
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=usage[str(path)]))
     check = found("disk: data")
-    assert check.status == "missing" and "0.9 GB" in check.detail and "NCSN_EDU_DATA" in check.mend
+    assert check.status == "missing" and "0.9 GB" in check.detail and "NCSN_EDU_DATA" in check.fix
     assert found("disk: figures").status == "ok"  # not made yet: the folder above counts
 
 
-def test_data_sets_are_optional_and_found_by_their_files(checkout, monkeypatch, tmp_path):
+def test_data_sets_are_optional_and_found_by_their_files(checkout, tmp_path):
     check = found("data: cifar10")
     assert check.status == "optional" and str(tmp_path / "data") in check.detail
-    assert "NCSN_EDU_DATA" in check.mend and "data_batch_1.bin" in check.mend
-    for file in data.OFFICIAL_FILES["cifar10"]:
+    assert "NCSN_EDU_DATA" in check.fix and "data_batch_1.bin" in check.fix
+    for file in datasets.DATASETS["cifar10"].official_files:
         (tmp_path / "data" / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "data" / file).touch()
     assert found("data: cifar10").status == "ok" and found("data: mnist").status == "optional"
     (tmp_path / "data/cifar-10-batches-bin/data_batch_5.bin").unlink()
-    assert data.available() == {"digits": True, "mnist": False, "cifar10": False, "celeba": False}
+    assert datasets.available() == {"digits": True, "mnist": False, "cifar10": False, "celeba": False}
 
 
 def test_data_root(monkeypatch, tmp_path):
     monkeypatch.setenv("NCSN_EDU_DATA", "~/data")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert data.data_root() == tmp_path / "data"
+    assert datasets.data_root() == tmp_path / "data"
     monkeypatch.delenv("NCSN_EDU_DATA")
-    assert "ncsn_edu" in data.data_root().parts
-    assert data.OFFICIAL_FILES["mnist"] == (
+    assert "ncsn_edu" in datasets.data_root().parts
+    assert datasets.DATASETS["mnist"].official_files == (
         "mnist/train-images-idx3-ubyte.gz",
         "mnist/train-labels-idx1-ubyte.gz",
         "mnist/t10k-images-idx3-ubyte.gz",
@@ -174,7 +174,7 @@ def test_a_kernel_of_another_python_is_noticed(monkeypatch):
     spec = SimpleNamespace(argv=["/elsewhere/bin/python", "-m", "ipykernel_launcher"])
     monkeypatch.setattr(kernelspec.KernelSpecManager, "get_kernel_spec", lambda self, name: spec)
     check = found("jupyter kernel")
-    assert check.status == "optional" and "/elsewhere/bin/python" in check.detail and "ipykernel install" in check.mend
+    assert check.status == "optional" and "/elsewhere/bin/python" in check.detail and "ipykernel install" in check.fix
     spec.argv[0] = "python3"  # which a Jupyter server replaces by its own
     assert found("jupyter kernel").status == "ok"
 

@@ -10,7 +10,7 @@ import torch
 
 from ncsn_edu import commands, features
 from ncsn_edu.__main__ import main
-from ncsn_edu.data import load
+from ncsn_edu.datasets import load
 
 DIGITS = load("digits")[0]
 

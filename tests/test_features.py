@@ -6,7 +6,7 @@ import types
 import pytest
 import torch
 
-from ncsn_edu.data import load
+from ncsn_edu.datasets import load
 from ncsn_edu.features import FeatureNet, FeatureUnavailable, classifier_net, extract, inception_net
 from ncsn_edu.metrics import INCEPTION, frechet
 from ncsn_edu.trained import load_judge, shipped_judges

@@ -324,7 +324,7 @@ def test_numbers_that_differ(check, numbers, tolerance, message):
         "20 dots gone",
     ],
 )
-def test_pictures_that_differ(check, stored, new, tmp_path):
+def test_pictures_that_differ(check, stored, new):
     save_figure(stored(), "fig1")
     check()
     with pytest.raises(FigureDiffers, match="the picture differs: RMS"):
@@ -340,7 +340,7 @@ def test_pictures_that_differ(check, stored, new, tmp_path):
     ],
     ids=["half a pixel", "one percent of noise", "one dot"],
 )
-def test_pictures_that_are_as_good_as_equal(check, stored, new, tmp_path):
+def test_pictures_that_are_as_good_as_equal(check, stored, new):
     before = save_figure(stored(), "fig1").read_bytes()
     check()
     other = new()
@@ -358,7 +358,7 @@ def test_where_the_picture_differs_is_said():
     assert figures.picture_distance(a[:5, :5], a[:5, :5])[:2] == (0, 0)  # smaller than a window
 
 
-def test_another_size_is_a_difference(check, tmp_path):
+def test_another_size_is_a_difference(check):
     save_figure(curves(), "fig1")
     check()
     with pytest.raises(FigureDiffers, match="was 500 x 400 pixels, and is 500 x 500 now") as failure:

@@ -1,4 +1,4 @@
-"""Grading: what test cells are written with, what a submission may take, how it is mended; nbgrader's part at the end.
+"""Grading: what test cells are written with, what a submission may take, how it is repaired, nbgrader's part.
 
 Most of it runs on a tiny assignment without PyTorch, so that a kernel starts in a second.
 """
@@ -19,7 +19,6 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
-import psutil
 import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_notebook
@@ -35,7 +34,7 @@ from ncsn_edu.__main__ import main  # noqa: E402
 from ncsn_edu.grading import tasks  # noqa: E402
 from ncsn_edu.grading.course import Course, CourseError  # noqa: E402
 from ncsn_edu.grading.execute import Confined, Limits, run_cells  # noqa: E402
-from ncsn_edu.grading.submissions import Submission, Unreadable, defines, mend, read, recognise  # noqa: E402
+from ncsn_edu.grading.submissions import Submission, Unreadable, defines, recognise, repair  # noqa: E402
 from ncsn_edu.grading.tasks import FALSE_ALARM, Given, Task, Wrong, close, plausible  # noqa: E402
 
 TINY = """
@@ -128,7 +127,27 @@ def test_a_value_that_is_not_there_and_one_not_given_yet_are_told_apart():
             a_task(**names).value("prediction")
 
 
-def test_visible_checks_alone_give_no_points_and_fail_the_cell_if_one_fails(capsys):
+@pytest.mark.parametrize(
+    ("names", "points"),
+    [
+        ({"prediction": "b"}, 1),
+        ({"prediction": " C\n"}, 1),
+        ({"prediction": "d"}, 0),
+        ({"prediction": ...}, 0),
+        ({}, 0),
+    ],
+)
+def test_a_prediction_gives_its_point_whichever_it_is(names, points, capsys):
+    task = a_task(**names)
+    task.prediction("a", "b", "c")
+    task.prediction("a", "b", "c", points=1)
+    assert task.done() == points
+    said = capsys.readouterr().out.splitlines()
+    assert [line[0] for line in said] == (["✓", "✓"] if points else ["✗", "✗"])
+    assert names.get("prediction") != "d" or ('put "a", "b" or "c"' in said[0] and "no prediction" in said[1])
+
+
+def test_visible_checks_alone_give_no_points_and_fail_the_cell_if_one_fails():
     task = a_task()
     task.check("fine")(lambda: None)
     assert task.done() is None
@@ -189,7 +208,7 @@ def test_what_is_wrong_with_an_answer_is_said(answer, words):
 @pytest.mark.parametrize(
     ("value", "expected", "words"),
     [
-        ([1.0, 2.0], [-1.0, -2.0], "sign is the other way round"),
+        ([1.0, 2.0], [-1.0, -2.0], "sign is flipped"),
         ([1.0, 3.0], [2.0, 6.0], "0.5 times"),
         ([1.5, 2.5, 0.0], [1.0, 2.0, -0.5], "off by the same 0.5"),
         ([0.0, 0.0], [1.0, 2.0], "everything is zero"),
@@ -340,14 +359,7 @@ def test_no_process_is_left_behind():
     daemon = f"import os\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0: {sleep}\n    os._exit(0)"
     cells, _ = run(f"import subprocess\np = {start}\np.poll() is None", daemon)
     assert said(cells[0]) == "True"
-    assert not [p.pid for p in psutil.process_iter() if mark in _command(p)]
-
-
-def _command(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
+    assert not handed_in.running(mark)
 
 
 def test_many_processes_are_too_many():
@@ -421,21 +433,21 @@ MOST = {"1": 2.0, "2": 3.0}
 
 
 def marks(data: bytes, suffix: str, release, course, tmp_path: Path) -> tuple[dict[str, float], list[str]]:
-    """Read, mend, put the hidden tests back, run: as nbgrader does it, without its database."""
+    """Read, repair, put the hidden tests back, run: as nbgrader does it, without its database."""
     path = tmp_path / f"x{suffix}"
     path.write_bytes(data)
-    theirs = read(path)
+    theirs = handed_in.read(path)
     recognise(theirs, Submission("x", path), {"tiny": release})
-    mended = mend(theirs, release)
+    repaired = repair(theirs, release)
     full = {handed_in.grade_id(cell): cell.source for cell in course.notebook("tiny").cells}
-    for cell in mended.notebook.cells:
+    for cell in repaired.notebook.cells:
         if handed_in.grade_id(cell).startswith("tests-"):
             cell.source = full[handed_in.grade_id(cell)]
     with Confined(QUICK) as kernel:
-        remarks = mended.remarks + run_cells(mended.notebook.cells, kernel, QUICK)
+        remarks = repaired.remarks + run_cells(repaired.notebook.cells, kernel, QUICK)
     return {
         handed_in.grade_id(cell).removeprefix("tests-"): determine_grade(cell)[0]
-        for cell in mended.notebook.cells
+        for cell in repaired.notebook.cells
         if handed_in.grade_id(cell).startswith("tests-")
     }, remarks
 
@@ -456,15 +468,15 @@ def test_each_kind_of_submission_gets_its_points_or_a_reason(name, cases, releas
     assert case.remark in " ".join(remarks)
 
 
-def test_the_mended_notebook_keeps_helpers_between_the_cells(release, course):
+def test_the_repaired_notebook_keeps_helpers_between_the_cells(release, course):
     notebook = handed_in.solved(release, course.notebook("tiny"))
     at = notebook.cells.index(handed_in.cell_of(notebook, "answer-1"))
     notebook.cells.insert(at, new_code_cell("two = 2"))
     handed_in.cell_of(notebook, "answer-1").source = "def double(x):\n    return two * x"
-    mended = mend(notebook, release)
-    sources = [cell.source for cell in mended.notebook.cells]
+    repaired = repair(notebook, release)
+    sources = [cell.source for cell in repaired.notebook.cells]
     assert sources.index("two = 2") < sources.index("def double(x):\n    return two * x")
-    assert mended.remarks == []
+    assert repaired.remarks == []
 
 
 @pytest.mark.parametrize("own", ["YOUR ANSWER HERE", "", " \n"])
@@ -483,10 +495,10 @@ def test_a_written_answer_below_the_cell_for_it_waits_to_be_read(own, kind, text
     cell = handed_in.cell_of(notebook, "written-3")
     cell.source = own
     notebook.cells.insert(notebook.cells.index(cell) + 1, kind(text))
-    mended = mend(notebook, release)
-    found = handed_in.cell_of(mended.notebook, "written-3")
+    repaired = repair(notebook, release)
+    found = handed_in.cell_of(repaired.notebook, "written-3")
     assert found.source == text and found.cell_type == "markdown" and determine_grade(found)[0] is None
-    assert "written-3 was found in another cell, below its question" in mended.remarks
+    assert "written-3 was found in another cell, below its question" in repaired.remarks
 
 
 @pytest.mark.parametrize("note", ["", "I liked this."])
@@ -497,16 +509,16 @@ def test_what_stands_above_the_question_or_beside_an_answer_is_not_the_answer(no
     cell = handed_in.cell_of(notebook, "written-3")
     cell.source = "Mine." if note else "YOUR ANSWER HERE"
     notebook.cells.append(nbformat.v4.new_markdown_cell(note))
-    mended = mend(notebook, release)
-    found = handed_in.cell_of(mended.notebook, "written-3")
+    repaired = repair(notebook, release)
+    found = handed_in.cell_of(repaired.notebook, "written-3")
     assert found.source == cell.source and determine_grade(found)[0] == (None if note else 0)
-    assert not any("written-3" in remark for remark in mended.remarks)
+    assert not any("written-3" in remark for remark in repaired.remarks)
 
 
 def test_an_answer_that_calls_the_package_is_remarked_on(release, course):
     notebook = handed_in.solved(release, course.notebook("tiny"))
     handed_in.cell_of(notebook, "answer-1").source = "import ncsn_edu as ne\ndef double(x):\n    return ne.last(x)"
-    assert mend(notebook, release).remarks == ["answer-1 calls the package: last"]
+    assert repair(notebook, release).remarks == ["answer-1 calls the package: last"]
 
 
 # ---- with nbgrader ----------------------------------------------------------------------------------------------
@@ -575,8 +587,8 @@ def test_a_folder_is_graded_with_table_feedback_and_gradebook(handed, course, tm
         book.db.commit()
     from ncsn_edu.grading import grade as module
 
-    graded, real = [], module._in_a_process
-    monkeypatch.setattr(module, "_in_a_process", lambda *a: graded.append(a[3].file) or real(*a))
+    graded, real = [], module.grade_apart
+    monkeypatch.setattr(module, "grade_apart", lambda *given: graded.append(given[1].file) or real(*given))
     (handed / "bob.ipynb").write_bytes((handed / "anna/tiny/my answers.ipynb").read_bytes())
     (handed / "dora.docx").unlink()
     capsys.readouterr()
@@ -592,7 +604,7 @@ def test_files_that_are_no_notebook_by_their_size_are_not_read(tmp_path, monkeyp
     monkeypatch.setattr("ncsn_edu.grading.submissions.MOST_BYTES", 10)
     (tmp_path / "x.ipynb").write_text("{}" + " " * 20)
     with pytest.raises(Unreadable, match="outputs cleared"):
-        read(tmp_path / "x.ipynb")
+        handed_in.read(tmp_path / "x.ipynb")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -611,17 +623,17 @@ def test_ctrl_c_ends_at_once_and_keeps_what_was_graded(handed, course, tmp_path)
     command = [sys.executable, "-m", "ncsn_edu", "grade", str(handed), "--course", str(own), "--jobs", "1"]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     end = time.monotonic() + 120
-    while time.monotonic() < end and not [p for p in psutil.process_iter() if mark in _command(p)]:
+    while time.monotonic() < end and not handed_in.running(mark):
         time.sleep(0.3)
-    assert [p for p in psutil.process_iter() if mark in _command(p)]
+    assert handed_in.running(mark)
     os.kill(run.pid, signal.SIGINT)
     run.communicate(timeout=30)
     assert run.returncode == 130
     assert rows(handed)["anna"]["points"] == "5"
     end = time.monotonic() + 20
-    while time.monotonic() < end and [p for p in psutil.process_iter() if mark in _command(p)]:
+    while time.monotonic() < end and handed_in.running(mark):
         time.sleep(0.2)
-    assert not [p.pid for p in psutil.process_iter() if mark in _command(p)]
+    assert not handed_in.running(mark)
 
 
 def test_nothing_of_a_grading_is_left_in_the_temporary_folder(handed, course, tmp_path, monkeypatch):

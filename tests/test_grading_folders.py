@@ -32,12 +32,22 @@ import handed_in  # noqa: E402
 from nbgrader.api import Gradebook  # noqa: E402
 
 from ncsn_edu.__main__ import main  # noqa: E402
+from ncsn_edu.files import write_whole  # noqa: E402
 from ncsn_edu.grading import feedback, folders, grade, zips  # noqa: E402
 from ncsn_edu.grading.course import Course, with_secrets, without_secrets  # noqa: E402
 from ncsn_edu.grading.execute import Confined, Limits, run_cells  # noqa: E402
 from ncsn_edu.grading.folders import Found, find, shown  # noqa: E402
-from ncsn_edu.grading.grade import Places, Result, pack_feedback, write_results  # noqa: E402
-from ncsn_edu.grading.submissions import Submission, Unreadable, contents, mend, parse, read, recognise  # noqa: E402
+from ncsn_edu.grading.record import gradebook_names, record  # noqa: E402
+from ncsn_edu.grading.results import (  # noqa: E402
+    Places,
+    Result,
+    keep_other_table,
+    pack_feedback,
+    put_feedback,
+    read_results,
+    write_results,
+)
+from ncsn_edu.grading.submissions import Submission, Unreadable, contents, parse, recognise, repair  # noqa: E402
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="grading needs Linux or macOS")
 
@@ -377,7 +387,7 @@ def test_what_may_not_be_read_is_a_line():
             assert "permissions" in reason(found, "anna") and reason(found, "carl.ipynb") == ""
             (bob,) = [s for s in found.submissions if s.student == "bob"]
             with pytest.raises(Unreadable, match="permissions"):
-                read(bob.path)
+                handed_in.read(bob.path)
         os.chmod(folder / "anna", 0o755)
 
 
@@ -398,17 +408,17 @@ def test_a_disk_that_fails_is_a_line(code, tmp_path, monkeypatch):
 
 def test_a_file_that_goes_or_grows_while_it_is_read_says_so(tmp_path, monkeypatch):
     with pytest.raises(Unreadable, match="was there and is gone"):
-        read(tmp_path / "gone.ipynb")
+        handed_in.read(tmp_path / "gone.ipynb")
     monkeypatch.setattr("ncsn_edu.grading.submissions.MOST_BYTES", 10)
     with pytest.raises(Unreadable, match="a device"):
-        read(Path("/dev/zero"))
+        handed_in.read(Path("/dev/zero"))
     path = put(tmp_path, "grows.ipynb", text="0123456789") / "grows.ipynb"
     assert len(contents(path)) == 10
     real = os.fstat
     monkeypatch.setattr(os, "fstat", lambda place: os.stat_result([*real(place)[:6], 3, *real(place)[7:]]))
     path.write_text("0123456789ab")
     with pytest.raises(Unreadable, match="more than"):
-        read(path)
+        handed_in.read(path)
 
 
 def test_names_that_are_no_utf_8_or_too_long_can_be_printed_and_written(tmp_path):
@@ -423,11 +433,11 @@ def test_names_that_are_no_utf_8_or_too_long_can_be_printed_and_written(tmp_path
     pages = {places.feedback(submission) for submission in found.submissions}
     assert len(pages) == len(found.submissions)
     for page in pages:
-        grade.write_whole(page, b"x")
+        write_whole(page, b"x")
     results = [Result(s.student, s.file, "one", {"tests-1": 1.0}, {"tests-1": 2.0}) for s in found.submissions]
     write_results(places, results)
     assert set(rows(tmp_path)) == {shown(s.file) for s in found.submissions}
-    assert grade.read_results(tmp_path).keys() == {s.file for s in found.submissions}
+    assert read_results(tmp_path).keys() == {s.file for s in found.submissions}
 
 
 def test_folders_in_folders_without_end_are_one_line(tmp_path):
@@ -543,10 +553,10 @@ def test_one_letter_of_windows_among_those_of_utf_8_spoils_no_other(solved):
 def test_half_an_emoji_is_replaced_and_two_halves_are_one(escaped, solved, release):
     handed_in.cell_of(solved, "written-2").source = "half \ud83d and whole \ud83d\ude00"
     text = json.dumps(solved, ensure_ascii=escaped)
-    mended = mend(parse(text.encode("utf-8", "surrogatepass"))[0], release)
-    source = handed_in.cell_of(mended.notebook, "written-2").source
+    repaired = repair(parse(text.encode("utf-8", "surrogatepass"))[0], release)
+    source = handed_in.cell_of(repaired.notebook, "written-2").source
     assert source == "half \ufffd and whole \U0001f600"
-    nbformat.writes(mended.notebook).encode()
+    nbformat.writes(repaired.notebook).encode()
 
 
 def edited(notebook: nbformat.NotebookNode, edit: Callable[[dict], object]) -> bytes:
@@ -584,10 +594,10 @@ def as_format_3(raw: dict) -> dict:
 def test_notebooks_of_any_format_with_any_metadata_are_read_and_repaired(edit, solved, release):
     theirs, _ = parse(edited(solved, edit))
     assert recognise(theirs, Submission("x", Path("x")), {"one": release}) == "one"
-    mended = mend(theirs, release)
-    assert "2 * x" in handed_in.cell_of(mended.notebook, "answer-1").source
-    nbformat.validate(mended.notebook)
-    nbformat.writes(mended.notebook).encode()
+    repaired = repair(theirs, release)
+    assert "2 * x" in handed_in.cell_of(repaired.notebook, "answer-1").source
+    nbformat.validate(repaired.notebook)
+    nbformat.writes(repaired.notebook).encode()
 
 
 @pytest.mark.parametrize(
@@ -621,7 +631,7 @@ def test_code_that_no_parser_likes_stops_nothing(code, solved, release, recwarn)
     solved.metadata = {}
     theirs, _ = parse(json.dumps(solved).encode())
     assert recognise(theirs, Submission("x", Path("x")), {"one": release}) == "one"
-    mend(theirs, release)
+    repair(theirs, release)
     assert not recwarn.list
 
 
@@ -635,11 +645,11 @@ def test_a_pasted_photo_stays_with_the_answer_wherever_it_stands(solved, release
         if cell not in solved.cells:
             solved.cells.append(cell)
     theirs, _ = parse(json.dumps(solved).encode())
-    mended = mend(theirs, release).notebook
-    kept = [cell.attachments for cell in mended.cells if "attachments" in cell]
+    repaired = repair(theirs, release).notebook
+    kept = [cell.attachments for cell in repaired.cells if "attachments" in cell]
     assert kept == [{"my photo.png": {"image/png": PIXEL}}] * 2
-    nbformat.validate(mended)
-    page = str(feedback.markdown(handed_in.cell_of(mended, "written-2").source, kept[0]))
+    nbformat.validate(repaired)
+    page = str(feedback.markdown(handed_in.cell_of(repaired, "written-2").source, kept[0]))
     assert f"data:image/png;base64,{PIXEL}" in page
 
 
@@ -803,7 +813,7 @@ def test_feedback_goes_back_under_the_names_that_the_platforms_gave(tmp_path):
     places, results = Places(tmp_path, tmp_path), []
     for submission in find(tmp_path, NAMES, tmp_path / ".scratch").submissions:
         result = Result(submission.student, submission.file, "one", {"t": 1.0}, {"t": 1.0})
-        grade._put_feedback(b"page", result, places.feedback(submission), places)
+        put_feedback(b"page", result, places.feedback(submission), places)
         results.append(result)
     results.append(Result("zoe", "z.ipynb", reason="not graded", feedback="z.feedback.html"))
     assert pack_feedback(tmp_path / "back.zip", places, results) == 5
@@ -825,7 +835,7 @@ def test_feedback_that_cannot_be_put_beside_the_file_is_elsewhere_and_goes_back_
     places, result, real = (
         Places(tmp_path, tmp_path),
         Result("A B", submission.file, "one", {"t": 1.0}),
-        grade.write_whole,
+        write_whole,
     )
 
     def refused(path: Path, data: bytes) -> Path:
@@ -833,8 +843,8 @@ def test_feedback_that_cannot_be_put_beside_the_file_is_elsewhere_and_goes_back_
             raise PermissionError(13, "Permission denied")
         return real(path, data)
 
-    monkeypatch.setattr(grade, "write_whole", refused)
-    grade._put_feedback(b"page", result, places.feedback(submission), places)
+    monkeypatch.setattr("ncsn_edu.grading.results.write_whole", refused)
+    put_feedback(b"page", result, places.feedback(submission), places)
     assert (tmp_path / result.feedback).read_bytes() == b"page" and "Permission denied" in result.remarks[0]
     pack_feedback(tmp_path / "back.zip", places, [result])
     with zipfile.ZipFile(tmp_path / "back.zip") as file:
@@ -990,10 +1000,10 @@ def test_secrets_are_not_in_what_is_kept_and_are_back_in_the_gradebook(course):
 
 
 def test_two_students_never_get_one_name_in_the_gradebook():
-    names = grade.gradebook_names(["Anna B", "Anna_B", "../..", "/", "Jörg", "x" * 300, os.fsdecode(b"J\xf6rg")])
+    names = gradebook_names(["Anna B", "Anna_B", "../..", "/", "Jörg", "x" * 300, os.fsdecode(b"J\xf6rg")])
     assert len(set(names.values())) == len(names)
     assert all("/" not in name and not name.startswith(".") and len(name) <= 120 for name in names.values())
-    assert grade.gradebook_names(["Cédric Ärm"]) == {"Cédric Ärm": "Cédric_Ärm"}
+    assert gradebook_names(["Cédric Ärm"]) == {"Cédric Ärm": "Cédric_Ärm"}
 
 
 # ---- with nbgrader ---------------------------------------------------------------------------------------------
@@ -1022,7 +1032,7 @@ def test_points_that_a_person_gives_come_back_and_are_asked_for_again_only_if_th
         return Result("Anna B", "Anna B.ipynb", "one", dict(points), most)
 
     def recorded(result: Result) -> Result:
-        assert grade.record(own, places, [result], found.submissions) == []
+        assert record(own, places, [result], found.submissions) == []
         return result
 
     def give(**changes: object) -> None:
@@ -1046,7 +1056,7 @@ def test_points_that_a_person_gives_come_back_and_are_asked_for_again_only_if_th
     assert "5 of 6 points" in page and "Well said" in page and "<script" not in page and "not read yet" not in page
     write_results(places, [second])
     assert rows(folder)["Anna B.ipynb"]["written-2"] == "3" and rows(folder)["Anna B.ipynb"]["points"] == "5"
-    assert grade.read_results(folder)["Anna B.ipynb"].total == 5  # also without --record the next time
+    assert read_results(folder)["Anna B.ipynb"].total == 5  # also without --record the next time
 
     third = recorded(graded("Because of another reason.", {"tests-1": 2.0, "written-2": None}))
     assert third.to_read == ["written-2"] and third.total == 2 and "read it again" in third.remarks[0]
@@ -1062,19 +1072,19 @@ def test_a_gradebook_that_cannot_be_written_is_said_and_costs_no_other_result(co
     (own.root / "gradebook.db").write_text("this is no database")
     folder = put(tmp_path / "handed", "anna.ipynb", "bob.ipynb")
     results = [Result(name, f"{name}.ipynb", "one", {"tests-1": 2.0}) for name in ("anna", "bob")]
-    failed = grade.record(own, Places(folder, folder), results, find(folder, NAMES).submissions)
+    failed = record(own, Places(folder, folder), results, find(folder, NAMES).submissions)
     assert len(failed) == 2 and all("could not be entered" in line for line in failed)
 
 
 @pytest.fixture
-def prepared(course, release, tmp_path, monkeypatch) -> None:
+def prepared(release, tmp_path, monkeypatch) -> None:
     """Releases that are there already: to make them takes seconds."""
     path = tmp_path / "release.ipynb"
     path.write_text(nbformat.writes(release))
     monkeypatch.setattr(Course, "prepare", lambda self, names, place: dict.fromkeys(names, path))
 
 
-def test_a_download_is_graded_as_it_comes(course, prepared, tmp_path, capsys, monkeypatch):
+def test_a_download_is_graded_as_it_comes(course, prepared, tmp_path, capsys):
     archive = zipped(tmp_path / "Course-HW 1-99.zip", "A B_1_assignsubmission_file_/x.ipynb", "../evil.ipynb")
     assert main(["grade", str(archive), "--course", str(course.root)]) == 1
     said = capsys.readouterr().out
@@ -1120,7 +1130,7 @@ def test_a_full_disk_is_said_in_words(course, prepared, tmp_path, capsys, monkey
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", str(tmp_path / "grades.csv"))
 
-    monkeypatch.setattr(grade, "write_whole", full)
+    monkeypatch.setattr("ncsn_edu.grading.results.write_whole", full)
     assert main(["grade", str(put(tmp_path / "f", "anna.ipynb")), "--course", str(course.root)]) == 1
     assert "No space left on device" in capsys.readouterr().err
 
@@ -1135,7 +1145,7 @@ def test_a_fault_of_ours_in_reading_one_file_is_its_line(course, release, tmp_pa
     assert todo == []
 
 
-def test_sixty_mixed_submissions_all_have_their_line(course, release, solved, tmp_path, capsys, monkeypatch):
+def test_sixty_mixed_submissions_all_have_their_line(course, solved, tmp_path, capsys, monkeypatch):
     good = handed_in.as_bytes(solved)
     handed_in.cell_of(solved, "written-2").source = "See ![proof](attachment:p.png) \ud83d, $x^2$"
     handed_in.cell_of(solved, "written-2").attachments = {"p.png": {"image/png": PIXEL}}
@@ -1281,7 +1291,7 @@ def test_sixty_mixed_submissions_all_have_their_line(course, release, solved, tm
         assert len(file.namelist()) == len(graded)
 
     # once more: nothing is graded twice, and a notebook that has gone takes its line with it
-    monkeypatch.setattr(grade, "_in_a_process", lambda *a: pytest.fail("graded twice"))
+    monkeypatch.setattr(grade, "grade_apart", lambda *a: pytest.fail("graded twice"))
     (folder / "broken cut.ipynb").unlink()
     assert main(command) == 1
     assert set(rows(folder)) == set(table) - {"broken cut.ipynb", "anna/one/.homework.graded.ipynb"}
@@ -1353,13 +1363,13 @@ def test_folders_of_people_are_not_older_copies(older, newer, apart, tmp_path, c
 
 def test_a_table_that_somebody_has_written_into_is_kept(tmp_path):
     places = Places(tmp_path, tmp_path)
-    assert grade.keep_other_table(tmp_path) is None
+    assert keep_other_table(tmp_path) is None
     (tmp_path / "grades.csv").write_text("name;exam\nanna;17\n")  # another program's
-    assert grade.keep_other_table(tmp_path) == tmp_path / "grades-1.csv"
+    assert keep_other_table(tmp_path) == tmp_path / "grades-1.csv"
     write_results(places, [Result("anna", "anna.ipynb", "one", {"answer-1": 1.5}, {"answer-1": 2.0}, ["späť"])])
-    assert grade.keep_other_table(tmp_path) is None
+    assert keep_other_table(tmp_path) is None
     with (tmp_path / "grades.csv").open("a") as file:
         file.write("by hand\n")
-    kept = grade.keep_other_table(tmp_path)
+    kept = keep_other_table(tmp_path)
     assert kept == tmp_path / "grades-2.csv" and kept.read_text().endswith("by hand\n")
     assert (tmp_path / "grades-1.csv").read_text().startswith("name;exam")

@@ -513,7 +513,7 @@ task.done()
 
 
 def test_what_is_named_for_the_stuck_is_there():
-    assert codes_of("langevin") and len(codes_of("GaussianMixture")) > 5 and codes_of("train.EMA")
+    assert codes_of("langevin") and len(codes_of("GaussianMixture")) > 5 and codes_of("training.EMA")
     with pytest.raises((AttributeError, ImportError)):
         codes_of("nothing_of_this_name")
 

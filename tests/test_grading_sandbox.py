@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
-import psutil
 import pytest
 from nbformat.v4 import new_code_cell
 
@@ -25,12 +24,13 @@ from ncsn_edu.__main__ import main
 from ncsn_edu.grading import barrier, cleanup, sandbox
 from ncsn_edu.grading.course import Course
 from ncsn_edu.grading.execute import Confined, Limits, NotStarted, run_cells
-from ncsn_edu.grading.grade import Result
+from ncsn_edu.grading.results import Result
 from ncsn_edu.grading.submissions import Submission
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tools")]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests/assignments")]
 import assignments as tool  # noqa: E402
+import handed_in  # noqa: E402
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="grading needs Linux or macOS")
 LIMITS = Limits(cell_seconds=60.0, memory=2 << 30, disk=64 << 20)
@@ -467,20 +467,12 @@ time.sleep(100)
 def test_folder_and_processes_go_when_the_grader_is_killed():
     with subprocess.Popen([sys.executable, "-c", ABANDONED], stdout=subprocess.PIPE, text=True) as grader:
         place = Path(grader.stdout.readline().strip())
-        assert place.is_dir() and _sleepers()
+        assert place.is_dir() and handed_in.running("98765.75")
         grader.send_signal(signal.SIGKILL)
     end = time.monotonic() + 30
-    while time.monotonic() < end and (place.exists() or _sleepers()):
+    while time.monotonic() < end and (place.exists() or handed_in.running("98765.75")):
         time.sleep(0.1)
-    assert not place.exists() and not _sleepers()
-
-
-def _sleepers() -> list[int]:
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if "98765.75" in (process.info["cmdline"] or []):
-            found.append(process.pid)
-    return found
+    assert not place.exists() and not handed_in.running("98765.75")
 
 
 # ---- other machines ---------------------------------------------------------------------------------------------
@@ -572,7 +564,7 @@ def test_what_lies_beside_modules_is_not_shown(tmp_path, monkeypatch):
     assert names == [["ncsn_edu"], ["mod.py", "pack"]] and found.after == [str(installed)]
 
 
-def test_a_kernel_that_does_not_start_costs_nobody_points(tmp_path, capsys):
+def test_a_kernel_that_does_not_start_costs_nobody_points():
     """A cell has no outputs to be graded by, and the command ends with one message, not one for each student."""
     cell = new_code_cell("1", metadata={"nbgrader": {"grade": True, "grade_id": "tests-1", "points": 2.0}})
     broken = {"PYTHONHOME": "/nowhere"}
@@ -610,10 +602,10 @@ def test_on_a_machine_that_starts_no_kernel_grading_ends_with_one_message(tmp_pa
     def cannot() -> None:
         raise NotStarted("no kernel could be started: the disk is full")
 
-    def in_a_process(course: object, work: object, releases: object, submission: Submission, *rest: object) -> Result:
+    def grade_apart(batch: object, submission: Submission, name: str) -> Result:
         return Result(submission.student, submission.file, "tiny", reason="no kernel could be started: as above")
 
-    monkeypatch.setattr("ncsn_edu.grading.grade._in_a_process", in_a_process)
+    monkeypatch.setattr("ncsn_edu.grading.grade.grade_apart", grade_apart)
     monkeypatch.setattr("ncsn_edu.grading.grade.try_kernel", cannot)
     assert main([*command, "--again"]) == 1
     shown = capsys.readouterr()

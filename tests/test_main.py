@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 import ncsn_edu
-from ncsn_edu import commands
-from ncsn_edu import data as data_sets
+from ncsn_edu import commands, datasets
 from ncsn_edu.__main__ import main, run
 
 
@@ -39,12 +38,12 @@ def failing(monkeypatch):
         (OverflowError("int too large"), "ncsn_edu: a number is too large for this (int too large)"),
         (ValueError(), "ncsn_edu: stopped by a ValueError"),
         (RuntimeError("Could not determine home directory."), "ncsn_edu: there is no home folder, where Jupyter"),
-        (data_sets.DataUnavailable("mnist is not here"), "ncsn_edu: mnist is not here"),
-        (data_sets.DataDamaged("x is damaged"), "ncsn_edu: x is damaged"),
+        (datasets.DataUnavailable("mnist is not here"), "ncsn_edu: mnist is not here"),
+        (datasets.DataDamaged("x is damaged"), "ncsn_edu: x is damaged"),
     ],
 )
 @pytest.mark.parametrize("start", [run, main])
-def test_what_may_go_wrong_is_one_line(failing, capsys, monkeypatch, error, said, start):
+def test_what_may_go_wrong_is_one_line(failing, capsys, error, said, start):
     failing(error)
     assert start() == 1
     err = capsys.readouterr().err

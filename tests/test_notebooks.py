@@ -337,7 +337,7 @@ def test_the_rules_can_fail(rule, damage):
     "text",
     [
         "from ncsn_edu import langevin",
-        "from ncsn_edu.samplers import langevin, mala",
+        "from ncsn_edu.mcmc import langevin, mala",
         "state = [langevin for langevin in 'abc']",
         "def f(langevin):\n    mala = 2",
         "ncsn_edu.langevin.note = 1",
@@ -482,7 +482,7 @@ def test_a_failing_cell_keeps_the_old_notebook(tiny, capsys):
     assert sorted(path.name for path in stored.parent.iterdir()) == ["00_tiny.ipynb", "source"]
 
 
-def test_if_changed_leaves_what_agrees(tiny, monkeypatch, capsys):
+def test_if_changed_leaves_what_agrees(tiny, monkeypatch):
     root, source, _ = tiny
     monkeypatch.setattr(tool, "build", lambda *_, **__: pytest.fail("it was run"))
     assert tool.main(["--root", str(root), "build", "--if-changed"]) == 0
@@ -654,6 +654,6 @@ def test_names(tmp_path, capsys):
     assert "'06_anealing'. There are: 06_annealing, 03_langevin" in capsys.readouterr().err
 
 
-def test_metadata_that_would_be_lost_are_refused(tmp_path):
+def test_metadata_that_would_be_lost_are_refused():
     with pytest.raises(tool.NotebookError, match="cell 1: 'title'"):
         tool.parse_source("# %% A title\n1\n", "00_a.py")

@@ -19,8 +19,12 @@ def uses() -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     ("changed", "near", "far"),
     [
-        ("ncsn_edu/samplers.py", ["tests/test_samplers.py", "notebooks/source/03_langevin.py"], ["tests/test_data.py"]),
-        ("ncsn_edu/distributions.py", ["tests/test_distributions.py"], ["tests/test_doctor.py", "tests/test_data.py"]),
+        ("ncsn_edu/mcmc.py", ["tests/test_samplers.py", "notebooks/source/03_langevin.py"], ["tests/test_datasets.py"]),
+        (
+            "ncsn_edu/distributions.py",
+            ["tests/test_distributions.py"],
+            ["tests/test_doctor.py", "tests/test_datasets.py"],
+        ),
         ("ncsn_edu/nets/refinenet.py", ["notebooks/source/08_architecture.py"], ["tests/test_metrics.py"]),
         ("ncsn_edu/widgets/fields.py", ["tests/test_widgets.py"], ["tests/test_widgets_live.py"]),
         ("ncsn_edu/commands/train.py", ["tests/test_runs.py"], ["tests/test_doctor.py", "tests/test_losses.py"]),

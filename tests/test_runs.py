@@ -1,4 +1,4 @@
-"""Runs in a folder: stopped at any moment, gone on with exactly, and never mixed up."""
+"""Runs in a folder: stopped at any moment, resumed exactly, and never mixed up."""
 
 import json
 import math
@@ -17,12 +17,13 @@ from helpers import torchrun
 
 from ncsn_edu import checkpoints
 from ncsn_edu.__main__ import main
-from ncsn_edu.data import load
-from ncsn_edu.recipes import RECIPES, network
-from ncsn_edu.runs import RecipeChanged, read_log, run, summary
+from ncsn_edu.datasets import load
+from ncsn_edu.logs import read_log, summary
+from ncsn_edu.recipes import RECIPES, LogUniform, changed, from_json, to_json
+from ncsn_edu.runs import RecipeChanged, run
 
 ROOT = Path(__file__).resolve().parents[1]
-RECIPE = replace(RECIPES["digits_unet"]["smoke"], n_steps=30)
+RECIPE = changed(RECIPES["digits_unet"]["smoke"], n_steps=30)
 IMAGES = load("digits")[0]
 
 
@@ -45,7 +46,7 @@ def equal(a, b) -> bool:
 
 def end_of(folder: Path) -> dict:
     content = checkpoints.Folder(folder).latest()
-    return {key: content[key] for key in ("step", "model", "ema", "optimiser", "generator", "batches")}
+    return {key: content[key] for key in ("step", "model", "ema", "optimiser", "generators", "batches")}
 
 
 def lines(folder: Path) -> list[dict]:
@@ -67,7 +68,7 @@ def test_a_run_leaves_checkpoints_and_a_log(whole):
     assert all(len(line["levels"]) == 10 for line in log)
     best = checkpoints.load(whole / "best.ckpt")
     assert best["loss"] == pytest.approx(min(line["loss"] for line in log if line["step"] % 10 == 0), rel=1e-5)
-    assert best["recipe"]["net"] == "unet" and best["seed"] == 0
+    assert from_json(best["recipe"]) == RECIPE and best["seed"] == 0
 
 
 def test_a_run_saves_by_the_clock(tmp_path, monkeypatch):
@@ -123,7 +124,7 @@ def test_without_tensorboard_a_run_is_the_same(whole, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("stops", [[7], [10], [1, 2, 29]])
-def test_going_on_gives_the_same_to_the_last_bit(whole, tmp_path, stops):
+def test_resuming_gives_the_same_to_the_last_bit(whole, tmp_path, stops):
     for number, stop in enumerate([*stops, None]):
         go(tmp_path, stop=stop, resume=number > 0)
     assert equal(end_of(tmp_path), end_of(whole))
@@ -131,13 +132,13 @@ def test_going_on_gives_the_same_to_the_last_bit(whole, tmp_path, stops):
 
 
 def test_a_run_can_be_made_longer(whole, tmp_path):
-    go(tmp_path, recipe=replace(RECIPE, n_steps=20))
+    go(tmp_path, recipe=changed(RECIPE, n_steps=20))
     go(tmp_path, resume=True)
     assert equal(end_of(tmp_path), end_of(whole))
 
 
 def test_the_average_in_a_checkpoint_is_a_net_that_works(whole):
-    net = network(RECIPE, 1, 8)
+    net = RECIPE.build(1, 8)
     net.load_state_dict(checkpoints.load(whole / "best.ckpt")["ema"])
     assert net(torch.rand(2, 1, 8, 8), 0.1).isfinite().all()
 
@@ -145,28 +146,46 @@ def test_the_average_in_a_checkpoint_is_a_net_that_works(whole):
 def test_folders_are_not_mixed_up(whole, tmp_path):
     with pytest.raises(FileExistsError, match="holds a run already"):
         go(whole)
-    with pytest.raises(FileNotFoundError, match="no checkpoint to go on from"):
+    with pytest.raises(FileNotFoundError, match="no checkpoint to resume from"):
         go(tmp_path, resume=True)
     with pytest.raises(RecipeChanged, match=r"lr 0\.001 -> 0\.01"):
-        go(whole, resume=True, recipe=replace(RECIPE, lr=0.01))
+        go(whole, resume=True, recipe=changed(RECIPE, lr=0.01))
     with pytest.raises(RecipeChanged, match="seed 0 -> 1"):
         go(whole, resume=True, seed=1)
 
 
 def test_a_run_of_before_there_was_a_setting_goes_on(whole, tmp_path):
-    go(tmp_path, recipe=replace(RECIPE, n_steps=20))
+    go(tmp_path, recipe=changed(RECIPE, n_steps=20))
     content = checkpoints.Folder(tmp_path).latest()
-    del content["recipe"]["cooldown"]
+    del content["recipe"]["optimisation"]["cooldown"]
     checkpoints.Folder(tmp_path).save(content, loss=0.0)
     go(tmp_path, resume=True)
     assert equal(end_of(tmp_path)["model"], end_of(whole)["model"])
     with pytest.raises(RecipeChanged, match="warmup 0 -> 3"):
-        go(tmp_path, resume=True, recipe=replace(RECIPE, warmup=3))
+        go(tmp_path, resume=True, recipe=changed(RECIPE, warmup=3))
+
+
+def test_a_run_of_another_version_is_refused_in_words(tmp_path):
+    go(tmp_path, stop=10)
+    for recipe in ({"data": "digits", "net": "unet", "lr": 0.001}, {**to_json(RECIPE), "colour": "red"}):
+        content = checkpoints.Folder(tmp_path).latest() | {"recipe": recipe}
+        checkpoints.Folder(tmp_path).save(content, loss=0.0)
+        with pytest.raises(RecipeChanged, match=r"of another version \(.*start anew in another --out"):
+            go(tmp_path, resume=True)
+
+
+def test_weights_begin_a_run_that_differs_in_training_alone(whole, tmp_path, monkeypatch):
+    """Dropout and how levels are drawn change what is learned, and not what the weights fit."""
+    scales = {"smoke": replace(changed(RECIPE, dropout=0.2, n_steps=31), noise=LogUniform())}
+    monkeypatch.setattr("ncsn_edu.recipes.RECIPES", {"other": scales})
+    command = ["train", "other", "--scale", "smoke", "--from", str(whole)]
+    assert main([*command, "--out", str(tmp_path / "a")]) == 0
+    assert main([*command, "--lr", "0.1", "--steps", "30", "--out", str(tmp_path / "b")]) == 1
 
 
 def test_a_run_may_be_given_another_end(whole, tmp_path):
-    """Stopped, and gone on with a learning rate that falls: as if that had been said from the start."""
-    falling = replace(RECIPE, cooldown=10)
+    """Stopped, and resumed with a learning rate that falls: as if that had been said from the start."""
+    falling = changed(RECIPE, cooldown=10)
     go(tmp_path / "a", stop=20)
     go(tmp_path / "a", resume=True, recipe=falling)
     go(tmp_path / "b", recipe=falling)
@@ -190,16 +209,16 @@ def test_a_step_that_was_cut_short_is_not_saved(tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(tmp_path, monkeypatch, capsys):
-    from ncsn_edu import train
+    from ncsn_edu import losses
 
     monkeypatch.chdir(tmp_path)
-    calls, dsm = [], train.dsm
+    calls, dsm = [], losses.dsm
 
     def spoiled(*arguments, **options):
         calls.append(1)
         return dsm(*arguments, **options) * (float("nan") if len(calls) == 13 else 1)
 
-    monkeypatch.setattr(train, "dsm", spoiled)
+    monkeypatch.setattr(losses, "dsm", spoiled)
     assert main(["train", "digits_unet", "--scale", "smoke", "--out", "x"]) == 1
     said = capsys.readouterr().err
     assert "nan at step 13, level" in said and "The last good checkpoint is in x" in said
@@ -255,7 +274,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path):
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     step = checkpoints.Folder(tmp_path / "x").latest()["step"]
-    assert f"stopped after {step} of 100000 steps; go on with: python -m ncsn_edu train digits_unet" in said
+    assert f"stopped after {step} of 100000 steps; resume with: python -m ncsn_edu train digits_unet" in said
     assert said.rstrip().endswith("--out x --resume")
 
 
@@ -265,7 +284,8 @@ def test_minutes_end_a_slice_and_the_next_goes_on(tmp_path, monkeypatch, capsys)
     assert main([*command, "--minutes", "0.0001", "--out", "x"]) == 0
     said = capsys.readouterr().out
     assert (
-        "stopped after 1 of 30 steps; go on with: python -m ncsn_edu train digits_unet --scale smoke --steps 30" in said
+        "stopped after 1 of 30 steps; resume with: python -m ncsn_edu train digits_unet --scale smoke --steps 30"
+        in said
     )
     again = said.rsplit("python -m ncsn_edu ")[-1].split()
     assert again[-3:] == ["--out", "x", "--resume"] and "0.002" in again
@@ -374,7 +394,7 @@ def test_an_empty_world_size_is_that_of_one_process(tmp_path, monkeypatch):
         (["--minutes", "0"], 2, "not a number above 0"),
         (["--compile", "fast"], 2, "invalid choice: 'fast'"),
         (["--from", "nothing"], 1, "there are no weights 'nothing'"),
-        (["--resume"], 1, "no checkpoint to go on from"),
+        (["--resume"], 1, "no checkpoint to resume from"),
         (["--resume", "--force"], 2, "exclude each other"),
         (["--device", "cuda:7"], 1, "--device cuda:7 cannot be used here"),
         (["--device", "gpu"], 1, "--device gpu cannot be used here"),

@@ -13,19 +13,10 @@ from helpers import F64, FALSE_ALARM, assert_mean, assert_variance, normal, seed
 from scipy import integrate, stats
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ncsn_edu.core import every, last
+from ncsn_edu.core import denoise, every, last
+from ncsn_edu.diffusion import ancestral, consistent_annealed, predictor_corrector, probability_flow
 from ncsn_edu.distributions import Empirical, GaussianMixture
-from ncsn_edu.samplers import (
-    ancestral,
-    annealed_langevin,
-    consistent_annealed,
-    denoise,
-    inpaint,
-    langevin,
-    mala,
-    predictor_corrector,
-    probability_flow,
-)
+from ncsn_edu.mcmc import annealed_langevin, inpaint, langevin, mala
 from ncsn_edu.schedules import VE, geometric, karras, stable_alpha, stable_eps
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,7 +51,7 @@ RUNS = {
         score, x, geometric(2, 0.5, 7).to(x), eta=0.4, generator=g
     ),
     "ancestral": lambda score, x, g: ancestral(score, x, geometric(2, 0.5, 7).to(x), generator=g),
-    "predictor_corrector": lambda score, x, g: predictor_corrector(score, x, VE(0.5, 2), n_steps=6, generator=g),
+    "predictor_corrector": lambda score, x, g: predictor_corrector(score, x, geometric(2, 0.5, 7).to(x), generator=g),
     "inpaint": lambda score, x, g: inpaint(
         score, x, LADDER.to(x), image=x[0] * 0.3, mask=halves(x), eps=0.05, n_steps_each=2, generator=g
     ),
@@ -291,7 +282,7 @@ def test_many_steps_on_images_need_no_more_memory_than_one(sampler):
         if sampler in ONE_STEP_A_LEVEL:
             states = ONE_STEP_A_LEVEL[sampler](score, x, geometric(1.0, 0.9, n + 1), **settings)
         elif sampler == "predictor_corrector":
-            states = predictor_corrector(score, x, VE(0.9, 1.0), n_steps=n, **settings)
+            states = predictor_corrector(score, x, VE(0.9, 1.0).sigmas(n + 1), **settings)
         else:
             run = {"annealed_langevin": annealed_langevin, "inpaint": partial(inpaint, image=x[:1], mask=x[:1] > 0.5)}
             states = run[sampler](
@@ -760,7 +751,7 @@ def test_ancestral_sampling_reaches_a_mixture():
 def test_predictor_and_corrector_settle_on_the_data():
     """N(1, 0.5^2) in 8 dimensions. Langevin steps of finite length settle at a variance larger by 1/(1 - snr^2)."""
     score, start = GaussianMixture([8 * [1.0]], 0.25), 20 * normal((5000, 8), seed=1)
-    x = last(predictor_corrector(score, start, VE(0.01, 20), n_steps=1000, generator=seeded(2)))
+    x = last(predictor_corrector(score, start, VE(0.01, 20).sigmas(1001), generator=seeded(2)))
     settled = (0.25 + 0.01**2) / (1 - 0.16**2)
     assert x.var(0).mean().item() == pytest.approx(settled, rel=0.015 + 5 * (2 / 40_000) ** 0.5)
     assert x.mean().item() == pytest.approx(1.0, abs=5 * 0.5 / 40_000**0.5 + 0.005)
@@ -770,12 +761,11 @@ def test_the_corrector_has_the_signal_to_noise_ratio_asked_for():
     """A score of zero, then a constant one: what moves x along it is the signal, the rest is noise of variance 2 a."""
     direction = normal((20_000,), seed=5)
     answers = iter([0.0, 3.0])
-    sde = VE(1.0, 1.0 + 1e-12)  # no predictor to speak of
+    ladder = torch.tensor([1.0 + 1e-12, 1.0], dtype=F64)  # no predictor to speak of
     states = predictor_corrector(
         lambda x, sigma: next(answers) * direction.expand_as(x),
         torch.zeros(1, 20_000, dtype=F64),
-        sde,
-        n_steps=1,
+        ladder,
         snr=0.3,
     )
     moved = last(states)[0]
@@ -825,7 +815,7 @@ def test_the_flow_draws_nothing_and_says_where_it_is():
     ("call", "message"),
     [
         (lambda x: probability_flow(pull_to_zero, x, LADDER, solver="rk4"), "solver must be heun or euler, not 'rk4'"),
-        (lambda x: predictor_corrector(pull_to_zero, x, VE(), n_steps=5, snr=0), "snr must be a finite number above 0"),
+        (lambda x: predictor_corrector(pull_to_zero, x, LADDER, snr=0), "snr must be a finite number above 0"),
         (lambda x: ancestral(pull_to_zero, x, LADDER.flip(0)), "strictly decreasing"),
     ],
 )
@@ -918,11 +908,34 @@ def test_inpainting_bad_input_at_the_call(change, message):
 
 
 @pytest.mark.parametrize(
-    ("eta", "message"), [(0.4, "use a larger eta"), (1.1, "at most 1"), (0.0, "above 0"), (-0.5, "above 0")]
+    ("eta", "message"),
+    [(0.4, "use a larger eta"), (1.1, "from 0 to 1"), (0.0, "use a larger eta"), (-0.5, "from 0 to 1")],
 )
 def test_consistent_annealing_bad_eta_at_the_call(eta, message):
     with pytest.raises(ValueError, match=message):
         consistent_annealed(pull_to_zero, torch.zeros(2, 3), LADDER, eta=eta)
+
+
+def test_consistent_annealing_can_choose_eta_for_the_ladder():
+    """1.5 times the least that must go: half of the noise on this ladder, 1 - gamma on a geometric one."""
+    x = normal((50, 2), seed=3)
+    for ladder, eta in ((LADDER.double(), 0.75), (geometric(2, 0.5, 40).double(), 1.5 * (1 - 0.25 ** (1 / 39)))):
+        chosen, given = (
+            last(consistent_annealed(pull_to_zero, x, ladder, eta=value, generator=seeded(1))) for value in (None, eta)
+        )
+        torch.testing.assert_close(chosen, given, rtol=1e-3, atol=1e-4)
+    coarse = torch.tensor([2.0, 0.1])  # 1.5 times 95 % would be more than all
+    assert last(consistent_annealed(pull_to_zero, x, coarse.double(), eta=None, generator=seeded(1))).isfinite().all()
+
+
+def test_inpainting_can_end_with_the_denoising_step():
+    image, mask = normal((4,), seed=1), torch.tensor([1, 0, 1, 0], dtype=torch.bool)
+    settings = {"image": image, "mask": mask, "eps": 0.05, "n_steps_each": 2, "generator": seeded(2)}
+    states = list(inpaint(pull_to_zero, normal((6, 4), seed=4), LADDER.double(), denoising=True, **settings))
+    assert len(states) == 7 and (states[-1].sigma, states[-1].level, states[-1].step) == (0.5, 2, 2)
+    before, after = states[-2].x, states[-1].x
+    assert torch.equal(after[:, mask], image[mask].expand(6, 2)) and not torch.equal(before[:, mask], after[:, mask])
+    torch.testing.assert_close(after[:, ~mask], denoise(pull_to_zero, before, 0.5)[:, ~mask])
 
 
 def test_a_score_in_another_dtype_does_not_change_the_chains():

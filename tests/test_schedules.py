@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.spatial.distance import pdist
 
 from ncsn_edu.core import every
-from ncsn_edu.samplers import annealed_langevin
+from ncsn_edu.mcmc import annealed_langevin
 from ncsn_edu.schedules import (
     VE,
     eps_for_steps,

@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +15,32 @@ from safetensors.torch import save_file
 from ncsn_edu import checkpoints, denoise, karras, last, probability_flow, trained
 from ncsn_edu.__main__ import main
 from ncsn_edu.checkpoints import CheckpointDamaged
-from ncsn_edu.data import SHAPES, available, load
+from ncsn_edu.datasets import DATASETS, available, load
 from ncsn_edu.features import classifier_net, extract
 from ncsn_edu.metrics import frechet_distance, gaussian_fit
-from ncsn_edu.nets.classifier import Classifier, ResNet
-from ncsn_edu.recipes import RECIPES, Images, network
+from ncsn_edu.recipes import (
+    RECIPES,
+    EpsUnet,
+    JudgeRecipe,
+    Ncsn,
+    NcsnV2,
+    Optimisation,
+    PlainClassifier,
+    PreconditionedUnet,
+    ResNetClassifier,
+    changed,
+    from_json,
+    to_json,
+)
 from ncsn_edu.runs import run
-from ncsn_edu.trained import load_judge, load_trained, save_judge, save_weights
+from ncsn_edu.sampling import SAMPLERS
+from ncsn_edu.trained import load_judge, load_net, load_trained, save_weights
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 import quality as quality_tool
 import weights as weights_tool
 
-RECIPE = replace(RECIPES["digits"]["smoke"], n_steps=3)
+RECIPE = changed(RECIPES["digits"]["smoke"], n_steps=3)
 X = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
@@ -64,7 +77,7 @@ def test_weights_are_stored_in_half_and_mean_the_same(folder, weights):
     assert torch.equal(stored.score.sigmas, exact.score.sigmas)
     with safe_open(weights, "pt") as file:  # read by the library itself, without this package
         assert all(file.get_tensor(n).dtype == torch.float16 for n in file.keys() if n != "sigmas")  # noqa: SIM118
-        assert Images(**json.loads(file.metadata()["recipe"])) == RECIPE
+        assert from_json(json.loads(file.metadata()["recipe"])) == RECIPE
     numbers = 2 * sum(p.numel() for p in exact.score.parameters())
     assert numbers < weights.stat().st_size < numbers + 40_000  # the rest are names
 
@@ -77,12 +90,12 @@ def test_a_checkpoint_without_average_gives_the_net_itself(folder, tmp_path):
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32)])
 def test_every_net_can_be_stored_and_read_again(shape, tmp_path):
-    data = next(name for name, its in SHAPES.items() if its == shape)
-    for kind in ("unet", "ncsn", "ncsnv2"):
-        recipe = replace(RECIPE, data=data, net=kind)
+    data = next(name for name, record in DATASETS.items() if record.shape == shape)
+    for network in (EpsUnet(8), PreconditionedUnet(8), Ncsn(4), NcsnV2(4)):
+        recipe = replace(RECIPE, data=data, network=network)
         torch.manual_seed(0)
-        net = network(recipe, shape[0], shape[1])
-        content = {"step": 1, "recipe": asdict(recipe), "model": net.state_dict()}
+        net = recipe.build(shape[0], shape[1])
+        content = {"step": 1, "recipe": to_json(recipe), "model": net.state_dict()}
         again = load_trained(save_weights(tmp_path / "w.safetensors", content))
         x = torch.rand(2, *shape)
         torch.testing.assert_close(again.score(x, 1.0), net(x, 1.0).detach(), rtol=0.02, atol=0.02)
@@ -94,7 +107,7 @@ def test_what_it_is_for(folder):
     start = net.start(1000, generator=torch.Generator().manual_seed(0))
     assert start.shape == (1000, 1, 8, 8) and 0 <= start.min() < 0.001 and 0.999 < start.max() <= 1
     assert abs(start.mean() - 0.5) < 0.01
-    assert net.sampling.evaluations(10) == 101
+    assert SAMPLERS["annealed"].evaluations(10, **vars(net.sampling)) == 101
 
 
 # ---- what comes with the package ----------------------------------------------------------------------------------
@@ -172,12 +185,15 @@ def test_a_judge_is_right_on_held_out_images_and_knows_how_often(data, least, of
 
 def test_a_judge_is_stored_and_read_again(tmp_path, monkeypatch):
     torch.manual_seed(0)
-    large, residual = Classifier(3, 32, width=4, n_classes=7), ResNet(3, 32, width=4, n_classes=5)
-    for name, net in {"small": Classifier(1, 8, width=4), "large": large, "residual": residual}.items():
-        x = torch.rand(6, net.channels, net.size, net.size)
+    monkeypatch.setattr(trained, "WEIGHTS", tmp_path)
+    nets = {"small": ("digits", PlainClassifier(4)), "large": ("cifar10", PlainClassifier(4))}
+    for name, (data, network) in (nets | {"residual": ("cifar10", ResNetClassifier(4))}).items():
+        recipe, shape = JudgeRecipe(data, network, Optimisation()), DATASETS[data].shape
+        net, x = recipe.build(shape[0], shape[1]), torch.rand(6, *shape)
         net.train()(x)  # the norms' averages move
-        save_judge(tmp_path / f"judge_{name}.safetensors", net)
-        monkeypatch.setattr(trained, "WEIGHTS", tmp_path)
+        content = {"step": 2, "recipe": to_json(recipe), "model": net.state_dict(), "ema": None}
+        save_weights(tmp_path / f"judge_{name}.safetensors", content)
+        assert load_net(f"judge_{name}")[1:] == (recipe, 2)
         torch.testing.assert_close(load_judge(name)(x), net.eval()(x), rtol=0.01, atol=0.01)
     assert trained.shipped() == []
     with pytest.raises(FileNotFoundError, match="only of large, residual, small"):
@@ -189,7 +205,7 @@ def test_the_tool_makes_weights_and_a_card_that_says_how(folder, tmp_path, monke
     monkeypatch.setattr(trained, "WEIGHTS", tmp_path)
     monkeypatch.setitem(weights_tool.N_SAMPLES, "digits", 128)
     words = ["--ended", "1", "2", "--note", "The mains failed once."]
-    monkeypatch.setattr(sys, "argv", ["weights.py", "score", "digits", str(folder), *words])
+    monkeypatch.setattr(sys, "argv", ["weights.py", "digits", str(folder), *words])
     weights_tool.main()
     assert trained.shipped() == ["digits"] and (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
     card = (tmp_path / "digits.md").read_text(encoding="utf-8")
@@ -211,14 +227,14 @@ def test_the_tool_makes_weights_and_a_card_that_says_how(folder, tmp_path, monke
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ("score digits FOLDER --ended 3", "growing steps before 3"),
-        ("score digits FOLDER --ended 2 1", "growing steps before 3"),
-        ("score digits FOLDER --ended 0", "growing steps before 3"),
-        ("score digits FOLDER/none", "no checkpoint"),
-        ("score faces", "score takes one of"),
-        ("judge manifold", "judge takes one of"),
-        ("judge digits --note x", "no --note"),
-        ("judge digits FOLDER", "no folder of a run"),
+        ("digits FOLDER --ended 3", "growing steps before 3"),
+        ("digits FOLDER --ended 2 1", "growing steps before 3"),
+        ("digits FOLDER --ended 0", "growing steps before 3"),
+        ("digits FOLDER/none", "no checkpoint"),
+        ("faces", "NAME is one of"),
+        ("manifold", "NAME is one of"),
+        ("judge_digits --note x", "no --ended and no --note"),
+        ("judge_digits FOLDER/none", "no checkpoint"),
     ],
 )
 def test_the_tool_refuses_before_it_writes(words, complaint, folder, tmp_path, monkeypatch, capsys):
@@ -270,7 +286,10 @@ def test_the_quality_tool_measures_each_setting_once_and_goes_on(folder, tmp_pat
 def test_the_quality_tool_asks_for_what_the_samplers_can_do():
     """From 20 to 0.01 in n levels: at least 12, for half of the noise to be enough from one to the next."""
     asked = list(quality_tool.settings(load_trained("cifar10_small"), 101))
-    lengths = {name: [int(words[3]) for words in asked if words[1] == name] for name in quality_tool.LEVELS}
+    lengths = {
+        name: [int(words[3]) for words in asked if words[1] == name]
+        for name in ("consistent", "ancestral", "corrector")
+    }
     assert lengths == {"consistent": [20, 50, 100], "ancestral": [10, 20, 50, 100], "corrector": [6, 13, 26, 50]}
     assert [words[:4] for words in asked if words[1] in ("flow", "annealed")] == [
         *(["--sampler", "flow", "--levels", n] for n in ("6", "10", "18", "50")),
@@ -318,18 +337,19 @@ def test_weights_of_something_else(tmp_path):
     save_file({"a": torch.zeros(3)}, tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match="something else"):
         load_trained(tmp_path / "a.safetensors")
-    save_judge(tmp_path / "b.safetensors", Classifier(1, 8, width=2))
-    with pytest.raises(ValueError, match="something else"):
-        load_trained(tmp_path / "b.safetensors")
+    with pytest.raises(ValueError, match="no score network of images.*it is of a JudgeRecipe"):
+        load_trained(trained.WEIGHTS / "judge_digits.safetensors")
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"recipe": {"data": "cifar10", "sigma": 0.01}},  # of a manifold run
-        {"recipe": {**asdict(RECIPE), "width": 8}},
-        {"recipe": {**asdict(RECIPE), "data": "faces"}},
-        {"recipe": {**asdict(RECIPE), "net": "gan"}},
+        {"recipe": to_json(RECIPES["manifold"]["smoke"])},
+        {"recipe": to_json(changed(RECIPE, width=8))},
+        {"recipe": {**to_json(RECIPE), "data": "faces"}},
+        {"recipe": {**to_json(RECIPE), "network": {"kind": "Gan"}}},
+        {"recipe": {**to_json(RECIPE), "colour": "red"}},
+        {"recipe": {"data": "digits", "net": "ncsn", "width": 4}},  # of an early version
         {"model": {}, "ema": None},
     ],
 )
@@ -337,6 +357,12 @@ def test_checkpoints_of_another_recipe(folder, tmp_path, change):
     path = checkpoints.save(tmp_path / "a.ckpt", {**checkpoints.Folder(folder).latest(), **change})
     with pytest.raises(ValueError, match=r"a\.ckpt holds no score network"):
         load_trained(path)
+
+
+def test_weights_of_another_version(tmp_path):
+    save_file({"a": torch.zeros(3)}, tmp_path / "a.safetensors", {"kind": "ncsn_edu score network 1", "recipe": "{}"})
+    with pytest.raises(ValueError, match="written by another version .ncsn_edu score network 1."):
+        load_trained(tmp_path / "a.safetensors")
 
 
 def test_nothing_there(tmp_path):

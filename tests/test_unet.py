@@ -1,12 +1,12 @@
-"""The small U-Net is a Score of images, at any sigma, and can learn one that is known."""
+"""The small U-Net takes any sigma, and learns a score that is known."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from ncsn_edu import Empirical, UNet, geometric
-from ncsn_edu.nets.unet import Attention, loss_weight
-from ncsn_edu.train import train
+from ncsn_edu import Denoising, Empirical, EpsScore, UNet, geometric
+from ncsn_edu.nets.unet import Attention
+from ncsn_edu.training import train
 
 
 @pytest.mark.parametrize(("shape", "multipliers", "blocks"), [((1, 8, 8), (1, 2), 1), ((3, 12, 20), (1, 2, 2), 2)])
@@ -22,42 +22,8 @@ def test_rows_have_sigmas_of_their_own(shape, multipliers, blocks):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
 
 
-def test_the_first_score_is_zero():
+def test_the_first_output_is_zero():
     assert (UNet(1, 8)(torch.rand(2, 1, 8, 8), 0.5) == 0).all()
-
-
-def test_preconditioned_the_first_score_is_that_of_a_gaussian_as_wide_as_images_can_be():
-    torch.manual_seed(0)
-    x, sigmas = 3 * torch.rand(3, 3, 8, 8) - 1, torch.tensor([20.0, 0.5, 0.01])
-    net = UNet(3, 8, preconditioned=True)
-    for row, sigma in zip(x, sigmas, strict=True):
-        row = row.clone().requires_grad_()
-        torch.distributions.Normal(0.5, (0.25 + sigma**2).sqrt()).log_prob(row).sum().backward()
-        torch.testing.assert_close(net(row[None], sigma.item())[0], row.grad)
-
-
-@pytest.mark.parametrize("sigma", [20.0, 0.5, 0.01])
-def test_the_weighted_loss_is_the_distance_of_the_layers_from_their_best(sigma):
-    """Karras et al. 2022, eq. 7 and 8: D(x) = c_skip x + c_out F(c_in x), for data of width 1/2 around 0."""
-    torch.manual_seed(0)
-    net = UNet(1, 8, preconditioned=True).double()
-    torch.nn.init.normal_(net.end[2].weight)
-    clean, z = torch.rand(2, 4, 1, 8, 8, dtype=torch.float64)
-    noisy, width = clean + sigma * z, 0.5
-    c_skip = width**2 / (sigma**2 + width**2)
-    c_out = sigma * width / (sigma**2 + width**2) ** 0.5
-    c_in = 1 / (sigma**2 + width**2) ** 0.5
-    seen, made = [], []
-    net.begin.register_forward_hook(lambda layer, given, out: seen.append(given[0]))
-    net.end.register_forward_hook(lambda layer, given, out: made.append(out))
-    score = net(noisy, sigma)
-    torch.testing.assert_close(seen[0], c_in * (noisy - 0.5))
-    torch.testing.assert_close(noisy + sigma**2 * score - 0.5, c_skip * (noisy - 0.5) + c_out * made[0])
-    best = (clean - 0.5 - c_skip * (noisy - 0.5)) / c_out
-    loss = (sigma * score + z).square().flatten(1).sum(1) / 2
-    torch.testing.assert_close(
-        loss_weight(torch.tensor(sigma)) * loss, (made[0] - best).square().flatten(1).sum(1) / 2, rtol=1e-5, atol=0
-    )
 
 
 def test_learns_the_score_of_two_images():
@@ -65,10 +31,11 @@ def test_learns_the_score_of_two_images():
     torch.manual_seed(1)
     pair = torch.zeros(2, 1, 8, 8)
     pair[0, :, :, :4], pair[1, :, :4] = 1.0, 1.0
-    ideal, net, sigmas = Empirical(pair), UNet(1, 8), geometric(1, 0.1, 4)
+    ideal, sigmas = Empirical(pair), geometric(1, 0.1, 4)
+    net = EpsScore(UNet(1, 8), data_mean=0.5, data_std=0.5)
     generator = torch.Generator().manual_seed(2)
     data = iter(lambda: pair[torch.randint(2, (32,), generator=generator)], None)
-    for _ in train(net, data, sigmas=sigmas, n_steps=300, lr=3e-3, generator=generator):
+    for _ in train(net, data, objective=Denoising(sigmas, generator=generator), n_steps=300, lr=3e-3):
         pass
     x = pair.repeat(50, 1, 1, 1)
     for sigma in (1.0, 0.1):
@@ -90,15 +57,6 @@ def test_a_class_changes_the_score_of_its_own_rows_and_nothing_said_is_minus_one
     for label in (torch.tensor([0, 1, 4]), torch.tensor([0, -2, 1]), torch.tensor([0, 1]), torch.rand(3)):
         with pytest.raises(ValueError, match="label"):
             net(x, 0.4, label)
-
-
-@pytest.mark.parametrize("std", [0.25, 0.1])
-def test_preconditioned_for_narrower_data_the_first_score_is_that_of_such_a_gaussian(std):
-    torch.manual_seed(0)
-    x, sigmas = torch.rand(3, 3, 8, 8), torch.tensor([20.0, 0.5, 0.01])
-    net = UNet(3, 8, preconditioned=True, data_std=std)
-    expected = -(x - 0.5) / (std**2 + sigmas.view(-1, 1, 1, 1) ** 2)  # of N(1/2, std^2 + sigma^2)
-    torch.testing.assert_close(net(x, sigmas), expected)
 
 
 def test_dropout_is_for_training_alone():

@@ -18,8 +18,8 @@ from PIL import Image
 from ncsn_edu import widgets
 from ncsn_edu.core import last
 from ncsn_edu.distributions import GaussianMixture
+from ncsn_edu.mcmc import annealed_langevin, langevin, mala
 from ncsn_edu.metrics import mode_weights
-from ncsn_edu.samplers import annealed_langevin, langevin, mala
 from ncsn_edu.schedules import geometric, stable_eps
 from ncsn_edu.widgets import (
     AnnealingExplorer,
@@ -459,6 +459,22 @@ def test_annealing_chains_that_run_away(explorer_of):
     assert not len(explorer.share.get_xdata())
     explorer.set(eps=10**-2.5).run()
     assert "ran away" not in says(explorer) and "small mode" in says(explorer)
+
+
+def test_annealing_stops_at_the_button_and_shows_how_far_it_came(explorer_of):
+    explorer = explorer_of(AnnealingExplorer).set(n_levels=20, n_steps_each=50)
+
+    async def stop():
+        await until(lambda: len(explorer.in_small_mode) >= 2)
+        explorer.button.click()
+        await asyncio.sleep(0.1)
+
+    live(explorer, stop)
+    came = len(explorer.in_small_mode)
+    assert explorer.button.description == "Run" and 2 <= came < 20
+    assert f"after level {came} of 20" in says(explorer) and "Result" not in says(explorer)
+    assert len(explorer.share.get_xdata()) == came and len(explorer.dots.get_xdata()) == explorer.n_chains
+    assert "Result: small mode" in says(explorer.run())
 
 
 @pytest.mark.parametrize("first", ["sigma_1", "sigma_L"])

@@ -20,8 +20,8 @@ from scipy.stats import norm
 
 from ncsn_edu import plots
 from ncsn_edu.distributions import Empirical
+from ncsn_edu.mcmc import annealed_langevin, inpaint
 from ncsn_edu.pictures import MASKS, preset_mask, tile
-from ncsn_edu.samplers import annealed_langevin, inpaint
 from ncsn_edu.schedules import geometric
 from ncsn_edu.widgets import InpaintingExplorer, NoiseLevelExplorer, SamplingExplorer
 from ncsn_edu.widgets.base import RunningExplorer

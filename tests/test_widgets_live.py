@@ -13,7 +13,8 @@ from nbclient import NotebookClient
 from PIL import Image
 from torch import nn
 
-from ncsn_edu.train import TrainState, train
+from ncsn_edu.losses import Denoising
+from ncsn_edu.training import TrainState, train
 from ncsn_edu.widgets import live, watch
 
 LEVELS = 3
@@ -35,7 +36,7 @@ def training(n_steps: int = 25):
     generator = torch.Generator().manual_seed(1)
     batches = iter(lambda: torch.randn(8, 2, generator=generator), None)
     ladder = torch.tensor([1.0, 0.3, 0.1])
-    return train(Net(), batches, sigmas=ladder, n_steps=n_steps, generator=generator)
+    return train(Net(), batches, objective=Denoising(ladder, generator=generator), n_steps=n_steps)
 
 
 def by_hand(n: int) -> list[TrainState]:
@@ -218,7 +219,7 @@ CELL = """
 import os, torch
 os.environ.pop("NCSN_EDU_FIGURES", None)
 os.environ["NCSN_EDU_PROGRESS"] = "{}"
-from ncsn_edu.train import TrainState
+from ncsn_edu.training import TrainState
 from ncsn_edu.widgets import watch
 net = torch.nn.Linear(1, 1)
 for state in watch([TrainState(k, torch.rand(4), None, net, net) for k in range(1, 8)], every=3):

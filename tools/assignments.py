@@ -27,7 +27,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from notebooks import NOTEBOOK_METADATA, STYLE_METADATA, NotebookError, source_hash, write_atomically
+from notebooks import NOTEBOOK_METADATA, STYLE_METADATA, NotebookError, source_hash, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_LINE = "%%tests {}  (not found? First run the set-up cell at the top of the notebook)"
@@ -138,7 +138,7 @@ def make(names: Sequence[str], *, release: bool) -> None:
             if path.exists() and path.read_text(encoding="utf-8") == new:
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, new)
+            write_text(path, new)
             print(f"{path.relative_to(ROOT)} made")
 
 
@@ -166,7 +166,7 @@ def pull(name: str) -> None:
     text = jupytext.writes(notebook, fmt="py:percent").split("# ---\n")[-1].lstrip("\n")
     if [(cell.cell_type, cell.source.strip()) for cell in parse(name, text).cells] != wanted:
         raise NotebookError(f"{name}: a percent script cannot hold these cells (a line '# %%' inside a cell?)")
-    write_atomically(source_path(name), text)
+    write_text(source_path(name), text)
 
 
 def role_of(data: dict[str, Any], source: str) -> str:

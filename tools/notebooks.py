@@ -16,7 +16,6 @@ import argparse
 import difflib
 import hashlib
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -26,9 +25,10 @@ from typing import Any
 
 import jupytext
 import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+
+from ncsn_edu.files import write_whole
+from ncsn_edu.kernels import CellFailed, run_cells
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT_METADATA = ("tags", "nbgrader")
@@ -38,11 +38,10 @@ NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class NotebookError(Exception):
-    """Something a person has to mend; the message says what and how."""
+    """Something that a person has to fix; the message says what and how."""
 
 
 class UnknownName(NotebookError):
@@ -116,19 +115,9 @@ def content(cell: NotebookNode) -> tuple[str, str, dict[str, Any]]:
     return cell.cell_type, cell.source, {key: cell.metadata[key] for key in KEPT_METADATA if key in cell.metadata}
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write LF and UTF-8, and never leave half a file."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".", suffix=".part", delete=False
-    ) as file:
-        try:
-            file.write(text)
-            file.close()
-            os.chmod(file.name, path.stat().st_mode & 0o777 if path.exists() else 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    write_whole(path, text.encode())
 
 
 # ---- build -----------------------------------------------------------------------------------------------------
@@ -157,7 +146,7 @@ def build(root: Path, name: str, *, timeout: int = 3600, prose: bool = False) ->
     path = notebook_path(root, name)
     if path.exists() and path.read_bytes() == text.encode():
         return False
-    write_atomically(path, text)
+    write_text(path, text)
     return True
 
 
@@ -173,35 +162,16 @@ def keep_outputs(notebook: NotebookNode, path: Path) -> None:
 
 def execute(notebook: NotebookNode, *, cwd: Path, name: str, timeout: int) -> None:
     """Run every cell in a fresh kernel of this Python; an error names the notebook, the cell and its source."""
-    current = 0
-
-    def remember(cell: NotebookNode, cell_index: int) -> None:
-        nonlocal current
-        current = cell_index
-
-    client = NotebookClient(
-        notebook,
-        timeout=timeout,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(cwd)}},
-        store_widget_state=False,
-        record_timing=False,
-        extra_arguments=["--log-level=ERROR"],
-        on_cell_start=remember,
-    )
     with tempfile.TemporaryDirectory() as ipython_folder:  # nobody's own start-up files and settings
         # Figures are written, all of them and to their place, whatever the caller's environment asks of figures.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("NCSN_EDU_FIGURES")}
         # No data set that must be fetched: stored outputs are the same wherever they were made.
         environment |= {"NCSN_EDU_PROGRESS": "0", "NCSN_EDU_DATA": os.devnull, "IPYTHONDIR": ipython_folder}
         try:
-            client.execute(env=environment)
-        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            message = ANSI.sub("", str(error)).strip()
-            if not isinstance(error, CellExecutionError):  # whose message holds the cell's source already
-                message = f"{notebook.cells[current].source}\n\n{message}"
+            run_cells(notebook, cwd, environment, timeout=timeout)
+        except CellFailed as error:
             raise NotebookError(
-                f"{name}: cell {current + 1} failed; the stored notebook is left as it was.\n\n{message}"
+                f"{name}: cell {error.number} failed; the stored notebook is left as it was.\n\n{error.shown}"
             ) from error
 
 
@@ -293,7 +263,7 @@ def pull(root: Path, name: str, *, force: bool = False) -> bool:
     expected = [(kind, source.strip(), kept) for kind, source, kept in map(content, notebook.cells)]
     if [content(cell) for cell in parse_source(text, path.name).cells] != expected:
         raise NotebookError(f"{name}: a percent script cannot hold these cells (a line '# %%' inside a cell?)")
-    write_atomically(path, text)
+    write_text(path, text)
     return True
 
 
@@ -369,7 +339,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for command in (builder, checker, puller):
         command.add_argument("names", nargs="*", metavar="NAME", help="06_annealing, 06, or a path; none means all")
     options = parser.parse_args(arguments)
-    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this Python's kernel, not another one of that name
 
     try:
         names = find_names(options.root, options.names)
@@ -389,7 +358,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_command(options: argparse.Namespace, name: str) -> bool:
-    """One command for one notebook; True if it found something to mend."""
+    """One command for one notebook; True if it found something to fix."""
     if options.command == "check":
         problems = check(options.root, name)
         for problem in problems:

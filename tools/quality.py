@@ -4,7 +4,7 @@
 
 Each line is what the commands `sample` and `evaluate` do with the settings that it names, one after the other; the
 samples are cut off to [0, 1] in between.
-Where --out is there already, it goes on: what was measured is kept.
+Where --out is there already, it resumes: what was measured is kept.
 """
 
 from __future__ import annotations
@@ -27,12 +27,9 @@ from torch import Tensor
 
 from ncsn_edu.__main__ import main as ncsn_edu
 from ncsn_edu.files import write_whole
+from ncsn_edu.sampling import SAMPLERS, best_sampler, plan
 from ncsn_edu.schedules import eps_for_steps
 from ncsn_edu.trained import Trained, load_trained
-
-STEPS_EACH = (1, 2, 5, 10, 20, 50)  # of annealed Langevin dynamics, with eps by technique 4
-LEVELS = {"consistent": (10, 20, 50, 100), "ancestral": (10, 20, 50, 100), "corrector": (6, 13, 26, 50)}
-LEVELS_OF_THE_FLOW = (6, 10, 18, 50)  # for nets that take any noise level and any x of that level
 
 
 def main() -> None:
@@ -61,27 +58,31 @@ def main() -> None:
 
 
 def settings(net: Trained, most: int) -> Iterator[list[str]]:
-    """Options of `sample`, from the fewest evaluations of each sampler to the most."""
-    any_level = net.recipe.net != "ncsn"
-    if net.recipe.continuous:
-        yield from (_levels("flow", n) for n in LEVELS_OF_THE_FLOW if 2 * n - 1 <= most)
-    for sampler, lengths in LEVELS.items():
-        cost = 2 if sampler == "corrector" else 1
-        if any_level:
-            yield from (_levels(sampler, n) for n in lengths if cost * n <= most and _allowed(sampler, n, net.sigmas))
+    """Options of `sample`, from the fewest evaluations of each sampler to the most, the best one first."""
+    suiting = {name: row for name, row in SAMPLERS.items() if net.recipe.noise.continuous or not row.any_sigma}
+    best = best_sampler(net)
+    for name, row in sorted(suiting.items(), key=lambda item: (item[1].stays, item[0] != best)):
+        if row.stays:
+            for n in row.lengths:
+                eps = eps_for_steps(net.sigmas, n)  # technique 4
+                if row.evaluations(len(net.sigmas), n_steps_each=n) < most:
+                    yield ["--sampler", name, "--steps-each", str(n), "--eps", f"{eps:.6g}"]
+        elif net.recipe.network.any_sigma:
+            fitting = (n for n in row.lengths if row.evaluations(n) <= most and _allowed(name, n, net))
+            yield from (_levels(name, n) for n in fitting)
         else:
-            yield ["--sampler", sampler]
-    for n in STEPS_EACH:
-        if n * len(net.sigmas) < most:
-            eps = f"{eps_for_steps(net.sigmas, n):.6g}"
-            yield ["--sampler", "annealed", "--steps-each", str(n), "--eps", eps]
+            yield ["--sampler", name]
     if 100 * len(net.sigmas) <= most:
         yield ["--paper"]
 
 
-def _allowed(sampler: str, n: int, sigmas: Tensor) -> bool:
-    """Can consistent annealed sampling get from level to level by taking half of the noise away, as `sample` does?"""
-    return sampler != "consistent" or (sigmas[-1] / sigmas[0]).item() ** (1 / (n - 1)) >= 0.5
+def _allowed(name: str, n: int, net: Trained) -> bool:
+    """Whether the sampler can take n levels with the settings that `sample` gives it."""
+    try:
+        plan(net, name, generator=torch.Generator(), n_levels=n)
+    except ValueError:
+        return False
+    return True
 
 
 def _levels(sampler: str, n: int) -> list[str]:

@@ -1,10 +1,10 @@
 """Make the weights that ship with the package, and their model cards.
 
-    python tools/weights.py judge digits                    train the classifier that judges digits
-    python tools/weights.py score digits runs/digits-laptop store the net of a run, and judge its samples
+    python tools/weights.py judge_digits                 of a classifier, from runs/judge_digits-laptop
+    python tools/weights.py digits runs/digits-laptop    of a score network, whose samples are judged
 
-The second needs the first. What a card says is measured here, by the weights as stored: samples of digits as in
-notebook 9, photographs by the commands `sample` and `evaluate`.
+A run is made by `python -m ncsn_edu train NAME`. The second needs the first. What a card says is measured here, by the
+weights as stored: samples of digits as in notebook 9, photographs by the commands `sample` and `evaluate`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import json
 import platform
 import statistics
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,52 +21,48 @@ import matplotlib
 import torch
 from quality import sample_and_evaluate
 
-from ncsn_edu import annealed_langevin, data, last, plots, progress, recipes, trained
+from ncsn_edu import annealed_langevin, datasets, last, plots, progress, recipes, trained
 from ncsn_edu.checkpoints import Folder
 from ncsn_edu.features import classifier_net, extract
 from ncsn_edu.files import write_whole
+from ncsn_edu.logs import read_log, summary
 from ncsn_edu.metrics import frechet, gaussian_fit, judge
-from ncsn_edu.runs import read_log, summary
+from ncsn_edu.sampling import SAMPLERS
 
-NAMES_OF_NETS = {"ncsn": "NCSN", "ncsnv2": "NCSNv2", "unet": "U-Net"}
 N_SAMPLES = {"digits": 1024, "mnist": 512, "cifar10": 1024}
 BATCH = 32  # features of so many 28x28 images fit into a processor's cache
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["judge", "score"])
-    parser.add_argument("name", help="a data set (judge), a recipe (score)")
-    parser.add_argument("run", type=Path, nargs="?", help="folder of the run (score only)")
-    parser.add_argument("--ended", type=int, nargs="*", help="steps at which the run had ended before (score only)")
-    parser.add_argument("--note", help="what else the card has to say of the run (score only)")
+    parser.add_argument("name", help="a recipe")
+    parser.add_argument("run", type=Path, nargs="?", help="folder of the run (default: runs/NAME-laptop)")
+    parser.add_argument("--ended", type=int, nargs="*", help="steps at which the run had ended before (scores only)")
+    parser.add_argument("--note", help="what else the card has to say of the run (scores only)")
     arguments = parser.parse_args()
-    known = recipes.JUDGES if arguments.kind == "judge" else recipes.RECIPES
+    known = [
+        name for name, scales in recipes.RECIPES.items() if not isinstance(scales["smoke"], recipes.ManifoldRecipe)
+    ]
     if arguments.name not in known:
-        parser.error(f"{arguments.kind} takes one of {', '.join(known)}, not {arguments.name}")
-    if arguments.kind == "judge":
-        if any(value is not None for value in (arguments.run, arguments.ended, arguments.note)):
-            parser.error("a judge is trained anew: it takes no folder of a run, no --ended and no --note")
-        make_judge(arguments.name)
+        parser.error(f"NAME is one of {', '.join(known)}, not {arguments.name}")
+    run = arguments.run or Path("runs") / f"{arguments.name}-laptop"
+    if isinstance(recipes.RECIPES[arguments.name]["smoke"], recipes.JudgeRecipe):
+        if arguments.ended or arguments.note:
+            parser.error("the card of a judge takes no --ended and no --note")
+        make_judge(arguments.name, run)
     else:
-        run = arguments.run or Path("runs") / f"{arguments.name}-laptop"
         make_score(arguments.name, run, arguments.ended or (), arguments.note)
 
 
-def make_judge(name: str) -> None:
-    images, labels = data.load(name)
-    recipe = recipes.JUDGES[name]
-    for state in progress(recipes.classifier(recipe, images, labels), recipe.n_steps, "steps"):
-        if state.step % 100 == 0:
-            print(f"step {state.step}: loss {state.loss:.3f}", flush=True)
-    trained.save_judge(trained.WEIGHTS / f"judge_{name}.safetensors", state.model.eval())
-    judge_card(name)
+def make_judge(name: str, run: Path) -> None:
+    trained.save_weights(trained.WEIGHTS / f"{name}.safetensors", Folder(run).latest())
+    judge_card(name.removeprefix(trained.JUDGE))
 
 
 def judge_card(name: str) -> None:
     """How often the classifier is right, and how far real images are from real images in its features."""
-    images, _ = data.load(name)
-    held_out, truth = data.load(name, split="test")
+    images, _ = datasets.load(name)
+    held_out, truth = datasets.load(name, split="test")
     judge_net, net = trained.load_judge(name), classifier_net(name)
     reference = extract(held_out, net)
     top, label = reference.probabilities.max(1)
@@ -80,7 +75,8 @@ def judge_card(name: str) -> None:
 A classifier of {name}, to judge samples with: {sum(p.numel() for p in judge_net.parameters()):,} parameters,
 stored as float16.
 
-- Made by `python tools/weights.py judge {name}` with torch {torch.__version__}, on {len(images):,} images.
+- Made by `python -m ncsn_edu train judge_{name}` and `python tools/weights.py judge_{name}`,
+  torch {torch.__version__}, on {len(images):,} images.
 - On {len(held_out):,} held-out images: accuracy {(label == truth).double().mean():.4f}, mean confidence
   {top.double().mean():.4f}, sure (above 0.9) of {(top > 0.9).double().mean():.4f} of them.
 - Its {dim} features tell n training images from the held-out ones by a Frechet distance of (in brackets 95 % by
@@ -114,9 +110,10 @@ def make_score(name: str, run: Path, ended: Sequence[int] = (), note: str | None
 
 def judged_digits(net: trained.Trained, n: int) -> tuple[torch.Tensor, list[str]]:
     """Samples, and what the card says of them."""
-    data_name, settings = net.recipe.data, net.sampling
+    data_name, settings = net.recipe.data, net.recipe.sampling
     classifier = trained.load_judge(data_name)
-    train, held_out = (data.load(data_name, split=split)[0].float() / 255 for split in ("train", "test"))
+    evaluations = SAMPLERS["annealed"].evaluations(len(net.sigmas), **vars(settings))
+    train, held_out = (datasets.load(data_name, split=split)[0].float() / 255 for split in ("train", "test"))
     size = min(len(train), len(held_out))
     train, held_out = train[:size], held_out[:size]
     x = samples(net, n)
@@ -128,7 +125,7 @@ def judged_digits(net: trained.Trained, n: int) -> tuple[torch.Tensor, list[str]
     }
     return x, [
         f"- {n} samples by annealed Langevin dynamics, eps {settings.eps:g}, {settings.n_steps_each} steps",
-        f"  a level, a denoising step at the end: {settings.evaluations(len(net.sigmas))} evaluations. Cut off to",
+        f"  a level, a denoising step at the end: {evaluations} evaluations. Cut off to",
         f"  [0, 1] and judged by judge_{data_name}:",
         "",
         "| images | sure | Frechet distance, pixels | nearest, train / held out | shares of the classes |",
@@ -145,7 +142,7 @@ def samples(net: trained.Trained, n: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     for _ in progress(range(n // BATCH), n // BATCH, "batches of samples"):
         x = net.start(BATCH, generator=generator)
-        states = annealed_langevin(net.score, x, net.sigmas, generator=generator, **vars(net.sampling))
+        states = annealed_langevin(net.score, x, net.sigmas, generator=generator, **vars(net.recipe.sampling))
         parts.append(last(states))
     return torch.cat(parts)
 
@@ -195,6 +192,8 @@ def card(
     note: str | None,
 ) -> str:
     recipe, end = net.recipe, log[-100:]
+    optimisation, noise, settings = recipe.optimisation, recipe.noise, recipes.settings(recipe)
+    average = f"EMA {optimisation.ema}" if optimisation.ema else f"EMA of power {optimisation.ema_power}"
     parts = [_command(name, net, step) + (" --resume" if i else "") for i, step in enumerate([*ended, net.step])]
     made = ", then ".join(f"`python -m ncsn_edu train {part}`" for part in parts)
     loss = sum(line["loss"] for line in end) / len(end)
@@ -202,15 +201,15 @@ def card(
         [
             f"# {name}",
             "",
-            f"{NAMES_OF_NETS[recipe.net]} of width {recipe.width} on {recipe.data}, {'x'.join(map(str, net.shape))}: "
+            f"{recipe.network.title} of width {settings['width']} on {recipe.data}, {'x'.join(map(str, net.shape))}: "
             f"{sum(p.numel() for p in net.score.parameters()):,} parameters, stored as float16.",
             "",
-            f"- Made by {made} and `python tools/weights.py score {name}`,",
+            f"- Made by {made} and `python tools/weights.py {name}`,",
             f"  seed {content['seed']}; torch {torch.__version__} and Python {platform.python_version()}, "
             f"on a CPU, {_seconds_a_step(log):.2f} s a step (median).",
             *([f"- {note}"] if note else []),
-            f"- {net.step:,} steps of {recipe.batch_size} images, Adam {recipe.lr:g}, EMA {recipe.ema}; "
-            f"{recipe.n_levels} levels from {recipe.sigma_max:g} to {recipe.sigma_min:g}.",
+            f"- {net.step:,} steps of {optimisation.batch_size} images, Adam {optimisation.lr:g}, {average}; "
+            f"{noise.n_levels} levels from {noise.sigma_max:g} to {noise.sigma_min:g}.",
             f"- Loss, mean of the last {len(end) * 10:,} steps: {loss:.2f}; by level, from the largest noise on: "
             f"{', '.join(f'{level:.1f}' for level in summary(log)['levels'])}.",
             *judged,
@@ -230,8 +229,9 @@ def _seconds_a_step(log: list[dict]) -> float:
 def _command(name: str, net: trained.Trained, step: int) -> str:
     """What `python -m ncsn_edu train` was told to get to this step, as far as the recipe says."""
     for scale, recipe in recipes.RECIPES[name].items():
-        if replace(net.recipe, n_steps=recipe.n_steps) == recipe:
-            steps = "" if step == recipe.n_steps else f" --steps {step}"
+        n_steps = recipe.optimisation.n_steps
+        if recipes.changed(net.recipe, n_steps=n_steps) == recipe:
+            steps = "" if step == n_steps else f" --steps {step}"
             return name + ("" if scale == "laptop" else f" --scale {scale}") + steps
     raise SystemExit(f"this run has other settings than the recipe {name}: {net.recipe}")
 

@@ -3,16 +3,15 @@
 import argparse
 import difflib
 import math
-import os
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
-from .. import data, figures
+from .. import datasets, figures
+from ..bars import progress
 from ..devices import cuda_available, kernel_problem
-from ..progress import progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,13 +83,13 @@ def with_bar(states: Iterable[T], total: int, name: str = "steps") -> Iterable[T
 
 
 def load_images(name: str, split: Literal["train", "test"]) -> "Tensor":
-    """The images of a data set that is on this machine. Raises what data.load raises if it is not."""
+    """The images of a data set that is on this machine. Raises what datasets.load raises if it is not."""
     return load_labelled(name, split)[0]
 
 
 def load_labelled(name: str, split: Literal["train", "test"]) -> "tuple[Tensor, Tensor]":
-    """Images and labels of a data set that is on this machine. Raises what data.load raises if it is not."""
-    return data.load(name, split=split, download=False)
+    """Images and labels of a data set that is on this machine. Raises what datasets.load raises if it is not."""
+    return datasets.load(name, split=split, download=False)
 
 
 def notebooks_folder() -> Path:
@@ -103,14 +102,6 @@ def notebooks_folder() -> Path:
             "(the installed package has no notebooks)"
         )
     return folder
-
-
-def child_environment() -> dict[str, str]:
-    """For a child: this interpreter's programs first on the PATH, and this very package importable."""
-    paths = {"PATH": Path(sys.executable).parent, "PYTHONPATH": Path(__file__).resolve().parents[2]}
-    return os.environ | {
-        name: os.pathsep.join([str(path), *filter(None, [os.environ.get(name)])]) for name, path in paths.items()
-    }
 
 
 def count(things: Collection[object], name: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import data
+from .. import datasets
 from ..files import check_writable, write_whole
 from ..kinds import NPY, NPZ, kind_of
 from .common import Commands, Failed, WrongUsage, load_images, new_command, there_is_no, whole_number
@@ -33,7 +33,7 @@ nowhere else."""
 
 def add(commands: Commands) -> None:
     """The parser of evaluate."""
-    parser = new_command(commands, "evaluate", evaluate, "measure how far samples are from a data set")
+    parser = new_command(commands, "evaluate", run, "measure how far samples are from a data set")
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, ABOUT
     parser.add_argument("samples", type=Path, metavar="SAMPLES", help="a .npy or .npz file of images")
     parser.add_argument("--data", metavar="NAME", help="the data set (default: the one whose images have this shape)")
@@ -49,7 +49,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the numbers too, as .json")
 
 
-def evaluate(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Print a line for each number, and write them where asked."""
     if arguments.out and arguments.out.suffix != ".json":
         raise WrongUsage(f"--out {arguments.out}: give a name that ends in .json")
@@ -57,12 +57,11 @@ def evaluate(arguments: argparse.Namespace) -> int:
         check_writable(arguments.out)
     x = _samples(arguments.samples, arguments.n)
     name = arguments.data or _data_of(tuple(x.shape[1:]))
-    if name not in data.NAMES:
-        raise WrongUsage(there_is_no("data set", name, data.NAMES))
-    if data.SHAPES[name] != tuple(x.shape[1:]):
-        raise Failed(
-            f"{arguments.samples} holds images {tuple(x.shape[1:])}, and those of {name} are {data.SHAPES[name]}"
-        )
+    if name not in datasets.NAMES:
+        raise WrongUsage(there_is_no("data set", name, datasets.NAMES))
+    shape = datasets.DATASETS[name].shape
+    if shape != tuple(x.shape[1:]):
+        raise Failed(f"{arguments.samples} holds images {tuple(x.shape[1:])}, and those of {name} are {shape}")
     from ..features import extract
 
     train, held_out = load_images(name, "train"), load_images(name, "test")
@@ -126,7 +125,7 @@ def _array(path: Path) -> "np.ndarray":
 
 def _as_images(array: "np.ndarray") -> "np.ndarray | None":
     """The array as images (N, C, H, W); None where its shape does not say how."""
-    shapes = set(data.SHAPES.values())
+    shapes = {record.shape for record in datasets.DATASETS.values()}
     if array.ndim == 4 and (array.shape[1:] in shapes or (*array.shape[3:], *array.shape[1:3]) not in shapes):
         return array
     if array.ndim == 4:
@@ -139,7 +138,8 @@ def _as_images(array: "np.ndarray") -> "np.ndarray | None":
 def _images(path: Path, array: "np.ndarray") -> "np.ndarray":
     images = _as_images(array)
     if images is None:
-        one = array.shape in {shape for c, h, w in data.SHAPES.values() for shape in ((c, h, w), (h, w, c), (h, w))}
+        shapes = (record.shape for record in datasets.DATASETS.values())
+        one = array.shape in {shape for c, h, w in shapes for shape in ((c, h, w), (h, w, c), (h, w))}
         hint = ", one image: measures need many" if one else ""
         raise Failed(
             f"{path} must hold images (N, C, H, W), floats or bytes, and holds {array.dtype}, {array.shape}{hint}"
@@ -176,7 +176,7 @@ def _values(path: Path, array: "np.ndarray") -> "np.ndarray":
 
 
 def _data_of(shape: tuple[int, ...]) -> str:
-    fitting = [name for name, its in data.SHAPES.items() if its == shape]
+    fitting = [name for name, record in datasets.DATASETS.items() if record.shape == shape]
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:

@@ -7,23 +7,21 @@ import time
 from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO
 
-from .. import data, figures
-from .common import Commands, Failed, WrongUsage, child_environment, count, new_command, notebooks_folder, there_is_no
+from .. import datasets, figures
+from ..kernels import CellFailed, child_environment, run_cells
+from .common import Commands, Failed, WrongUsage, count, new_command, notebooks_folder, there_is_no
 
 
 def add(commands: Commands) -> None:
     """The parser of figures."""
-    parser = new_command(
-        commands, "figures", make_figures, "make the figures again by running their notebooks, or check them"
-    )
+    parser = new_command(commands, "figures", run, "make the figures again by running their notebooks, or check them")
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to make (default: all)")
     parser.add_argument("--check", action="store_true", help="write nothing: compare with the stored figures")
     parser.add_argument("--list", action="store_true", help="only list the figures, and the notebook that makes each")
 
 
-def make_figures(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Run the notebooks that make the figures; report all that fail, not only the first."""
     sources = figures.figure_sources(notebooks_folder())
     unknown = [name for name in arguments.names if name not in sources]
@@ -59,7 +57,7 @@ def _run_all(wanted: dict[str, Path], folder: Path, environment: dict[str, str],
         print(f"[{i}/{len(notebooks)}] {notebook.stem} ... ", end="", flush=True)
         names = [name for name in wanted if wanted[name] == notebook]
         start = time.monotonic()
-        problem, made = _run_and_note(notebook, environment)
+        problem, made = _run(notebook, environment)
         left = {name: _why_not(name, made) for name in names if name not in made}
         lost = [name for name, why in left.items() if not why or environment["NCSN_EDU_FIGURES_ONLY"]]
         if not problem and lost:
@@ -80,12 +78,17 @@ def _run_all(wanted: dict[str, Path], folder: Path, environment: dict[str, str],
     return 0
 
 
-def _run_and_note(notebook: Path, environment: dict[str, str]) -> tuple[str, list[str]]:
-    """What went wrong, or "", and the figures that came out well."""
+def _run(notebook: Path, environment: dict[str, str]) -> tuple[str, list[str]]:
+    """What went wrong in running a notebook, or "", and the figures that came out well. Nothing is saved in it."""
+    import nbformat
+
     with tempfile.TemporaryDirectory(prefix="ncsn_edu_") as folder:
-        notes = Path(folder) / "done"
-        with open(Path(folder) / "kernel", "w+b") as log:
-            problem = _run(notebook, environment | {"NCSN_EDU_FIGURES_DONE": str(notes)}, log)
+        notes, problem = Path(folder) / "done", ""
+        try:
+            cells = nbformat.read(notebook, as_version=4)
+            run_cells(cells, notebook.parent, environment | {"NCSN_EDU_FIGURES_DONE": str(notes)})
+        except CellFailed as error:
+            problem = str(error)
         return problem, notes.read_text(encoding="utf-8").split() if notes.exists() else []
 
 
@@ -95,43 +98,8 @@ def _why_not(name: str, made: Collection[str]) -> str:
     A figure whose name ends in that of a data set is made where the notebook found those data.
     """
     stem, _, dataset = name.rpartition("_")
-    there = data.available()
+    there = datasets.available()
     if there.get(dataset) is False:
-        return f": its data are not here ({dataset} is not in {data.data_root()})"
+        return f": its data are not here ({dataset} is not in {datasets.data_root()})"
     other = [f"{stem}_{other}" for other in there if other != dataset and f"{stem}_{other}" in made]
     return f": the notebook found other data, and made {other[0]}" if dataset in there and other else ""
-
-
-def _run(notebook: Path, environment: dict[str, str], log: BinaryIO) -> str:
-    """Execute in a fresh kernel of this interpreter, without saving. What went wrong, or "".
-
-    What the kernel itself says, beside its notebook, goes to log and counts only where the kernel died: one that is
-    told to end may complain of the sockets that it loses.
-    """
-    import nbformat
-    from jupyter_client.kernelspec import KernelSpecManager
-    from jupyter_client.manager import AsyncKernelManager
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-
-    specs = KernelSpecManager(kernel_dirs=[])  # so that python3 is this interpreter, whatever else is installed
-    client = NotebookClient(
-        nbformat.read(notebook, as_version=4),
-        km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs),
-        timeout=None,
-        extra_arguments=["--log-level=50"],  # the kernel's own log: the notebook's errors are reported below
-        resources={"metadata": {"path": str(notebook.parent)}},
-    )
-    client.reset_execution_trackers()
-    try:
-        # Cell by cell: client.execute() would turn Ctrl-C into the next notebook's turn.
-        with client.setup_kernel(cleanup_kc=True, env=environment, stderr=log):
-            for index, cell in enumerate(client.nb.cells):
-                client.execute_cell(cell, index)
-    except CellExecutionError as error:
-        return f"{error.ename}: {error.evalue}"
-    except (CellTimeoutError, DeadKernelError, RuntimeError) as error:
-        log.seek(0)
-        last_words = log.read()[-500:].decode(errors="replace").strip()
-        return f"{type(error).__name__}: {error}" + (f": {last_words}" if last_words else "")
-    return ""

@@ -2,12 +2,13 @@
 
 import argparse
 import atexit
+import contextlib
 import importlib.util
 import os
 import shutil
 import signal
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,9 @@ from ..files import why
 from .common import Commands, Failed, WrongUsage, count, new_command, notebooks_folder, whole_number, with_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..grading.grade import Result
+    from ..grading.course import Course
+    from ..grading.results import Places, Result
+    from ..grading.submissions import Submission
     from ..grading.zips import Member
 
 ABOUT = """FOLDER holds what was handed in, as STUDENT/ASSIGNMENT/file.ipynb (so nbgrader collects), STUDENT/file.ipynb,
@@ -37,7 +38,7 @@ exit codes: 0 all was graded (ignored files do not count), 1 something was not, 
 
 def add(commands: Commands) -> None:
     """The parser of grade."""
-    parser = new_command(commands, "grade", grade, "grade a folder of handed-in assignments")
+    parser = new_command(commands, "grade", run, "grade a folder of handed-in assignments")
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, ABOUT
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="what was handed in: a folder, or a zip file")
     parser.add_argument("--course", type=Path, metavar="DIR", help="nbgrader's course (default: notebooks/assignments)")
@@ -48,77 +49,93 @@ def add(commands: Commands) -> None:
     parser.add_argument("--feedback-zip", type=Path, metavar="FILE", help="all feedback, to upload to Moodle or Canvas")
 
 
-def grade(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Print a line for each submission and a table's file; 1 if there is one that could not be graded."""
     if importlib.util.find_spec("nbgrader") is None:
         raise Failed("grading needs nbgrader: pip install 'ncsn_edu[teach]'")
     _have_home()
-    from ..grading.course import Course, CourseError
-    from ..grading.folders import TABLE, find, shown
-    from ..grading.grade import (
-        Places,
-        grade_folder,
-        keep_other_table,
-        pack_feedback,
-        read_results,
-        record,
-        write_results,
-    )
+    from ..grading.course import Course
+    from ..grading.folders import TABLE, find
+    from ..grading.grade import grade_folder
+    from ..grading.results import Places, Table, keep_other_table, pack_feedback, read_results, write_results
     from ..grading.sandbox import protection
 
     folder, lost = _folder(arguments)
     out = _out(folder, arguments.to)
-    try:
+    with _in_words(out / TABLE), tempfile.TemporaryDirectory(prefix="ncsn-grades-", ignore_cleanup_errors=True) as work:
         course = Course((arguments.course or notebooks_folder() / "assignments").resolve())
-        jobs = arguments.jobs or max(1, (os.cpu_count() or 1) // 2)
-        done: list[Result] = []
-        for name in ("SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):  # as Ctrl-C does: what was started ends, too
-                signal.signal(getattr(signal, name), signal.default_int_handler)
+        _end_as_by_ctrl_c()
         print(protection())
+        found = find(folder, course.names(), Path(work) / "unpacked", lost, out)
+        _print_lines(found.notes)
+        if kept := keep_other_table(out):
+            print(f"{out / TABLE} is not as this command left it: it is kept as {kept.name}")
+        known = {} if arguments.again else read_results(out)
+        jobs = arguments.jobs or max(1, (os.cpu_count() or 1) // 2)
+        results = grade_folder(course, folder, Path(work), jobs=jobs, known=known, found=found, out=out)
         places = Places(folder, out)
-        with tempfile.TemporaryDirectory(prefix="ncsn-grades-", ignore_cleanup_errors=True) as work:
-            found = find(folder, course.names(), Path(work) / "unpacked", lost, out)
-            for note in found.notes:
-                print(note)
-            if kept := keep_other_table(out):
-                print(f"{out / TABLE} is not as this command left it: it is kept as {kept.name}")
-            known = {} if arguments.again else read_results(out)
-            results = grade_folder(course, folder, Path(work), jobs=jobs, known=known, found=found, out=out)
-            written = 0.0
-            try:
-                for result in with_bar(results, len(found.submissions), "notebooks"):
-                    done.append(result)
-                    print(_line(result, shown), flush=True)
-                    if time.monotonic() > written + 1.0:  # of a thousand files most may take no time
-                        write_results(places, done, known)
-                        written = time.monotonic()
-            finally:  # also after Ctrl-C
-                if done:
-                    write_results(places, done, known)
-            before = [_line(result, shown) for result in done]
-            trouble = record(course, places, done, found.submissions) if arguments.record else []
-            after = [_line(result, shown) for result in done]
-            if changed := [line for line, old in zip(after, before, strict=True) if line != old]:
-                print("\nWith the points in the gradebook:", *changed, sep="\n")
+        with Table(places, known) as table:
+            for result in with_bar(results, len(found.submissions), "notebooks"):
+                table.add(result)
+                print(_line(result), flush=True)
+        done = table.results
+        trouble = _recorded(course, places, done, found.submissions) if arguments.record else []
         write_results(places, done)
-        for line in trouble:
-            print(line)
+        _print_lines(trouble)
         if arguments.feedback_zip is not None:
             pages = pack_feedback(arguments.feedback_zip, places, done)
             print(f"{pages} pages of feedback: {arguments.feedback_zip}")
+    return _sum_up(done, trouble, out / TABLE)
+
+
+def _print_lines(lines: list[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+@contextlib.contextmanager
+def _in_words(table: Path) -> Iterator[None]:
+    """What a teacher or the system may stand in the way with becomes Failed."""
+    from ..grading.course import CourseError
+    from ..grading.folders import shown
+
+    try:
+        yield
     except CourseError as error:
         raise Failed(str(error)) from error
     except OSError as error:
         place = f"{shown(str(error.filename))}: " if error.filename else ""
         hint = ": set TMPDIR to a folder that can be written to" if "temporary directory" in str(error) else ""
-        so_far = f"; what was graded before is in {out / TABLE}" if (out / TABLE).exists() else ""
+        so_far = f"; what was graded before is in {table}" if table.exists() else ""
         raise Failed(f"{place}{why(error)}{hint}{so_far}") from error
+
+
+def _end_as_by_ctrl_c() -> None:
+    """Also when the terminal is closed or the process is told to end: what was started ends, too."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+
+
+def _recorded(course: "Course", places: "Places", done: "list[Result]", submissions: "list[Submission]") -> list[str]:
+    """Enter the points into the course's gradebook; print what a person has given there. Returns what failed."""
+    from ..grading.record import record
+
+    before = [_line(result) for result in done]
+    trouble = record(course, places, done, submissions)
+    after = [_line(result) for result in done]
+    if changed := [line for line, old in zip(after, before, strict=True) if line != old]:
+        print("\nWith the points in the gradebook:", *changed, sep="\n")
+    return trouble
+
+
+def _sum_up(done: "list[Result]", trouble: list[str], table: Path) -> int:
+    """Print how many there were; 1 if something could not be graded or entered."""
     graded, failed = [r for r in done if r.points], [r for r in done if r.reason]
     counted = [*graded, *failed]
     others = f" ({count(done, 'file')} in all)" if len(done) > len(counted) else ""
     nothing = "NOTHING could be graded" if not graded else f"of which {len(failed)} could not be graded"
-    print(f"\n{count(counted, 'submission')}{others}, {nothing}. Table: {out / TABLE}")
+    print(f"\n{count(counted, 'submission')}{others}, {nothing}. Table: {table}")
     return int(bool(failed or trouble or not graded))
 
 
@@ -173,7 +190,10 @@ def _out(folder: Path, asked: Path | None) -> Path:
     return out
 
 
-def _line(result: "Result", shown: "Callable[[str], str]") -> str:
+def _line(result: "Result") -> str:
+    """A result for the terminal, with its remarks."""
+    from ..grading.folders import shown
+
     if result.ignored:
         return f"{shown(result.file)}: ignored: {result.ignored}"
     who = f"{shown(result.student)}: {result.assignment or shown(result.file)}"

@@ -10,12 +10,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..files import expanded
-from .common import Commands, Failed, WrongUsage, child_environment, new_command, notebooks_folder, there_is_no
+from ..kernels import child_environment
+from .common import Commands, Failed, WrongUsage, new_command, notebooks_folder, there_is_no
 
 
 def add(commands: Commands) -> None:
     """The parser of lab."""
-    parser = new_command(commands, "lab", lab, "open the notebooks in JupyterLab")
+    parser = new_command(commands, "lab", run, "open the notebooks in JupyterLab")
     parser.usage = "%(prog)s [-h] [--port N] [--no-browser] [NOTEBOOK] [-- EXTRA ...]"
     parser.epilog = "what follows -- goes to JupyterLab as it is: lab -- --ip=0.0.0.0"
     parser.add_argument(
@@ -27,7 +28,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--no-browser", action="store_true", help="only print the address, open no browser")
 
 
-def lab(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Replace this process by JupyterLab, so that Ctrl-C and signals are JupyterLab's."""
     folder, notebook = _find_notebook(arguments.notebook)
     if find_spec("jupyterlab") is None:

@@ -10,7 +10,8 @@ import errno
 import os
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 # linux/landlock.h
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same numbers on every architecture
@@ -83,6 +84,11 @@ class _Argument(ctypes.Structure):
     _fields_ = [("number", ctypes.c_uint), ("test", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64)]
 
 
+# A test of one argument: its place, MASKED_EQUAL, the mask, the value. A rule: a call's name, the error that it gets,
+# and perhaps a test of the calls that get it.
+Test: TypeAlias = tuple[int, int, int, int]
+Rule: TypeAlias = tuple[str, int] | tuple[str, int, Test]
+
 # Landlock knows nothing of modes, times, owners and attributes. That programs such as `cp` change modes and times is
 # common: they are told that it was done.
 DONE_IN_NAME = ("chmod", "fchmod", "fchmodat", "fchmodat2", "utime", "utimes", "futimesat", "utimensat")
@@ -123,38 +129,41 @@ def seccomp(*, wrapped: bool) -> bool:
     library.seccomp_init.restype = ctypes.c_void_p
     context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(ALLOW)))
 
-    def forbid(name: str, error: int, *tests: tuple[int, int, int, int]) -> None:
-        number = library.seccomp_syscall_resolve_name(name.encode())
-        number = NEW_NUMBERS.get(name, number) if number < 0 else number
-        if number >= 0:  # otherwise this architecture has none of this name
-            arguments = (_Argument * len(tests))(*(_Argument(*test) for test in tests))
-            checked(
-                library.seccomp_rule_add_array(context, ctypes.c_uint32(ERRNO | error), number, len(tests), arguments)
-            )
-
     def checked(result: int) -> None:
         if result < 0:
             raise OSError(-result, f"seccomp: {os.strerror(-result)}")
 
-    for name in ALWAYS_REFUSED:
-        forbid(name, errno.EPERM)
-    forbid("io_uring_setup", errno.ENOSYS)
-    if not wrapped:
-        forbid("openat2", errno.ENOSYS)
-        for name in DONE_IN_NAME:
-            forbid(name, 0)
-        for name in REFUSED:
-            forbid(name, errno.EPERM)
-        for request in SET_FLAGS:
-            forbid("ioctl", errno.EPERM, (1, MASKED_EQUAL, 0xFFFFFFFF, request))
-        if landlock_version() < 3:  # which lets files be cut
-            forbid("truncate", errno.EPERM)
-            for name, at in (("open", 1), ("openat", 2)):
-                forbid(name, errno.EPERM, (at, MASKED_EQUAL, os.O_TRUNC | os.O_ACCMODE, os.O_TRUNC | os.O_RDONLY))
-        forbid("socket", errno.EACCES)
-        for datagrams in (2, 3):  # a pair of these can send elsewhere
-            forbid("socketpair", errno.EACCES, (1, MASKED_EQUAL, 0xF, datagrams))
+    for name, error, *tests in _forbidden(wrapped):
+        number = library.seccomp_syscall_resolve_name(name.encode())
+        number = NEW_NUMBERS.get(name, number) if number < 0 else number
+        if number >= 0:  # otherwise this architecture has none of this name
+            arguments = (_Argument * len(tests))(*(_Argument(*test) for test in tests))
+            action = ctypes.c_uint32(ERRNO | error)
+            checked(library.seccomp_rule_add_array(context, action, number, len(tests), arguments))
     checked(library.seccomp_attr_set(context, ALL_THREADS, 1))
     checked(library.seccomp_load(context))
     library.seccomp_release(context)
     return True
+
+
+def _forbidden(wrapped: bool) -> Iterator[Rule]:
+    """The rules of `seccomp`."""
+    for name in ALWAYS_REFUSED:
+        yield name, errno.EPERM
+    yield "io_uring_setup", errno.ENOSYS
+    if wrapped:
+        return
+    yield "openat2", errno.ENOSYS
+    for name in DONE_IN_NAME:
+        yield name, 0
+    for name in REFUSED:
+        yield name, errno.EPERM
+    for request in SET_FLAGS:
+        yield "ioctl", errno.EPERM, (1, MASKED_EQUAL, 0xFFFFFFFF, request)
+    if landlock_version() < 3:  # which lets files be cut
+        yield "truncate", errno.EPERM
+        for name, at in (("open", 1), ("openat", 2)):
+            yield name, errno.EPERM, (at, MASKED_EQUAL, os.O_TRUNC | os.O_ACCMODE, os.O_TRUNC | os.O_RDONLY)
+    yield "socket", errno.EACCES
+    for datagrams in (2, 3):  # a pair of these can send elsewhere
+        yield "socketpair", errno.EACCES, (1, MASKED_EQUAL, 0xF, datagrams)

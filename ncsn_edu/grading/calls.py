@@ -115,7 +115,7 @@ class Kept:
 class Watch:
     """Which functions of the package a learner's code calls while this context holds.
 
-    wanted: names such as "langevin", "GaussianMixture" or "train.EMA". names: the notebook's. A call counts if it
+    wanted: names such as "langevin", "GaussianMixture" or "training.EMA". names: the notebook's. A call counts if it
     comes from the notebook's code, or from a module that lies beside it, directly or through libraries. A call from a
     function that the tests have given does not.
     """
@@ -160,7 +160,7 @@ def is_a_librarys(code: CodeType) -> bool:
 
 
 def codes_of(name: str) -> list[CodeType]:
-    """Of a function of the package, such as "train.train", or of all methods of a class.
+    """Of a function of the package, such as "training.train", or of all methods of a class.
 
     Raises ImportError or AttributeError where there is none.
     """

@@ -50,7 +50,7 @@ class Cells:
         try:
             with ours():
                 if title != SETUP:
-                    return _run(source, title, self._shared | self._tools())
+                    return execute(source, f"<tests {title}>", self._shared | self._tools())
                 self._shared |= _defined(source, self._shared | self._tools())
                 with contextlib.redirect_stdout(io.StringIO()):
                     self._copies |= _defined(source, self._copies | self._tools())
@@ -71,17 +71,20 @@ class Cells:
         return self.task
 
 
-def _run(source: str, title: str, names: dict[str, Any]) -> Any:
+def execute(source: str, filename: str, names: dict[str, Any]) -> Any:
     """Execute a cell in these names; the value of its last line, if that is an expression."""
-    filename = f"<tests {title}>"
     tree = ast.parse(source, filename)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    last = tree.body[-1] if tree.body else None
+    if not isinstance(last, ast.Expr):
+        exec(compile(tree, filename, "exec", dont_inherit=True), names)
+        return None
+    del tree.body[-1]
     exec(compile(tree, filename, "exec", dont_inherit=True), names)
-    return eval(compile(ast.Expression(last.value), filename, "eval"), names) if last else None
+    return eval(compile(ast.Expression(last.value), filename, "eval", dont_inherit=True), names)
 
 
 def _defined(source: str, names: dict[str, Any]) -> dict[str, Any]:
     """What a cell defines that is run in these names."""
     before = dict(names)
-    _run(source, SETUP, names)
+    execute(source, f"<tests {SETUP}>", names)
     return {name: value for name, value in names.items() if name not in before or before[name] is not value}

@@ -19,10 +19,14 @@ import stat
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from barrier import drop_privileges, landlock  # beside this file
-from cleanup import remove, size
+if TYPE_CHECKING:
+    from .barrier import drop_privileges, landlock
+    from .cleanup import remove, size
+else:  # a script finds what lies beside it by its bare name
+    from barrier import drop_privileges, landlock
+    from cleanup import remove, size
 
 LOOK_EVERY = 0.1  # seconds
 SHARED_MEMORY = "/dev/shm"

@@ -23,14 +23,15 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme
 from nbgrader.utils import is_locked
 from sqlalchemy.exc import SAWarning
-from traitlets.config import Config, PyFileConfigLoader
+from traitlets.config import Config
+from traitlets.config.loader import PyFileConfigLoader
 
 DATABASE = "gradebook.db"
 LOG = logging.getLogger("ncsn_edu.grading")
 
 
 class CourseError(Exception):
-    """Something a teacher has to mend; the message says what and how."""
+    """Something that a teacher has to fix; the message says what and how."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,13 @@ class Grade:
         return sum(points for points in self.points.values() if points is not None)
 
 
-def grade_one(course: Course, place: Path, name: str, student: str, notebook: NotebookNode) -> tuple[Grade, list[str]]:
-    """Grade one notebook in a prepared folder: autograded/ and feedback/ are made there; returns points and remarks.
+def grade_one(
+    course: Course, place: Path, name: str, student: str, notebook: NotebookNode
+) -> tuple[Grade, NotebookNode]:
+    """Grade one notebook in a prepared folder: autograded/ and feedback/ are made there.
 
-    place is such as `Course.prepare` fills. Raises CourseError with what nbgrader has to say where it fails.
+    place is such as `Course.prepare` fills. Returns points, and the graded notebook. Raises CourseError with what
+    nbgrader has to say where it fails.
     """
     submitted = place / "submitted" / student / name
     submitted.mkdir(parents=True, exist_ok=True)
@@ -98,7 +102,7 @@ def grade_one(course: Course, place: Path, name: str, student: str, notebook: No
     _start(Autograde, config, name, student)
     _start(GenerateFeedback, config, name, student)
     graded = nbformat.read(place / "autograded" / student / name / f"{name}.ipynb", as_version=4)
-    return read_grade(place, name, student), list(graded.metadata.get("ncsn_edu", {}).get("remarks", []))
+    return read_grade(place, name, student), graded
 
 
 def make_feedback(course: Course, name: str, student: str) -> Path:
@@ -143,16 +147,18 @@ def enter(
     with _gradebook(place) as book:
         book.update_or_create_student(student)
         book.update_or_create_submission(name, student)
-        given: dict[str, float | None] = {}
-        for cell, value in points.items():
-            grade = book.find_grade(cell, name, name, student)
-            touched = grade.manual_score is not None
-            grade.auto_score = value
-            grade.needs_manual_grade = (grade.needs_manual_grade or cell in changed) if touched else value is None
-            book.db.commit()
-            if touched or grade.extra_credit:
-                given[cell] = None if grade.needs_manual_grade else grade.score
-        return given
+        grades = {cell: book.find_grade(cell, name, name, student) for cell in points}
+        touched = {cell for cell, grade in grades.items() if grade.manual_score is not None}
+        for cell, grade in grades.items():
+            grade.auto_score = value = points[cell]
+            waits = grade.needs_manual_grade or cell in changed
+            grade.needs_manual_grade = waits if cell in touched else value is None
+        book.db.commit()
+        return {
+            cell: None if grade.needs_manual_grade else grade.score
+            for cell, grade in grades.items()
+            if cell in touched or grade.extra_credit
+        }
 
 
 def has_comments(place: Path, name: str, student: str) -> bool:

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 from nbformat import NotebookNode
 from nbformat.v4 import new_output, output_from_msg
@@ -32,6 +32,7 @@ from traitlets import Dict, Float, Integer
 
 from . import sandbox
 from .cleanup import remove
+from .submissions import remark
 
 ENDING = 60.0  # seconds that the watcher may take to kill all and to clean up, on a busy machine
 GRACE = 5.0  # seconds between asking a cell to stop and ending its process
@@ -245,7 +246,7 @@ class Confined:
                 if asked:
                     self.stop()
                     raise Died(f"took more than {seconds:.0f} seconds, and could not be interrupted")
-                self._process.send_signal(signal.SIGUSR1)  # type: ignore[union-attr]  # the watcher passes it on
+                self._interrupt()
                 asked, end = True, end + GRACE
         reply = self._reply(ours)
         if any(part.get("source") == "ask_exit" for part in reply.get("payload", [])):  # exit() or quit()
@@ -260,6 +261,10 @@ class Confined:
             # A test cell that was interrupted has counted its points; another cell has failed.
             outputs += [] if any(o.output_type == "execute_result" for o in outputs) else [error]
         return outputs + _because_it_is_graded(outputs), reply
+
+    def _interrupt(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGUSR1)  # the watcher passes it on
 
     def _reply(self, request: str) -> dict[str, Any]:
         """What the kernel answered in the end; nothing where it did not."""
@@ -314,8 +319,7 @@ class Execute(NbGraderPreprocessor):
         limits = Limits(**{field: getattr(self, field) for field in Limits.__dataclass_fields__})
         with Confined(limits, Path(resources["metadata"]["path"]), dict(self.environment)) as kernel:
             remarks = run_cells(nb.cells, kernel, limits, share=self.stuck_share)
-        ours = nb.metadata.setdefault("ncsn_edu", {})
-        ours["remarks"] = [*ours.get("remarks", []), *remarks]
+        remark(nb, remarks)
         return nb, resources
 
 
@@ -325,68 +329,81 @@ def run_cells(cells: list[NotebookNode], kernel: Confined, limits: Limits, *, sh
     When the process is lost, a new one runs the cells before again, except for those that ended it and for tests.
     share: of its points that a task gets whose answer calls what its *Stuck?* line names.
     """
-    remarks: list[str] = []
-    end = time.monotonic() + limits.total_seconds
-    good: list[NotebookNode] = []
-    hidden = _hidden_lines(cells)
+    run = _Run(cells, kernel, limits, share)
     for number, cell in enumerate(cells, start=1):
-        if cell.cell_type != "code":
-            continue
+        if cell.cell_type == "code":
+            run.cell(cell, cell.metadata.get("nbgrader", {}).get("grade_id", f"{number}"))
+    return run.remarks
+
+
+class _Run:
+    """The run of one notebook: the time that is left, the cells that a new process has to run again, the remarks."""
+
+    def __init__(self, cells: list[NotebookNode], kernel: Confined, limits: Limits, share: float) -> None:
+        self._kernel, self._limits, self._share = kernel, limits, share
+        self._end = time.monotonic() + limits.total_seconds
+        self._good: list[NotebookNode] = []
+        self._has_tests, self._hidden = any(map(_is_tests, cells)), _hidden_lines(cells)
+        self.remarks: list[str] = []
+
+    def cell(self, cell: NotebookNode, name: str) -> None:
+        """Run one cell and store its outputs; of a test cell they are its points, or an error."""
         cell.outputs, cell.execution_count = [], None
-        left = end - time.monotonic()
-        name = cell.metadata.get("nbgrader", {}).get("grade_id", f"{number}")
         try:
-            if left <= 0:
-                raise Died(f"not run: the notebook took more than {limits.total_seconds:.0f} seconds")
-            if not kernel.alive:
-                _restart(kernel, good, limits, end, tests=any(map(_is_tests, cells)))
-            seconds = min(limits.cell_seconds, left)
-            if _is_tests(cell):
-                given = kernel.run_tests(cell.source, seconds, share=share)
-                cell.outputs = _as_outputs(given, share, limits.output)
-                remarks += _remarks(name, given, share)
-            else:
-                cell.outputs = kernel.run(cell.source, seconds)
+            cell.outputs = self._outputs(cell, name)
             errors = {output.ename for output in cell.outputs if output.output_type == "error"}
             full = any("File too large" in output.get("evalue", "") for output in cell.outputs)
             if full or "MemoryError" in errors:  # what filled it may still be there
-                kernel.stop()
+                self._kernel.stop()
             elif not is_grade(cell) and "OutOfTime" not in errors:
-                good.append(cell)
+                self._good.append(cell)
         except Died as error:
-            remarks.append(f"cell {name} {error}")
+            self.remarks.append(f"cell {name} {error}")
             cell.outputs.append(_error("Stopped", str(error)))
-        if _shows(cell.outputs, hidden):
+        if _shows(cell.outputs, self._hidden):
             cell.outputs = _left_out(cell.outputs)
-            remarks.append(f"cell {name} SHOWS HIDDEN TESTS: what it shows is not in the feedback; read it")
+            self.remarks.append(f"cell {name} SHOWS HIDDEN TESTS: what it shows is not in the feedback; read it")
         if is_grade(cell):
-            _only_the_points(cell, remarks)
-    return remarks
+            _only_the_points(cell, self.remarks)
+
+    def _outputs(self, cell: NotebookNode, name: str) -> list[NotebookNode]:
+        """What a cell shows. Raises Died as the kernel does, and where no time is left."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise Died(f"not run: the notebook took more than {self._limits.total_seconds:.0f} seconds")
+        if not self._kernel.alive:
+            self._restart()
+        seconds = min(self._limits.cell_seconds, left)
+        if not _is_tests(cell):
+            return self._kernel.run(cell.source, seconds)
+        given = self._kernel.run_tests(cell.source, seconds, share=self._share)
+        self.remarks += _remarks(name, given, self._share)
+        return _as_outputs(given, self._share, self._limits.output)
+
+    def _restart(self) -> None:
+        """A new process that has run the good cells; one that ends it now is good no more."""
+        self._kernel.start()
+        if self._has_tests:
+            install = self._kernel.run(INSTALL, 120.0, hidden=True)
+            errors = [output for output in install if output.output_type == "error"]
+            if errors:
+                raise NotStarted(f"{NO_KERNEL} for the tests: {errors[0].ename}: {errors[0].evalue}")
+        for cell in list(self._good):
+            seconds = max(1.0, min(self._limits.cell_seconds, self._end - time.monotonic()))
+            try:
+                if _is_tests(cell):
+                    self._kernel.run_tests(cell.source, seconds, share=1.0)
+                else:
+                    self._kernel.run(cell.source, seconds)
+            except Died:
+                self._good.remove(cell)
+                return self._restart()
 
 
 def _is_tests(cell: NotebookNode) -> bool:
     """A locked cell of tests, or of what they share: a learner's own cell of this kind is an ordinary one."""
     locked = cell.metadata.get("nbgrader", {}).get("locked", False)
     return bool(locked) and cell.cell_type == "code" and cell.source.startswith("%%tests ")
-
-
-def _restart(kernel: Confined, good: list[NotebookNode], limits: Limits, end: float, *, tests: bool) -> None:
-    """A new process that has run the good cells; one that ends it now is good no more."""
-    kernel.start()
-    if tests:
-        errors = [output for output in kernel.run(INSTALL, 120.0, hidden=True) if output.output_type == "error"]
-        if errors:
-            raise NotStarted(f"{NO_KERNEL} for the tests: {errors[0].ename}: {errors[0].evalue}")
-    for cell in list(good):
-        seconds = max(1.0, min(limits.cell_seconds, end - time.monotonic()))
-        try:
-            if _is_tests(cell):
-                kernel.run_tests(cell.source, seconds, share=1.0)
-            else:
-                kernel.run(cell.source, seconds)
-        except Died:
-            good.remove(cell)
-            return _restart(kernel, good, limits, end, tests=tests)
 
 
 def _as_outputs(given: dict[str, Any], share: float, most: int) -> list[NotebookNode]:

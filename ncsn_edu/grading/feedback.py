@@ -30,7 +30,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 from traitlets import default
 
-from .submissions import IMAGES, text_of
+from .submissions import IMAGES, remarks_on, text_of
 
 SHOWN = ("text/html", "text/markdown", *IMAGES, "text/latex", "text/plain")  # what of an output is shown: the first
 LIVE = ("script", "style", "iframe", "object", "embed", "template", "noscript", "title", "head", "svg", "math", "base")
@@ -233,8 +233,8 @@ class FeedbackPage(Exporter):
 
     def from_notebook_node(
         self, nb: NotebookNode, resources: dict[str, Any] | None = None, **options: Any
-    ) -> tuple[str, dict[str, Any]]:
-        """The page, and nbconvert's resources."""
+    ) -> tuple[Any, dict[str, Any]]:
+        """The page as a text, and nbconvert's resources."""
         nb, resources = super().from_notebook_node(nb, resources, **options)
         about = resources.get("nbgrader", {})
         titles = _titles(nb)
@@ -248,7 +248,7 @@ class FeedbackPage(Exporter):
             score=about.get("score", 0.0),
             most=about.get("max_score", 0.0),
             late=about.get("late_penalty", 0.0),
-            remarks=[text_of(remark) for remark in nb.metadata.get("ncsn_edu", {}).get("remarks", [])],
+            remarks=[text_of(remark) for remark in remarks_on(nb)],
             cells=cells,
             colours=Markup(HtmlFormatter().get_style_defs(".highlight")),
         )

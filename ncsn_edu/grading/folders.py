@@ -126,6 +126,7 @@ def find(
 
 
 def _scan(folder: Path, scratch: Path | None, out: Path) -> Iterator[Entry]:
+    """Each file below a folder, in place of a zip file what is in it, and each folder that holds nothing."""
     root, results = os.path.realpath(folder), os.path.realpath(out)
     waiting: list[tuple[tuple[str, ...], Path]] = [((), folder)]
     archives, room = 0, Room(MOST_OF_A_CLASS)
@@ -145,33 +146,40 @@ def _scan(folder: Path, scratch: Path | None, out: Path) -> Iterator[Entry]:
             if results != root and os.path.realpath(item.path) == results:
                 continue
             entry = Entry((*parts, item.name), Path(item.path), place)
-            try:
-                is_folder = item.is_dir(follow_symlinks=False)
-                if CHECKPOINTS in entry.parts[:-1]:
-                    entry.ignored = "Jupyter's own copy of an earlier state"
-                elif item.name.startswith(".") and item.name.endswith(".graded.ipynb") and not is_folder:
-                    entry.ignored = HELD_TESTS
-                elif item.name.startswith(".") and item.name.endswith(".icloud"):
-                    entry.reason = ICLOUD
-                elif item.name.startswith(".") and item.name != CHECKPOINTS:
-                    entry.ignored = f"a hidden {'folder' if is_folder else 'file'}"
-                elif item.is_symlink():
-                    _follow(entry, root)
-                elif is_folder and len(parts) >= DEEPEST:
-                    entry.ignored = f"folders in folders, more than {DEEPEST} deep"
-                elif is_folder:
-                    waiting.append((entry.parts, entry.path))
-                    continue
-                else:
-                    entry.reason = what_it_is(entry.path)
-                    entry.modified = item.stat().st_mtime
-            except OSError as error:
-                entry.reason = in_words(error)
-            if scratch is not None and not (entry.reason or entry.ignored) and item.name.lower().endswith(".zip"):
+            if _is_to_be_entered(entry, item, root):
+                waiting.append((entry.parts, entry.path))
+            elif scratch is not None and not (entry.reason or entry.ignored) and item.name.lower().endswith(".zip"):
                 archives += 1
                 yield from _inside(entry, scratch / str(archives), room)
             else:
                 yield entry
+
+
+def _is_to_be_entered(entry: Entry, item: os.DirEntry[str], root: str) -> bool:
+    """Is it a folder to look into? Of all else the entry says what can be told without reading it."""
+    hidden = item.name.startswith(".")
+    try:
+        is_folder = item.is_dir(follow_symlinks=False)
+        if CHECKPOINTS in entry.parts[:-1]:
+            entry.ignored = "Jupyter's own copy of an earlier state"
+        elif hidden and item.name.endswith(".graded.ipynb") and not is_folder:
+            entry.ignored = HELD_TESTS
+        elif hidden and item.name.endswith(".icloud"):
+            entry.reason = ICLOUD
+        elif hidden and item.name != CHECKPOINTS:
+            entry.ignored = f"a hidden {'folder' if is_folder else 'file'}"
+        elif item.is_symlink():
+            _follow(entry, root)
+        elif is_folder and len(entry.parts) > DEEPEST:
+            entry.ignored = f"folders in folders, more than {DEEPEST} deep"
+        elif is_folder:
+            return True
+        else:
+            entry.reason = what_it_is(entry.path)
+            entry.modified = item.stat().st_mtime
+    except OSError as error:
+        entry.reason = in_words(error)
+    return False
 
 
 def _is_ours(name: str, parts: tuple[str, ...]) -> bool:

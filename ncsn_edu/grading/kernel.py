@@ -54,7 +54,7 @@ task.done()
 
 def install() -> None:
     """Make this kernel run test cells, with the tools as they are now. Random numbers start anew."""
-    shell = get_ipython()
+    shell: Any = get_ipython()
     kernel, cells = shell.kernel, Cells(shell.user_ns)
     originals, ordinary = Originals(), shell.kernel.do_execute
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # torch.compile gives the same numbers, without a compiler
@@ -90,20 +90,22 @@ def _run(cells: Cells, originals: "Originals", code: str, *, seconds: float, sha
     """What a test cell prints and gives, whether it can be believed, and what else a teacher should know."""
     first, _, body = code.partition("\n")
     cells.seconds, cells.share, cells.task = seconds, share, None
-    said, found = io.StringIO(), {"value": None, "error": None}
+    said = io.StringIO()
+    value: Any = None
+    error: list[str] | None = None
     with originals.back() as replaced:
         judges = _judges(cells)
         cells.task = None
         try:
             with contextlib.redirect_stdout(said):
-                found["value"] = cells.run(first.removeprefix("%%tests "), body)
-        except BaseException as error:  # of a test cell's own lines, also KeyboardInterrupt
-            found["error"] = [type(error).__name__, _said(error)]
+                value = cells.run(first.removeprefix("%%tests "), body)
+        except BaseException as raised:  # of a test cell's own lines, also KeyboardInterrupt
+            error = [type(raised).__name__, _said(raised)]
         replaced_meanwhile = originals.foreign()
     task = cells.task
     return {
-        "value": None if found["value"] is None else repr(found["value"]),
-        "error": found["error"],
+        "value": None if value is None else repr(value),
+        "error": error,
         "text": said.getvalue(),
         "judges": judges,
         "replaced": [_short(name) for name in replaced],

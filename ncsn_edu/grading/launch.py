@@ -19,9 +19,12 @@ import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from barrier import seccomp
+if TYPE_CHECKING:
+    from .barrier import seccomp
+else:  # a script finds what lies beside it by its bare name
+    from barrier import seccomp
 
 sys.path.pop(0)  # this file's folder, in which there are modules of other names
 WORKERS = ("num_workers", "prefetch_factor", "persistent_workers", "timeout", "multiprocessing_context")
@@ -45,8 +48,8 @@ def main() -> None:
     os.getlogin = lambda: "learner"  # there is no terminal that could tell
     if seccomp(wrapped=how == "wrapped") and how == "bare":
         after["torch.utils.data.dataloader"] = _without_workers
-        with contextlib.suppress(ValueError, AttributeError):  # forkservers are reached by sockets
-            default = multiprocessing.context._default_context  # type: ignore[attr-defined]
+        with contextlib.suppress(ValueError, KeyError):  # forkservers are reached by sockets
+            default: Any = vars(multiprocessing.context)["_default_context"]
             default._default_context = multiprocessing.get_context("fork")
     sys.meta_path.insert(0, _After(after))
     app.start()
@@ -92,14 +95,15 @@ class _After(importlib.abc.MetaPathFinder):
             return None
         change = self._changes.pop(name)
         spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
-            run = spec.loader.exec_module
+        loader: Any = spec.loader if spec is not None else None
+        if loader is not None:
+            run = loader.exec_module
 
             def run_and_change(module: ModuleType) -> None:
                 run(module)
                 change(module)
 
-            spec.loader.exec_module = run_and_change  # type: ignore[method-assign]
+            loader.exec_module = run_and_change
         return spec
 
 
@@ -111,12 +115,13 @@ def _commands_without_terminal() -> None:
     def system(command: str) -> int:
         pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         with subprocess.Popen(command, shell=True, executable=shutil.which("bash"), **pipes) as process:
-            for line in process.stdout:  # type: ignore[union-attr]
+            for line in process.stdout or ():
                 print(line.decode(errors="replace"), end="")
         return process.returncode
 
-    for module in (interactiveshell, zmqshell):
-        module.system = system  # type: ignore[attr-defined]
+    modules: tuple[Any, ...] = (interactiveshell, zmqshell)
+    for module in modules:
+        module.system = system
 
 
 def _matplotlib_without_windows(shell: Any) -> None:

@@ -16,16 +16,22 @@ from pathlib import Path
 
 from . import barrier
 
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/sys")
-SYSTEM += ("/nix/store", "/gnu/store", "/run/current-system", "/run/opengl-driver")
+SYSTEM = (
+    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/sys"),
+    *("/nix/store", "/gnu/store", "/run/current-system", "/run/opengl-driver"),
+)
 READ_DEVICES, WRITE_DEVICES = ("/dev/random", "/dev/urandom"), ("/dev/null", "/dev/zero", "/dev/full")
 OF_PREFIX = ("bin", "lib", "lib32", "lib64", "libexec", "include", "share", "etc", "ssl", "Frameworks", "pyvenv.cfg")
 # Of the teacher's environment nothing else reaches a submission: there are tokens, passwords and sockets in it.
-KEPT = ("PATH", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "CONDA_PREFIX", "VIRTUAL_ENV")
-KEPT += ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "KMP_DUPLICATE_LIB_OK", "NCSN_EDU_GRADING_SEED")
+KEPT = (
+    *("PATH", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "CONDA_PREFIX", "VIRTUAL_ENV"),
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "KMP_DUPLICATE_LIB_OK", "NCSN_EDU_GRADING_SEED"),
+)
 # bubblewrap's options
-APART = ("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--cap-drop", "ALL")
-APART += ("--die-with-parent", "--proc", "/proc", "--dev", "/dev")
+APART = (
+    *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--cap-drop", "ALL"),
+    *("--die-with-parent", "--proc", "/proc", "--dev", "/dev"),
+)
 LONGEST = 70  # characters of the folder for temporary files: the name of a socket has about a hundred
 PREFIX = "ncsn-grade-"
 

@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ FOREIGN = (  # how files begin that are no notebooks
     (b"L\0\0\0\1\x14\2\0", "a Windows shortcut to a file"),
     (b"bplist00", "what Apple's iCloud or Safari writes in the place of a file"),
 )
+ANSWERS = ("answer", "written")  # kinds of cells that are the learner's
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/svg+xml")
 
 
@@ -68,7 +69,7 @@ class Submission:
 
 
 @dataclass
-class Mended:
+class Repaired:
     """A notebook to be graded, and what was wrong with it."""
 
     notebook: NotebookNode
@@ -123,11 +124,6 @@ def in_words(error: OSError) -> str:
     if error.errno == errno.ENAMETOOLONG:
         return "its path is too long for this system: give it a shorter name"
     return f"it cannot be read ({why(error)}): copy it again"
-
-
-def read(path: Path) -> NotebookNode:
-    """The notebook in a file. Raises Unreadable where there is none, and says what there is."""
-    return parse(contents(path))[0]
 
 
 def parse(data: bytes) -> tuple[NotebookNode, list[str]]:
@@ -311,10 +307,10 @@ def _parsed(source: str) -> ast.Module | None:
     return None
 
 
-# ---- mending ---------------------------------------------------------------------------------------------------
+# ---- repairing -------------------------------------------------------------------------------------------------
 
 
-def mend(notebook: NotebookNode, release: NotebookNode) -> Mended:
+def repair(notebook: NotebookNode, release: NotebookNode) -> Repaired:
     """The learner's cells in their order, with the release's locked cells and tests where they belong.
 
     An answer that has lost nbgrader's data, or stands in another cell than its own, is found by what it defines. Of a
@@ -324,21 +320,40 @@ def mend(notebook: NotebookNode, release: NotebookNode) -> Mended:
     ours = {grade_id(cell): cell for cell in release.cells if grade_id(cell)}
     places = _own_cells(notebook, ours, remarks)
     places |= _lost_answers(notebook, release, ours, places, remarks)
+    entries = [*_theirs_placed(notebook, ours, places, remarks), *_ours_placed(ours, places, remarks)]
+    entries.sort(key=lambda entry: entry[0])  # stable: the release's cells come after the learner's of the same place
+    repaired = nbformat.v4.new_notebook(cells=[nbformat.from_dict(cell) for _, cell in entries])
+    repaired.metadata = nbformat.from_dict(release.metadata)
+    remarks += _other_version(notebook, release) + _other_language(notebook)
+    remarks += [f"{name} calls the package: {used}" for name, used in _from_the_package(repaired)]
+    for index, cell in enumerate(repaired.cells):
+        cell.id = f"{index:04d}"
+    return Repaired(repaired, remarks)
+
+
+def _theirs_placed(
+    notebook: NotebookNode, ours: Mapping[str, NotebookNode], places: Mapping[str, int], remarks: list[str]
+) -> Iterator[tuple[float, NotebookNode]]:
+    """The learner's own cells and answers, each with its place."""
     taken = {index: name for name, index in places.items()}
-    entries: list[tuple[float, NotebookNode]] = []
     for index, cell in enumerate(notebook.cells):
         name = taken.get(index)
         if name is None:
             if not _is_copy_of_ours(cell, ours):
-                entries.append((index, _ordinary(cell)))
-        elif _kind(name) in ("answer", "written"):
-            entries.append((index, _answered(cell, ours[name], remarks)))
+                yield index, _ordinary(cell)
+        elif _kind(name) in ANSWERS:
+            yield index, _answered(cell, ours[name], remarks)
         elif cell.source.strip() != ours[name].source.strip():  # locked, and edited all the same
-            remarks.append(
-                f"{name} was edited: the original is used" + (", after theirs" if _kind(name) == "setup" else "")
-            )
-            if _kind(name) == "setup":
-                entries.append((index - 0.25, _ordinary(cell)))
+            is_setup = _kind(name) == "setup"
+            remarks.append(f"{name} was edited: the original is used" + (", after theirs" if is_setup else ""))
+            if is_setup:
+                yield index - 0.25, _ordinary(cell)
+
+
+def _ours_placed(
+    ours: Mapping[str, NotebookNode], places: Mapping[str, int], remarks: list[str]
+) -> Iterator[tuple[float, NotebookNode]]:
+    """The release's locked cells, and its empty answers where there is none, each with its place."""
     at: dict[str, float] = {}
     previous = -1.0
     for name, cell in ours.items():  # in the release's order; what is missing comes after the one before
@@ -346,18 +361,20 @@ def mend(notebook: NotebookNode, release: NotebookNode) -> Mended:
         at[name] = previous = places.get(name, previous)
         if kind == "tests":
             at[name] = previous = max(previous, at.get(name.replace("tests", "answer"), -1.0))
-        if kind not in ("answer", "written") or name not in places:
-            entries.append((at[name], cell))
+        if kind not in ANSWERS or name not in places:
+            yield at[name], cell
         if name not in places and kind in MISSING:
             remarks.append(f"{name} {MISSING[kind]}")
-    entries.sort(key=lambda entry: entry[0])  # stable: the release's cells come after the learner's of the same place
-    mended = nbformat.v4.new_notebook(cells=[nbformat.from_dict(cell) for _, cell in entries])
-    mended.metadata = nbformat.from_dict(release.metadata)
-    remarks += _other_version(notebook, release) + _other_language(notebook)
-    remarks += [f"{name} calls the package: {used}" for name, used in _from_the_package(mended)]
-    for index, cell in enumerate(mended.cells):
-        cell.id = f"{index:04d}"
-    return Mended(mended, remarks)
+
+
+def remark(notebook: NotebookNode, more: Iterable[str]) -> None:
+    """Add remarks for the teacher to those that go with a notebook."""
+    notebook.metadata.setdefault("ncsn_edu", {})["remarks"] = [*remarks_on(notebook), *more]
+
+
+def remarks_on(notebook: NotebookNode) -> list[str]:
+    """The remarks for the teacher that go with a notebook."""
+    return list(notebook.metadata.get("ncsn_edu", {}).get("remarks", []))
 
 
 def grade_id(cell: NotebookNode) -> str:
@@ -399,7 +416,7 @@ def _lost_answers(
     found: dict[str, int] = {}
     for index, cell in enumerate(notebook.cells):  # locked cells whose data were lost
         same = [name for name, mine in ours.items() if cell.source.strip() == mine.source.strip()]
-        found |= {name: index for name in same if _kind(name) not in ("answer", "written") and name not in places}
+        found |= {name: index for name in same if _kind(name) not in ANSWERS and name not in places}
     for cell in _answers(release):
         name = grade_id(cell)
         untouched = name in places and notebook.cells[places[name]].source.strip() == cell.source.strip()

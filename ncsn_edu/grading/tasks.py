@@ -68,7 +68,7 @@ class Task:
         share: float = 1.0,
         seconds: float = math.inf,
     ) -> None:
-        """stuck: the functions and classes of the package that the task names for those who are stuck, as "train.EMA".
+        """stuck: what of the package the task names for those who are stuck, as "training.EMA langevin".
 
         share: of the points, for an answer that calls one of them. seconds: how long the cell may take.
         """
@@ -163,6 +163,18 @@ class Task:
 
         return make
 
+    def prediction(self, a: str, b: str, c: str, *, points: float = 0) -> None:
+        """Check that the learner's `prediction` is one of three letters; which of them it is does not count.
+
+        Without points it says what to put there; with points it gives them.
+        """
+        title = "you have made a prediction" if points else "one of the three letters"
+        missing = "there is no prediction" if points else f'put "{a}", "{b}" or "{c}"'
+
+        @self.check(title, points=points)
+        def _() -> None:
+            ensure(str(self.value("prediction")).strip().lower() in {a, b, c}, missing)
+
     def _made(self, body: Callable[[], None], *, limited: bool) -> tuple[BaseException | None, str]:
         """What a check raises, and how it was made: with the learner's own versions, then with the right ones.
 
@@ -253,7 +265,7 @@ def _simple_difference(value: Tensor, expected: Tensor, rtol: float, atol: float
     if alike(value, torch.zeros_like(value)) and not alike(expected, torch.zeros_like(value)):
         return "everything is zero"
     if alike(value, -expected):
-        return "the sign is the other way round everywhere"
+        return "the sign is flipped everywhere"
     factor = float((value * expected).sum() / expected.square().sum().clamp_min(1e-300))
     tells = 1e-3 < abs(factor) < 1e3 and abs(factor - 1) > 0.02
     if expected.numel() > 1 and tells and alike(value, factor * expected):
@@ -267,11 +279,6 @@ def ensure(condition: Any, message: str) -> None:
     """Raises Wrong with the message unless the condition holds."""
     if not bool(condition):
         raise Wrong(message)
-
-
-def same_input(function: Callable[..., Any], *arguments: Any) -> None:
-    """Raises Wrong if calling the function twice with equal arguments gives different results."""
-    close(function(*arguments), function(*arguments), what="a second call with the same input")
 
 
 def rows_alone(function: Callable[..., Tensor], *arguments: Tensor, rtol: float = 1e-4, atol: float = 1e-5) -> None:
@@ -317,8 +324,8 @@ def p_variance(x: Tensor, variance: float, mean: float = 0.0) -> float:
     """The two-sided p-value of the spread of independent Gaussian numbers (n,) about a known mean. Exact."""
     from scipy.stats import chi2
 
-    below = chi2.cdf(float((x - mean).square().sum()) / variance, x.numel())
-    return 2 * min(below, chi2.sf(float((x - mean).square().sum()) / variance, x.numel()))
+    spread, n = float((x - mean).square().sum()) / variance, x.numel()
+    return 2 * min(chi2.cdf(spread, n), chi2.sf(spread, n))
 
 
 def p_spreads(rows: Tensor) -> float:
@@ -360,7 +367,8 @@ def p_normal(x: Tensor, mean: float = 0.0, sd: float = 1.0) -> float:
 def p_apart(rows: Tensor) -> float:
     """An upper bound of the p-value of the largest |cosine| between two rows, (n, d) with independent entries.
 
-    The entries are standard normal, or -1 and +1 with equal probability. Repeated and mirrored rows have 1 and -1.
+    The entries are standard normal, or -1 and +1 with equal probability. A row and its copy have 1, a row and its
+    negative -1.
     """
     directions = torch.nn.functional.normalize(rows.double(), dim=1)
     first, second = torch.triu_indices(len(rows), len(rows), 1)

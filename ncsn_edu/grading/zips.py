@@ -85,53 +85,76 @@ def unpack(archive: Path, to: Path, most: int = MOST_OF_ONE) -> list[Member]:
 def _unpacked(
     file: zipfile.ZipFile, info: zipfile.ZipInfo, to: Path, left: int, most: int
 ) -> tuple[Member | None, int]:
+    """A member, and how many bytes it takes; None for a folder. `left` of `most` bytes may still be written."""
     name = _name(info)
     parts = tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
-    mode = info.external_attr >> 16
-    reason = ""
     if not parts:
         return None, 0
-    if name.startswith(("/", "\\")) or ".." in parts or parts[0][1:2] == ":":
-        reason = "its name in the zip file leads out of it: it was not unpacked"
-    elif len(parts) > DEEPEST:
-        parts, reason = parts[:DEEPEST], f"folders in folders, more than {DEEPEST} deep: it was not unpacked"
-    elif stat.S_ISLNK(mode):
-        reason = "this is a link in the zip file: put the file itself there"
-    elif info.flag_bits & 1:
-        reason = "it has a password in the zip file: ask for one without"
-    if reason:
-        return Member(parts, None, reason), 0
+    if reason := _refused(name, parts, info):
+        return Member(parts[:DEEPEST], None, reason), 0
     target = to.joinpath(*map(shortened, parts))
     try:
         if info.is_dir():
             target.mkdir(parents=True, exist_ok=True)
             return None, 0
         target.parent.mkdir(parents=True, exist_ok=True)
-        number = 2
-        while target.exists():  # the same name twice
-            target = target.with_name(shortened(f"{Path(parts[-1]).stem} ({number}){Path(parts[-1]).suffix}"))
-            number += 1
-        written = 0
-        with file.open(info) as source, open(target, "xb") as copy:
-            while block := source.read(1 << 20):  # what the archive says of its sizes need not be true
-                written += len(block)
-                if written > min(left, MOST_BYTES):
-                    break
-                copy.write(block)
-        if written > min(left, MOST_BYTES):
-            target.unlink()
-            limit = MOST_BYTES if left > MOST_BYTES else most
-            return Member(parts, None, f"it unpacks to more than {limit / 1e6:.0f} MB: it was not unpacked"), 0
-        with contextlib.suppress(ValueError, OverflowError, OSError):
-            moment = time.mktime((*info.date_time, 0, 0, -1))
-            os.utime(target, (moment, moment))
+        target = _free(target, Path(parts[-1]))
+        written = _copied(file, info, target, min(left, MOST_BYTES))
+    except _TooLarge:
+        limit = MOST_BYTES if left > MOST_BYTES else most
+        return Member(parts, None, f"it unpacks to more than {limit / 1e6:.0f} MB: it was not unpacked"), 0
     except (*DAMAGED, OSError) as error:
-        with contextlib.suppress(OSError):
-            target.unlink()
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # no fault of the archive
             raise
         return Member(parts, None, f"it cannot be unpacked ({error}): ask for it again"), 0
     return Member((*parts[:-1], target.name), target), written
+
+
+def _refused(name: str, parts: tuple[str, ...], info: zipfile.ZipInfo) -> str:
+    """Why a member is not unpacked at all, by what the archive says of it; "" where it may be."""
+    if name.startswith(("/", "\\")) or ".." in parts or parts[0][1:2] == ":":
+        return "its name in the zip file leads out of it: it was not unpacked"
+    if len(parts) > DEEPEST:
+        return f"folders in folders, more than {DEEPEST} deep: it was not unpacked"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "this is a link in the zip file: put the file itself there"
+    return "it has a password in the zip file: ask for one without" if info.flag_bits & 1 else ""
+
+
+def _free(target: Path, name: Path) -> Path:
+    """The target, or the first of NAME (2), NAME (3), ... that is not there yet: an archive may hold a name twice."""
+    number = 2
+    while target.exists():
+        target = target.with_name(shortened(f"{name.stem} ({number}){name.suffix}"))
+        number += 1
+    return target
+
+
+class _TooLarge(Exception):
+    """A member unpacks to more than it may."""
+
+
+def _copied(file: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, most: int) -> int:
+    """Unpack one member into a new file, with its time; returns how many bytes it has.
+
+    Raises _TooLarge beyond `most` bytes, one of DAMAGED, or OSError; then there is no such file.
+    """
+    written = 0
+    try:
+        with file.open(info) as source, open(target, "xb") as copy:
+            while block := source.read(1 << 20):  # what the archive says of its sizes need not be true
+                written += len(block)
+                if written > most:
+                    raise _TooLarge
+                copy.write(block)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            target.unlink()
+        raise
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        moment = time.mktime((*info.date_time, 0, 0, -1))
+        os.utime(target, (moment, moment))
+    return written
 
 
 def _name(info: zipfile.ZipInfo) -> str:

@@ -4,14 +4,13 @@
 This file does NOT know images: refinenet.py and unet.py do.
 """
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from ..checks import check_count, check_points
+from ..checks import check_count, check_known, check_noise, check_points, check_sigma
 from ..core import expand_like
 
 
@@ -24,17 +23,13 @@ class ScoreMLP(nn.Module):
 
     def __init__(self, dim: int = 2, hidden: Sequence[int] = (128, 128), *, sigma: float = 0.0) -> None:
         super().__init__()
-        self.dim, self.sigma = check_count("dim", dim), float(sigma)
+        self.dim, self.sigma = check_count("dim", dim), float(check_sigma(sigma))
         self.layers = _perceptron([self.dim, *hidden, self.dim])
 
     def forward(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
         """Score at x (B, dim), shape (B, dim)."""
         check_points(x, self.dim)
-        if isinstance(sigma, (int, float)) and not math.isclose(sigma, self.sigma, rel_tol=1e-6):
-            raise ValueError(
-                f"this net knows the score at sigma {self.sigma:g} only, not at {sigma:g}: "
-                "use a NoiseConditionalMLP, or ScoreMLP(..., sigma=...) trained at that level"
-            )
+        check_known(sigma, self.sigma)
         return self.layers(x)
 
 
@@ -52,7 +47,7 @@ class NoiseConditionalMLP(nn.Module):
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Score of p_sigma at x (B, dim), shape (B, dim)."""
-        check_points(x, self.dim)
+        check_points(x, self.dim), check_noise(sigma, "this net divides by sigma")
         sigmas = expand_like(sigma, x).expand(len(x), 1)  # (B, 1)
         inputs = torch.cat([x / (self.data_std**2 + sigmas**2).sqrt(), sigmas.log()], 1)
         return self.layers(inputs) / sigmas

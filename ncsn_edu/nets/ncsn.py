@@ -1,6 +1,6 @@
 """NCSN, the noise-conditional score network of Song & Ermon 2019: a RefineNet whose norms know the noise level.
 
-This file does NOT train, and does not know where weights come from: train.py and checkpoints.py do.
+This file does NOT train, and does not know where weights come from: training.py and checkpoints.py do.
 """
 
 from functools import partial
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .. import checks
 from ..checks import check_images
+from ..schedules import nearest_level
 from .norm import CondInstanceNormPlus
 from .refinenet import LadderNet, MeanPool, RefineNet
 
@@ -30,15 +31,16 @@ class NCSN(LadderNet):
         """Score of p_sigma at x, in the shape of x; sigma a float or (B,), each one of `sigmas`."""
         check_images(x, self.channels)
         if torch.compiler.is_compiling() or (self.training and not checks.may_look(x)):
-            level, known = nearest_level(sigma, self.sigmas)
-            x = torch.where(known.view(-1, 1, 1, 1), x, torch.nan)  # to raise an error is to wait
+            level, distance = nearest_level(sigma, self.sigmas)
+            x = torch.where((distance < 0.01).view(-1, 1, 1, 1), x, torch.nan)  # to raise an error is to wait
         else:
             level = self.level(sigma)
         return self.net(2 * x - 1, level.expand(len(x)))
 
     def level(self, sigma: float | Tensor) -> Tensor:
         """The place of sigma on the ladder, nearest in log sigma; off the ladder by more than 1 % is an error."""
-        level, known = nearest_level(sigma, self.sigmas)
+        level, distance = nearest_level(sigma, self.sigmas)
+        known = distance < 0.01  # False for NaN, 0 and negative sigmas too
         if not known.all():
             off = torch.as_tensor(sigma).reshape(-1)[~known.cpu()][0].item()
             ladder = ", ".join(f"{value:.4g}" for value in self.sigmas.tolist()[:12])
@@ -47,10 +49,3 @@ class NCSN(LadderNet):
                 f"{', ...' if len(self.sigmas) > 12 else ''}"
             )
         return level
-
-
-def nearest_level(sigma: float | Tensor, ladder: Tensor) -> tuple[Tensor, Tensor]:
-    """The place on a ladder (L,) that is nearest in log sigma, and whether it is nearer than 1 %; (B or 1,) each."""
-    wanted = torch.as_tensor(sigma, dtype=ladder.dtype, device=ladder.device).reshape(-1)
-    nearest = (wanted.log()[:, None] - ladder.log()).abs().min(1)
-    return nearest.indices, nearest.values < 0.01  # False for NaN, 0 and negative sigmas too

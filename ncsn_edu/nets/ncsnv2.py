@@ -5,7 +5,7 @@ This file does NOT know levels: `sigmas` is the ladder that it was trained on, f
 
 from torch import Tensor, nn
 
-from ..checks import check_images
+from ..checks import check_images, check_noise
 from ..core import expand_like
 from .norm import InstanceNormPlus, NoNorm
 from .refinenet import LadderNet, RefineNet
@@ -21,5 +21,5 @@ class NCSNv2(LadderNet):
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Score of p_sigma at x, in the shape of x; sigma a float or (B,)."""
-        check_images(x, self.channels)
+        check_images(x, self.channels), check_noise(sigma, "this net divides by sigma")
         return self.net(2 * x - 1, None) / expand_like(sigma, x)

@@ -2,7 +2,7 @@
 
 It is no net of a paper, but the common ground of later ones (Ho et al. 2020; Song et al. 2021): residual blocks with
 group norm, told log sigma by a learned shift of every channel, and attention where the image is smallest. This file
-does NOT know a ladder: ncsn.py does.
+does NOT know what its output means: adapters.py does.
 """
 
 import math
@@ -12,27 +12,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checks import check_count, check_images, check_label, check_positive
+from ..checks import check_count, check_images, check_label, check_noise
 from ..core import expand_like
 
 
 class UNet(nn.Module):
-    """s(x, sigma) = f((2x - 1) / sqrt(1 + 4 sigma^2), log sigma) / sigma of images x (B, channels, H, W) in [0, 1].
+    """f(u, sigma): a bare net, for a parametrisation of adapters.py to make a score of: EpsScore, Preconditioned.
 
     One resolution for each of `multipliers`, halved from one to the next, with width times the multiplier filters and
-    `blocks` residual blocks on either side. H and W must be multiples of 2^(resolutions - 1). With attention every
-    place of the smallest resolution looks at every other.
+    `blocks` residual blocks on either side. H and W must be multiples of 2^(resolutions - 1). Its first output is zero.
 
-    Preconditioned (Karras et al. 2022, section 5), f adds to the score of a Gaussian of mean 1/2 and standard deviation
-    d = data_std: s(x, sigma) = (f(u, log sigma) / sigma - u / d) / r, where r = sqrt(1 + sigma^2 / d^2) and
-    u = (x - 1/2) / (d r). At large sigma an error of f is then one in the image that is guessed; without, one in the
-    noise, sigma times as large. `loss_weight` makes every sigma ask as much of f.
-
-    attention  True: at the smallest resolution, in the middle; a number: after every block of so many of the smallest
+    attention  True: every place of the smallest resolution looks at every other, in the middle; a number: after every
+               block of so many of the smallest resolutions
     n_classes  the net can be told the class of each image, label (B,) with 0 ... n_classes - 1; -1, or no label at
                all: nothing is said. Trained on both it is two scores in one, of p(x) and of p(x | label)
     dropout    share of the activations set to zero in every block while the net is in training mode
-    data_std   1/2 fits images of black and white; photographs have 1/4
     """
 
     def __init__(
@@ -43,14 +37,11 @@ class UNet(nn.Module):
         *,
         blocks: int = 1,
         attention: bool | int = False,
-        preconditioned: bool = False,
         n_classes: int = 0,
         dropout: float = 0.0,
-        data_std: float = 0.5,
     ) -> None:
         super().__init__()
-        self.preconditioned, self.n_classes = preconditioned, check_count("n_classes", n_classes, least=0)
-        self.per_std = 1 / check_positive("data_std", data_std)
+        self.n_classes = check_count("n_classes", n_classes, least=0)
         self.channels, self.width = check_count("channels", channels), check_count("width", width)
         self.blocks, widths = check_count("blocks", blocks), [width * m for m in multipliers]
         embedding = 4 * width
@@ -73,26 +64,21 @@ class UNet(nn.Module):
                 before = w
         self.end = nn.Sequential(_group_norm(before), nn.SiLU(), nn.Conv2d(before, channels, 3, padding=1))
         for parameter in self.end[2].parameters():
-            nn.init.zeros_(parameter)  # the first score is zero
+            nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor, sigma: float | Tensor, label: Tensor | None = None) -> Tensor:
-        """Score of p_sigma at x, in the shape of x; sigma > 0, a float or (B,); label whole numbers (B,), or nothing.
-
-        With a label it is the score of the images of that class.
-        """
-        check_images(x, self.channels, 2 ** (len(self.down) // self.blocks - 1))
-        sigmas = expand_like(sigma, x).expand(len(x), 1, 1, 1)
-        e = self.embed(_waves(sigmas.flatten().log(), self.width))  # (B, 4 width)
+    def forward(self, u: Tensor, sigma: float | Tensor, label: Tensor | None = None) -> Tensor:
+        """f at images u (B, channels, H, W), in their shape; sigma > 0, a float or (B,); label integers (B,)."""
+        check_images(u, self.channels, 2 ** (len(self.down) // self.blocks - 1))
+        check_noise(sigma, "this net is told the logarithm of sigma")
+        e = self.embed(_waves(expand_like(sigma, u).flatten().expand(len(u)).log(), self.width))  # (B, 4 width)
         if self.label is not None:
             if label is None:
-                label = torch.full((len(x),), -1, device=x.device)
+                label = torch.full((len(u),), -1, device=u.device)
             else:
-                check_label(label, len(x), self.n_classes)
+                check_label(label, len(u), self.n_classes)
             e = e + self.label(label % (self.n_classes + 1))
         elif label is not None:
             raise ValueError("this U-Net was made without classes: leave out label, or make it with n_classes=")
-        root = (1 + (self.per_std * sigmas) ** 2).sqrt()
-        u = (self.per_std * x - self.per_std / 2) / root
         h, skips = self.begin(u), []
         for i, block in enumerate(self.down):
             h = block(F.avg_pool2d(h, 2) if i and i % self.blocks == 0 else h, e)
@@ -101,16 +87,7 @@ class UNet(nn.Module):
         for block in self.up:
             skip = skips.pop()
             h = block(torch.cat([h if h.shape == skip.shape else F.interpolate(h, skip.shape[2:]), skip], 1), e)
-        f = self.end(h).to(x.dtype)
-        return (f / sigmas - self.per_std * u) / root if self.preconditioned else f / sigmas
-
-
-def loss_weight(sigma: Tensor, data_std: float = 0.5) -> Tensor:
-    """1 + sigma^2 / data_std^2: times the loss, it is 1/2 ||f - the best f||^2 of a preconditioned U-Net.
-
-    Karras et al. 2022, table 1: their lambda(sigma) times the squared error of the denoised image.
-    """
-    return 1 + (sigma / data_std) ** 2
+        return self.end(h).to(u.dtype)
 
 
 class Block(nn.Module):

@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.quiver import Quiver
 from matplotlib.text import Text
 from PIL import Image
 
@@ -225,14 +226,43 @@ def on_grid(value: float, low: float, step: float) -> float:
     return low + step * round((value - low) / step)
 
 
+NO_LADDER = "sigma_1 must be larger than sigma_L: a ladder leads down"
+
+
+def in_red(text: str) -> str:
+    """A warning, as HTML for the line under the picture."""
+    return f"<b style='color:{plots.RED}'>{text}</b>"
+
+
+def relative_density(log_p: torch.Tensor) -> np.ndarray:
+    """log p (n * n,) on a grid as a picture (n, n) of the density, which is 1 where it is largest."""
+    side = math.isqrt(len(log_p))
+    return (log_p - log_p.max()).exp().reshape(side, side).numpy()
+
+
+def still_arrows(ax: Axes, points: torch.Tensor, **look: Any) -> Quiver:
+    """Arrows of no length at points (N, 2); `set_UVC` gives them theirs."""
+    return ax.quiver(*points.T.numpy(), *np.zeros((2, len(points))), **(plots.QUIVER | look))
+
+
+def moving_mean(values: Sequence[float], window: int) -> np.ndarray:
+    """The mean of each `window` values in a row, (n - window + 1,); of none where there are fewer."""
+    sums = np.cumsum([0.0, *values])
+    return (sums[window:] - sums[:-window]) / window
+
+
 def outside_note(ax: Axes) -> Text:
     """Words in the middle of a picture, to be made visible when all chains have left it."""
     look: dict[str, Any] = {"color": plots.RED, "backgroundcolor": "white", "zorder": 9}
     return ax.text(0.5, 0.5, "all chains are outside", transform=ax.transAxes, ha="center", visible=False, **look)
 
 
-def show_ends(x: torch.Tensor, dots: Line2D, outside: Text, extent: float) -> None:
-    """Put the dots at the chains x (B, 2), and show the note if none of them is in the picture."""
+def show_ends(x: torch.Tensor | None, dots: Line2D, outside: Text, extent: float) -> None:
+    """Put the dots at the chains x (B, 2), if there are any; show the note if none of them is in the picture."""
+    if x is None:
+        dots.set_data([], [])
+        outside.set_visible(False)
+        return
     dots.set_data(*x.T.numpy())
     outside.set_visible(not (x.abs() < extent).all(1).any())
 

@@ -1,5 +1,6 @@
 """Chains of Langevin dynamics on mixtures, with and without annealing. This file does NOT train."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import ipywidgets as ipw
@@ -9,10 +10,20 @@ from matplotlib.collections import LineCollection
 
 from .. import plots
 from ..distributions import GaussianMixture
+from ..mcmc import annealed_langevin, langevin, mala
 from ..metrics import mode_moments, mode_weights
-from ..samplers import annealed_langevin, langevin, mala
 from ..schedules import geometric, stable_alpha, stable_eps, stationary_variance, step_sizes
-from .base import Explorer, int_slider, log_slider, outside_note, show_ends, wide
+from .base import (
+    NO_LADDER,
+    Explorer,
+    RunningExplorer,
+    in_red,
+    int_slider,
+    log_slider,
+    outside_note,
+    show_ends,
+    wide,
+)
 
 
 class LangevinExplorer(Explorer):
@@ -70,12 +81,12 @@ class LangevinExplorer(Explorer):
                 if state.accepted is not None:
                     accepted.append(state.accepted)
         except FloatingPointError:
-            failure = f"<b style='color:{plots.RED}'>the chains ran away at step {len(path)}</b>"
+            failure = in_red(f"the chains ran away at step {len(path)}")
         self.paths.set_segments(list(torch.stack(path)[:, : self.n_drawn].transpose(0, 1).numpy()))
         show_ends(path[-1], self.dots, self.outside, self.extent)
         counts, edges = np.histogram(path[-1][:, 0].numpy(), self.bars.get_data().edges)
         self.bars.set_data(counts / self.n_chains / np.diff(edges))
-        stable = "" if alpha < stable_alpha(1.0) or metropolis else f", <b style='color:{plots.RED}'>unstable</b>"
+        stable = "" if alpha < stable_alpha(1.0) or metropolis else f", {in_red('unstable')}"
         expected = 1.0 if metropolis else stationary_variance(alpha, 1.0)
         rate = f"acceptance rate <b>{torch.stack(accepted).float().mean():.3f}</b>; " if metropolis else ""
         found = mode_weights(path[-1], self.mixture)
@@ -86,7 +97,7 @@ class LangevinExplorer(Explorer):
         return f"step alpha <b>{alpha:.3g}</b>{stable}, <b>{n_steps}</b> steps; {rate}{result}"
 
 
-class AnnealingExplorer(Explorer):
+class AnnealingExplorer(RunningExplorer):
     """Annealed Langevin dynamics on the mixture of Fig. 3: ladder and eps; stability before, result after the run."""
 
     mixture = GaussianMixture([[-5.0, -5.0], [5.0, 5.0]], 1.0, [0.2, 0.8])
@@ -108,10 +119,7 @@ class AnnealingExplorer(Explorer):
             "n_steps_each": int_slider("steps each T", n_steps_each, 5, 200, 5),
             "eps": log_slider("eps", eps, -5, 0),
         }
-        self.button = ipw.Button(description="Run", button_style="primary", icon="play")
-        self.button.on_click(lambda _: self.run())
-        super().__init__(controls, size=(9.4, 3.6), buttons=[self.button])
-        self.run()
+        super().__init__(controls, size=(9.4, 3.6))
 
     def _draw(self) -> None:
         self.field, self.steps, self.shares = self.figure.subplots(1, 3)
@@ -128,58 +136,65 @@ class AnnealingExplorer(Explorer):
         self.shares.axhline(0.2, color=plots.BLUE, lw=1, ls="--")
         self.shares.set(title="share in the small mode", xlabel="level", ylim=(0, 1.05), xlim=(0, 11))
 
-    def _update(self, sigma_1: float, sigma_L: float, n_levels: int, n_steps_each: int, eps: float) -> str:
-        self.dots.set_data([], [])
-        self.share.set_data([], [])
-        self.outside.set_visible(False)
+    def _pose(self, sigma_1: float, sigma_L: float, n_levels: int, n_steps_each: int, eps: float) -> None:
         for ax in (self.steps, self.shares):
             ax.set_xlim(0, n_levels + 1)
-        if sigma_1 <= sigma_L:
+        self.sigmas = geometric(sigma_1, sigma_L, n_levels) if sigma_1 > sigma_L else None
+        if self.sigmas is None:
             self.bars.set_data([], [])
-            self.prediction = (
-                f"<b style='color:{plots.RED}'>sigma_1 must be larger than sigma_L: a ladder leads down</b>"
-            )
-            return self.prediction
-        sigmas = geometric(sigma_1, sigma_L, n_levels)
-        limits = torch.tensor([stable_alpha(1.0, sigma) for sigma in sigmas.tolist()])
-        level = torch.arange(1, n_levels + 1)
-        self.bars.set_data(level, step_sizes(sigmas, eps) / limits)
-        bound = stable_eps(sigmas, 1.0)
-        unstable = f"<b style='color:{plots.RED}'>unstable: with enough steps the chains run away</b>"
+            self.prediction = in_red(NO_LADDER)
+            return
+        limits = torch.tensor([stable_alpha(1.0, sigma) for sigma in self.sigmas.tolist()])
+        self.bars.set_data(torch.arange(1, n_levels + 1), step_sizes(self.sigmas, eps) / limits)
+        bound = stable_eps(self.sigmas, 1.0)
         self.prediction = (
             f"sigma {sigma_1:.3g} to {sigma_L:.3g}, L <b>{n_levels}</b>, T <b>{n_steps_each}</b>: "
             f"{n_levels * n_steps_each} evaluations<br>eps <b>{eps:.3g}</b> against a limit of {bound:.3g}: "
-            f"{'stable' if eps < bound else unstable}"
+            f"{'stable' if eps < bound else in_red('unstable: with enough steps the chains run away')}"
         )
-        return f"{self.prediction}. Press Run"
 
-    def run(self) -> "AnnealingExplorer":
-        """Run the chains with the present settings, as the button does. Returns the explorer."""
-        values = self.values
-        if values["sigma_1"] <= values["sigma_L"]:
-            return self
-        sigmas = geometric(values["sigma_1"], values["sigma_L"], values["n_levels"])
+    def _renew(self) -> None:
+        self.x: torch.Tensor | None = None
+        self.in_small_mode: list[float] = []  # the share of the chains, after each level
+        self.result = ""
+
+    def _steps(self) -> Iterator[None]:
+        """Run the chains down the ladder; pause after each level."""
+        self._renew()
+        if self.sigmas is None:
+            return
+        eps, n_steps_each = self.values["eps"], self.values["n_steps_each"]
         generator = torch.Generator().manual_seed(0)
-        x = (2 * torch.rand(self.n_chains, 2, generator=generator) - 1) * 8
-        states = annealed_langevin(
-            self.mixture, x, sigmas, eps=values["eps"], n_steps_each=values["n_steps_each"], generator=generator
-        )
-        shares, result = [], ""
+        self.x = (2 * torch.rand(self.n_chains, 2, generator=generator) - 1) * 8
+        settings = {"eps": eps, "n_steps_each": n_steps_each, "generator": generator}
         try:
-            for state in states:
-                x = state.x
-                if state.step == values["n_steps_each"] - 1:
-                    shares.append(mode_weights(x, self.mixture).weight[0].item())
+            for state in annealed_langevin(self.mixture, self.x, self.sigmas, **settings):
+                self.x = state.x
+                if state.step == n_steps_each - 1:
+                    self.in_small_mode.append(mode_weights(state.x, self.mixture).weight[0].item())
+                    if state.level < len(self.sigmas) - 1:
+                        yield
+            self.result = self._found(self.x)
         except (FloatingPointError, ValueError):
-            result = f"<b style='color:{plots.RED}'>the chains ran away at level {len(shares) + 1}</b>"
-        self.share.set_data(range(1, len(shares) + 1), shares)
-        show_ends(x, self.dots, self.outside, self.extent)
-        if not result:
-            found = mode_weights(x, self.mixture)
-            spread = mode_moments(x, self.mixture)[1].diagonal(dim1=1, dim2=2).mean(1).sqrt()
-            result = (
-                f"small mode <b>{found.weight[0]:.3f}</b> [{found.low[0]:.3f}, {found.high[0]:.3f}], truth 0.200; "
-                f"std of the modes {spread[0]:.2f} and {spread[1]:.2f}, truth 1.00"
-            )
-        self._show(f"{self.prediction}.<br>Result: {result}")
-        return self
+            self.result = in_red(f"the chains ran away at level {len(self.in_small_mode) + 1}")
+        yield
+
+    def _found(self, x: torch.Tensor) -> str:
+        """Share and spread of the chains at the end, in words."""
+        found = mode_weights(x, self.mixture)
+        spread = mode_moments(x, self.mixture)[1].diagonal(dim1=1, dim2=2).mean(1).sqrt()
+        return (
+            f"small mode <b>{found.weight[0]:.3f}</b> [{found.low[0]:.3f}, {found.high[0]:.3f}], truth 0.200; "
+            f"std of the modes {spread[0]:.2f} and {spread[1]:.2f}, truth 1.00"
+        )
+
+    def _look(self, sigma_1: float, sigma_L: float, n_levels: int, n_steps_each: int, eps: float) -> str:
+        self.share.set_data(range(1, len(self.in_small_mode) + 1), self.in_small_mode)
+        show_ends(self.x, self.dots, self.outside, self.extent)
+        if self.sigmas is None:
+            return self.prediction
+        if self.x is None:
+            return f"{self.prediction}. Press Run"
+        return f"{self.prediction}.<br>" + (
+            f"Result: {self.result}" if self.result else f"after level {len(self.in_small_mode)} of {n_levels}"
+        )

@@ -1,11 +1,10 @@
 """The score field of a mixture, to be moved. This file does NOT sample or train."""
 
-import numpy as np
 import torch
 
 from .. import plots
 from ..distributions import GaussianMixture
-from .base import Explorer, slider
+from .base import Explorer, relative_density, slider, still_arrows
 
 
 class ScoreFieldExplorer(Explorer):
@@ -29,7 +28,7 @@ class ScoreFieldExplorer(Explorer):
         field, cut = self.figure.subplots(1, 2)
         plots.heatmap(field, torch.zeros(len(self.points)), extent=self.extent, vmin=0, vmax=1)
         self.heat = field.images[0]
-        self.arrows = field.quiver(*self.cells.T.numpy(), *np.zeros((2, len(self.cells))), **plots.QUIVER)
+        self.arrows = still_arrows(field, self.cells)
         field.set(title="density and score", xlabel="$x_1$", ylabel="$x_2$")
         field.axhline(0, color=plots.RED, lw=0.8, ls="--")
         (self.density,) = cut.plot(self.axis, 0 * self.axis, color=plots.BLUE, label="density (scaled)")
@@ -41,7 +40,7 @@ class ScoreFieldExplorer(Explorer):
     def _update(self, weight: float, distance: float, std: float, correlation: float, sigma: float) -> str:
         mixture = two_gaussians(weight, distance, std, correlation)
         log_p = mixture.log_prob(self.points, sigma)
-        self.heat.set_data((log_p - log_p.max()).exp().reshape(90, 90).numpy())
+        self.heat.set_data(relative_density(log_p))
         self.arrows.set_UVC(*plots.arrows(mixture, self.cells, sigma, self.extent, 19).T)
         line = torch.stack([self.axis, torch.zeros_like(self.axis)], 1)
         log_cut = mixture.log_prob(line, sigma)

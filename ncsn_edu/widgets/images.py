@@ -17,11 +17,12 @@ from torch import Tensor
 from .. import plots
 from ..checks import check_count, check_ladder, check_points
 from ..core import Score, State, noise_like
+from ..devices import device_of
 from ..distributions import Empirical
+from ..mcmc import annealed_langevin, inpaint
 from ..pictures import MASKS, preset_mask, tile
-from ..samplers import annealed_langevin, inpaint
 from ..schedules import geometric, max_pairwise_distance, ratio_overlap, step_sizes
-from .base import Explorer, RunningExplorer, int_slider, log_slider, wide
+from .base import NO_LADDER, Explorer, RunningExplorer, in_red, int_slider, log_slider, wide
 
 PAINTED = "painted"
 
@@ -82,7 +83,7 @@ class NoiseLevelExplorer(Explorer):
         level = min(level, n_levels)
         self._move("level", max=n_levels, value=level)
         if sigma_1 <= sigma_L:
-            return f"<b style='color:{plots.RED}'>sigma_1 must be larger than sigma_L: a ladder leads down</b>"
+            return in_red(NO_LADDER)
         sigmas = geometric(sigma_1, sigma_L, n_levels)
         sigma, clean = sigmas[level - 1].item(), self.images[image]
         noisy = clean + sigma * self.noise
@@ -180,7 +181,7 @@ class SamplingExplorer(RunningExplorer):
         self._move("step", max=self.total, step=self.stride, value=0)
 
     def _start(self) -> tuple[Tensor, torch.Generator]:
-        generator = torch.Generator(_device(self.score)).manual_seed(self.values["seed"])
+        generator = torch.Generator(device_of(self.score)).manual_seed(self.values["seed"])
         return torch.rand(self.shape, generator=generator, device=generator.device), generator
 
     def _steps(self) -> Iterator[None]:
@@ -323,7 +324,7 @@ class InpaintingExplorer(RunningExplorer):
         if self.mask.all():
             yield
             return
-        generator = torch.Generator(_device(self.score)).manual_seed(seed)
+        generator = torch.Generator(device_of(self.score)).manual_seed(seed)
         x = torch.rand(self.n, *self.image.shape, generator=generator, device=generator.device)
         settings = {"eps": eps, "n_steps_each": n_steps_each, "generator": generator}
         pause = math.ceil(len(self.sigmas) * n_steps_each / self.n_shown)
@@ -480,9 +481,4 @@ def _colours(image: Tensor, known: Tensor, cover: float) -> np.ndarray:
 
 
 def _ran_away(words: str) -> str:
-    return f"<br><b style='color:{plots.RED}'>{words}: the score is no longer finite. Is eps too large?</b>"
-
-
-def _device(score: Score) -> torch.device:
-    parameters = score.parameters() if isinstance(score, torch.nn.Module) else ()
-    return next((p.device for p in parameters), torch.device("cpu"))
+    return "<br>" + in_red(f"{words}: the score is no longer finite. Is eps too large?")

@@ -15,8 +15,18 @@ from ..core import Score, noise_like
 from ..distributions import GaussianMixture
 from ..losses import dsm, dsm_floor, explicit, implicit, sliced
 from ..nets.mlp import ScoreMLP
-from ..train import Loss, train
-from .base import RunningExplorer, int_slider, log_slider, slider, wide
+from ..training import Objective, train
+from .base import (
+    RunningExplorer,
+    in_red,
+    int_slider,
+    log_slider,
+    moving_mean,
+    relative_density,
+    slider,
+    still_arrows,
+    wide,
+)
 
 
 class TrainingExplorer(RunningExplorer):
@@ -35,15 +45,15 @@ class TrainingExplorer(RunningExplorer):
         self._renew()
         generator = torch.Generator().manual_seed(1)
         batches = (self.mixture.sample(self.batch_size, generator=generator) for _ in itertools.count())
-        loss, n_steps = self._loss(generator, **values), values["n_steps"]
+        objective, n_steps = self._loss(generator, **values), values["n_steps"]
         try:
-            for state in train(self.model, batches, loss=loss, n_steps=n_steps, lr=self.lr):
+            for state in train(self.model, batches, objective=objective, n_steps=n_steps, lr=self.lr):
                 self.losses.append(state.loss)
                 if state.step % self.every == 0 or state.step == n_steps:
                     self._measure(**values)
                     yield
         except FloatingPointError:
-            self.failure = f"<b style='color:{plots.RED}'>the loss is no longer a finite number</b>"
+            self.failure = in_red("the loss is no longer a finite number")
             yield
 
     def _renew(self) -> None:
@@ -69,12 +79,12 @@ class TrainingExplorer(RunningExplorer):
     def _net(self, **values: Any) -> ScoreMLP:
         return ScoreMLP(2, [64, 64], sigma=values["sigma"])
 
-    def _loss(self, generator: torch.Generator, *args: Any, **values: Any) -> Loss:
+    def _loss(self, generator: torch.Generator, *args: Any, **values: Any) -> Objective:
         raise NotImplementedError
 
 
 class ObjectiveExplorer(TrainingExplorer):
-    """The same small net under each objective of score matching: its field and its loss, less the known constant."""
+    """The same small net under each objective of score matching: its field, and its loss minus the known constant."""
 
     mixture = GaussianMixture([[-1.6, -1.0], [1.6, -0.6], [0.0, 1.5]], 0.25, [0.2, 0.3, 0.5])
     objectives = ("explicit", "implicit", "sliced", "sliced, variance reduced", "denoising")
@@ -103,17 +113,11 @@ class ObjectiveExplorer(TrainingExplorer):
         self.points, self.cells = plots.grid(self.extent, 90), plots.grid(self.extent * 0.94, 17)
         self.field, self.curve = self.figure.subplots(1, 2)
         plots.heatmap(self.field, torch.zeros(len(self.points)), extent=self.extent, vmin=0, vmax=1)
-        nothing = np.zeros((2, len(self.cells)))
-        self.truth, self.learned = (
-            self.field.quiver(*self.cells.T.numpy(), *nothing, label=label, **(plots.QUIVER | {"color": color} | look))
-            for label, color, look in (
-                ("truth", plots.BLUE, {"width": 0.008, "alpha": 0.45}),
-                ("learned", plots.RED, {"width": 0.0035}),
-            )
-        )
+        self.truth = still_arrows(self.field, self.cells, label="truth", color=plots.BLUE, width=0.008, alpha=0.45)
+        self.learned = still_arrows(self.field, self.cells, label="learned", color=plots.RED, width=0.0035)
         self.field.legend(loc="upper left", fontsize=9, frameon=True, framealpha=0.9)
         self.field.set(title="score of the noisy data", xlabel="$x_1$", ylabel="$x_2$")
-        (self.losses_line,) = self.curve.plot([], [], color=plots.ORANGE, lw=1, label="loss less its constant")
+        (self.losses_line,) = self.curve.plot([], [], color=plots.ORANGE, lw=1, label="loss minus its constant")
         (self.divergence,) = self.curve.plot([], [], color=plots.BLUE, marker=".", label="Fisher divergence")
         self.curve.set_yscale("symlog", linthresh=0.1)
         self.curve.set(title="objective", xlabel="step", ylim=(-3, 100))
@@ -124,16 +128,21 @@ class ObjectiveExplorer(TrainingExplorer):
         generator = torch.Generator().manual_seed(2)
         clean = self.mixture.sample(4000, generator=generator).double()
         self.held_out = clean + sigma * noise_like(clean, generator)
-        self.constant = {
-            "explicit": 0.0,
-            "denoising": -dsm_floor(self.mixture, clean, sigma, generator=generator).mean().item() / sigma**2,
-        }.get(objective, explicit(_nothing, self.held_out, self.mixture, sigma).mean().item())
+        self.constant = self._constant(objective, clean, sigma, generator)
         log_p = self.mixture.log_prob(self.points, sigma)
-        self.field.images[0].set_data((log_p - log_p.max()).exp().reshape(90, 90).numpy())
+        self.field.images[0].set_data(relative_density(log_p))
         self.truth.set_UVC(*self._arrows(self.mixture, sigma).T)
         used = f": {n_projections} {distribution}" if objective.startswith("sliced") else ""
         self.curve.title.set_text(objective + used)  # set_title would take its size from the reader's settings
         self.curve.set_xlim(0, 1.05 * n_steps)
+
+    def _constant(self, objective: str, clean: Tensor, sigma: float, generator: torch.Generator) -> float:
+        """What is added to an objective to make it the Fisher divergence."""
+        if objective == "explicit":
+            return 0.0
+        if objective == "denoising":
+            return -dsm_floor(self.mixture, clean, sigma, generator=generator).mean().item() / sigma**2
+        return explicit(_nothing, self.held_out, self.mixture, sigma).mean().item()
 
     def _arrows(self, score: Score, sigma: float) -> np.ndarray:
         longest = self.mixture(self.cells, sigma).norm(dim=1).max().item()  # one scale for both fields
@@ -147,14 +156,14 @@ class ObjectiveExplorer(TrainingExplorer):
         distribution: str,
         n_projections: int,
         n_steps: int,
-    ) -> Loss:
+    ) -> Objective:
         def noisy(x: Tensor) -> Tensor:
             return x + sigma * noise_like(x, generator)
 
         slices = partial(
             sliced, sigma=sigma, n_projections=n_projections, distribution=distribution, generator=generator
         )
-        losses: dict[str, Loss] = {
+        losses: dict[str, Objective] = {
             "explicit": lambda s, x: explicit(s, noisy(x), self.mixture, sigma),
             "implicit": lambda s, x: implicit(s, noisy(x), sigma),
             "sliced": lambda s, x: slices(s, noisy(x), variance_reduced=False),
@@ -165,14 +174,13 @@ class ObjectiveExplorer(TrainingExplorer):
 
     def _look(self, objective: str, sigma: float, distribution: str, n_projections: int, n_steps: int) -> str:
         self.learned.set_UVC(*self._arrows(self._score, sigma).T)
-        sums = np.cumsum([0.0, *self.losses])
-        mean = (sums[self.window :] - sums[: -self.window]) / self.window + self.constant
+        mean = moving_mean(self.losses, self.window) + self.constant
         self.losses_line.set_data(np.arange(len(mean)) + self.window, mean)
         self.divergence.set_data(*np.array(self.measured).T)
         plural = "s" if n_projections > 1 else ""
         used = f", <b>{n_projections}</b> {distribution} projection{plural}" if objective.startswith("sliced") else ""
         step, divergence = self.measured[-1]
-        latest = f"loss less its constant {mean[-1]:.3f} (mean of {self.window} steps), " if len(mean) else ""
+        latest = f"loss minus its constant {mean[-1]:.3f} (mean of {self.window} steps), " if len(mean) else ""
         return (
             f"<b>{objective}</b>{used}, noise sigma <b>{sigma:.3g}</b>: step {step} of <b>{n_steps}</b>"
             f"{'' if step else '. Press Train'}<br>"
@@ -209,8 +217,7 @@ class ErrorExplorer(TrainingExplorer):
         self.points, self.cells = plots.grid(self.extent, 60), plots.grid(self.extent * 0.94, 15)
         self.field, self.map, self.against = self.figure.subplots(1, 3)
         plots.heatmap(self.field, torch.zeros(len(self.points)), extent=self.extent, vmin=0, vmax=1)
-        look = plots.QUIVER | {"width": 0.005, "color": plots.RED}
-        self.learned = self.field.quiver(*self.cells.T.numpy(), *np.zeros((2, len(self.cells))), **look)
+        self.learned = still_arrows(self.field, self.cells, width=0.005, color=plots.RED)
         self.field.set(title="density, learned score", xlabel="$x_1$", ylabel="$x_2$")
         colours: dict[str, Any] = {"cmap": "viridis", "vmin": -2, "vmax": 1.5}
         plots.heatmap(self.map, torch.zeros(len(self.points)), extent=self.extent, **colours)
@@ -229,9 +236,9 @@ class ErrorExplorer(TrainingExplorer):
         noisy = self.mixture.perturb(sigma)
         self.held_out = noisy.sample(4000, generator=torch.Generator().manual_seed(2)).double()
         self.log_p, self.held_out_log_p = noisy.log_prob(self.points), noisy.log_prob(self.held_out)
-        self.field.images[0].set_data((self.log_p - self.log_p.max()).exp().reshape(60, 60).numpy())
+        self.field.images[0].set_data(relative_density(self.log_p))
 
-    def _loss(self, generator: torch.Generator, **values: Any) -> Loss:
+    def _loss(self, generator: torch.Generator, **values: Any) -> Objective:
         sigma = values["sigma"]
         return lambda s, x: sliced(s, x + sigma * noise_like(x, generator), sigma, generator=generator)
 

@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from .. import plots
+from ..bars import outputs_are_stored, progress
 from ..checks import check_count
+from ..devices import device_of
 from ..pictures import tile
-from ..progress import outputs_are_stored, progress
-from ..train import TrainState, mean_by_level
-from .base import png
+from ..training import TrainState, mean_by_level
+from .base import moving_mean, png
 
 Sample = Callable[[nn.Module], Tensor]
 
@@ -37,7 +38,7 @@ def watch(
 
     What is trained does not depend on being watched: the global random state is put back after each sample. Losses are
     read from the device only when they are drawn. In a terminal there is a progress bar, and where outputs are stored
-    or checked (see progress.py) nothing at all.
+    or checked (see bars.py) nothing at all.
     """
     every, window = check_count("every", every), check_count("window", window)
     n_steps = getattr(states, "n_steps", None) if n_steps is None else check_count("n_steps", n_steps)
@@ -138,9 +139,7 @@ class View:
 
     def mean_losses(self) -> np.ndarray:
         """Means of the losses over the window, of fewer while there are fewer."""
-        sums = np.cumsum([0.0, *self.losses])
-        window = min(self.window, len(self.losses))
-        return (sums[window:] - sums[:-window]) / window if window else np.empty(0)
+        return moving_mean(self.losses, min(self.window, len(self.losses))) if self.losses else np.empty(0)
 
     def _draw_levels(self, ax: Axes) -> None:
         n_levels = max(len(means) for _, means in self.by_level)
@@ -164,7 +163,7 @@ class View:
 
 def _undisturbed(sample: Sample, model: nn.Module) -> Tensor:
     """A sample, with the model in eval mode, that leaves the model's mode and the global random state as they were."""
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     training = model.training
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():

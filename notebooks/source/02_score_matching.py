@@ -42,7 +42,7 @@ import ncsn_edu as ne
 from ncsn_edu import GaussianMixture, ScoreMLP, dsm, explicit, implicit, save_figure, show, sliced
 from ncsn_edu.losses import projection
 from ncsn_edu.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, density, grid, score_field, use_style
-from ncsn_edu.train import train
+from ncsn_edu.training import train
 from ncsn_edu.widgets import ObjectiveExplorer
 
 use_style()
@@ -697,7 +697,7 @@ def learn(net: torch.nn.Module, name: str) -> torch.nn.Module:
     source, loss = losses[name]
     batches = (source.sample(512, generator=generator).float() for _ in itertools.count())
     for n_steps, lr in ((300, 5e-3), (200, 5e-4)):
-        list(train(net, batches, loss=loss, n_steps=n_steps, lr=lr))
+        list(train(net, batches, objective=loss, n_steps=n_steps, lr=lr))
     return net.double()
 
 

@@ -21,7 +21,6 @@
 import copy
 import itertools
 import math
-from dataclasses import replace
 from functools import partial
 
 import torch
@@ -29,8 +28,10 @@ from matplotlib import pyplot as plt
 
 import ncsn_edu as ne
 from ncsn_edu import implicit, recipes, save_figure, show
+from ncsn_edu.losses import Slicing
+from ncsn_edu.manifold import relative_spread, share_of_bound
 from ncsn_edu.plots import BLUE, ORANGE, RED, scatter, score_field, use_style
-from ncsn_edu.train import train
+from ncsn_edu.training import train
 
 use_style()
 
@@ -168,7 +169,7 @@ for sigma in (0.0, 0.2):
     torch.manual_seed(0)
     net, losses[sigma] = ne.ScoreMLP(hidden=(64, 64)), []
     data = ring_batches(sigma, torch.Generator().manual_seed(0))
-    for state in train(net, data, loss=partial(implicit, rows_at_once=2), n_steps=600, lr=5e-3):
+    for state in train(net, data, objective=partial(implicit, rows_at_once=2), n_steps=600, lr=5e-3):
         losses[sigma].append(state.loss)
         if state.step in (150, 300, 600):
             nets[sigma, state.step] = copy.deepcopy(net)
@@ -305,12 +306,18 @@ print("clean: beyond 50 times that bound:", ends["clean"] / lowest > 50)
 # is U-shaped and has normalisation; ours keeps the full size and has none.
 
 # %%
-recipe = recipes.MANIFOLD["laptop"] if name == "cifar10" else recipes.MANIFOLD_DIGITS
+of_the_paper = recipes.RECIPES["manifold"]["paper"]
+recipe = recipes.RECIPES["manifold"]["laptop"] if name == "cifar10" else recipes.MANIFOLD_DIGITS
+ours, papers = recipes.settings(recipe), recipes.settings(of_the_paper)
 for key in ("data", "width", "blocks", "batch_size", "n_steps", "lr", "sigma", "dequantize"):
-    print(f"{key:11} {getattr(recipe, key)!s:9} paper: {getattr(recipes.MANIFOLD['paper'], key)}")
+    print(f"{key:11} {ours[key]!s:9} paper: {papers[key]}")
+
+# %% [markdown]
+# The same place says what is learned: from which batches, with which noise, by which
+# slices; and the objective is the loss that `train` minimises.
 
 # %%
-show(recipes.manifold, docstring=False)
+show(recipe.learned, Slicing.__call__, docstring=False)
 
 # %% [markdown]
 # One line deserves a question: are the images **dequantised**? A grey value $k$ of
@@ -327,8 +334,8 @@ show(recipes.manifold, docstring=False)
 # %%
 curves = {sigma: [] for sigma in (0.0, recipe.sigma)}
 for sigma, seed in itertools.product(curves, range(3)):
-    states = recipes.manifold(recipe, images, sigma=sigma, seed=seed)
-    bar = ne.progress(states, recipe.n_steps, f"noise {sigma:g}, seed {seed}")
+    states = recipes.changed(recipe, sigma=sigma).training(images, seed=seed)
+    bar = ne.progress(states, states.n_steps, f"noise {sigma:g}, seed {seed}")
     curves[sigma].append([state.loss for state in bar])
 
 # %% [markdown]
@@ -339,7 +346,7 @@ for sigma, seed in itertools.product(curves, range(3)):
 # 1, but for the scatter of batches.
 
 # %%
-show(recipes.relative_spread, recipes.share_of_bound, docstring=False)
+show(relative_spread, share_of_bound, docstring=False)
 
 # %% [markdown]
 # **Predict:** the losses of both kinds over the steps, in units of the bound. The
@@ -358,8 +365,8 @@ show(recipes.relative_spread, recipes.share_of_bound, docstring=False)
 bound = dim / (2 * recipe.sigma**2)
 table = {}
 for sigma, runs in curves.items():
-    spread = torch.tensor([recipes.relative_spread(run) for run in runs])
-    part = torch.tensor([recipes.share_of_bound(run, recipe.sigma, dim) for run in runs])
+    spread = torch.tensor([relative_spread(run) for run in runs])
+    part = torch.tensor([share_of_bound(run, recipe.sigma, dim) for run in runs])
     table["noised" if sigma else "clean"] = (spread, part)
 numbers = {f"{kind}_spread": spread.mean() for kind, (spread, _) in table.items()}
 numbers |= {f"log10_{kind}_share": part.log10().mean() for kind, (_, part) in table.items()}
@@ -470,11 +477,11 @@ for sigma, kind in ((0.2, "noised"), (0.0, "clean")):
 # the clean or that of the noised runs? And where is its loss?
 
 # %%
-states = recipes.manifold(replace(recipe, dequantize=True), images, sigma=0.0)
-run = [state.loss for state in ne.progress(states, recipe.n_steps, "dequantised")]
-calmer = recipes.relative_spread(run) < table["clean"][0].min()
+states = recipes.changed(recipe, dequantize=True, sigma=0.0).training(images)
+run = [state.loss for state in ne.progress(states, states.n_steps, "dequantised")]
+calmer = relative_spread(run) < table["clean"][0].min()
 print("dequantised: calmer than every clean run:", bool(calmer))
-print("dequantised: beyond the bound of noise 0.01:", recipes.share_of_bound(run, recipe.sigma, dim) > 1)
+print("dequantised: beyond the bound of noise 0.01:", share_of_bound(run, recipe.sigma, dim) > 1)
 
 # %% [markdown]
 # Somewhat calmer, and broken all the same. The cubes are small: their standard

@@ -33,7 +33,7 @@ from matplotlib.colors import LogNorm
 import ncsn_edu as ne
 from ncsn_edu import GaussianMixture, ScoreMLP, dsm, plots, save_figure, sliced
 from ncsn_edu.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, grid, heatmap
-from ncsn_edu.train import train
+from ncsn_edu.training import train
 from ncsn_edu.widgets import ErrorExplorer
 
 plots.use_style()
@@ -123,7 +123,7 @@ def learn(seed: int, n_steps: int = 10_000):
     torch.manual_seed(seed)  # for the weights of the net
     net, own = ScoreMLP(), torch.Generator().manual_seed(seed)
     stream = (mixture.sample(128, generator=own) for _ in itertools.count())
-    return train(net, stream, loss=partial(sliced, generator=own), n_steps=n_steps)
+    return train(net, stream, objective=partial(sliced, generator=own), n_steps=n_steps)
 
 
 # %% [markdown]
@@ -597,7 +597,7 @@ for sigma in levels:
     own, noisy_nets[sigma] = torch.Generator().manual_seed(0), ScoreMLP(sigma=sigma)
     stream = (mixture.sample(128, generator=own) for _ in itertools.count())
     loss = partial(dsm, sigma=sigma, generator=own)
-    for _ in train(noisy_nets[sigma], stream, loss=loss, n_steps=2000):
+    for _ in train(noisy_nets[sigma], stream, objective=loss, n_steps=2000):
         pass
 
 # %% [markdown]

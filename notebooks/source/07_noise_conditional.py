@@ -31,10 +31,10 @@ import torch
 from matplotlib import pyplot as plt
 
 import ncsn_edu as ne
-from ncsn_edu import GaussianMixture, NoiseConditionalMLP, data, dsm, geometric, plots, save_figure, show
-from ncsn_edu.losses import random_levels
+from ncsn_edu import GaussianMixture, NoiseConditionalMLP, datasets, dsm, geometric, plots, save_figure, show
+from ncsn_edu.losses import random_sigmas
 from ncsn_edu.plots import BLUE, GREEN, GREY, ORANGE, RED
-from ncsn_edu.train import train
+from ncsn_edu.training import train
 from ncsn_edu.widgets import NoiseLevelExplorer
 
 plots.use_style()
@@ -57,7 +57,7 @@ generator = torch.Generator().manual_seed(0)
 # whose pixels lie in $[0, 1]$.
 
 # %%
-images = data.load("digits")[0].double() / 255  # (898, 1, 8, 8)
+images = datasets.load("digits")[0].double() / 255  # (898, 1, 8, 8)
 sigmas = geometric(1, 0.01, 10, dtype=torch.float64)
 print("levels:", " ".join(f"{sigma:.3f}" for sigma in sigmas.tolist()))
 print(f"ratio: {sigmas[0] / sigmas[1]:.3f}")
@@ -229,7 +229,7 @@ def zero(x: torch.Tensor, sigma: float | torch.Tensor) -> torch.Tensor:
 for sigma in (1.0, 0.1, 0.01):
     cost = dsm(zero, images, sigma, generator=generator).mean().item()
     print(f"sigma {sigma:4}: sigma^2 l = {cost:.0f}, and l itself = {cost / sigma**2:.1e}")
-print({name: math.prod(data.SHAPES[name]) / 2 for name in ("digits", "mnist", "cifar10")})
+print({name: math.prod(datasets.DATASETS[name].shape) / 2 for name in ("digits", "mnist", "cifar10")})
 
 # %% [markdown]
 # Other weights are in use, and each has a reading of its own:
@@ -261,14 +261,16 @@ print({name: math.prod(data.SHAPES[name]) / 2 for name in ("digits", "mnist", "c
 # drawn evenly for each example has the right mean, for a tenth of the work:
 
 # %%
-show(ne.multilevel_dsm, random_levels, dsm, docstring=False)
+show(ne.Denoising.__call__, random_sigmas, dsm, docstring=False)
 
 # %% [markdown]
-# `sigmas[random_levels(...)]` has shape $(B,)$: one $\sigma$ for each row, and
-# each row gets noise of its own size. `dsm` draws $z$, forms the noisy point,
-# asks the score *there* and for *that* $\sigma$, and returns one number a row.
-# Everything that is new in this notebook is the one line of `multilevel_dsm`; the
-# loss at a level is that of notebook 2.
+# `self.draw` is `random_sigmas` here. What it returns has shape $(B,)$: one $\sigma$
+# for each row, and each row gets noise of its own size. `dsm` draws $z$, forms the
+# noisy point, asks the score *there* and for *that* $\sigma$, and returns one number
+# a row. Everything that is new in this notebook is the line that draws; the loss at
+# a level is that of notebook 2. This is the very code that trains below, and that
+# trains NCSN on photographs. (Without labels and without a weight the lines about
+# them do nothing. `multilevel_dsm` makes a `Denoising` and calls it once.)
 #
 # Drawing the levels adds some scatter to the loss of a batch, because one batch
 # has more of the expensive levels than another. With 256 examples and ten levels,
@@ -366,10 +368,10 @@ show(NoiseConditionalMLP.forward, docstring=False)
 
 
 # %%
-def learn(net, own, **what):
+def learn(net, own, objective):
     stream = (mixture.sample(256, generator=own) for _ in itertools.count())
     stages = ((3000, 3e-3), (1000, 3e-4))  # steps, learning rate
-    return itertools.chain(*(train(net, stream, n_steps=n, lr=lr, generator=own, **what) for n, lr in stages))
+    return itertools.chain(*(train(net, stream, objective=objective, n_steps=n, lr=lr) for n, lr in stages))
 
 
 def fresh_net():
@@ -378,15 +380,15 @@ def fresh_net():
 
 
 # %% [markdown]
-# `train(..., sigmas=sigmas)` is the loss of section 7.3, with levels and noise
-# drawn by `own`. At 25 steps, evenly spaced on a logarithmic scale, we ask the
+# `Denoising(sigmas)` is the loss of section 7.3, with levels and noise drawn by
+# `own`. At 25 steps, evenly spaced on a logarithmic scale, we ask the
 # referee.
 
 # %%
 net, own = fresh_net()
 steps = torch.logspace(1, math.log10(4000), 25).round().int().tolist()
 history = []
-for step, _ in enumerate(ne.progress(learn(net, own, sigmas=sigmas), total=4000), start=1):
+for step, _ in enumerate(ne.progress(learn(net, own, ne.Denoising(sigmas, generator=own)), total=4000), start=1):
     if step in steps:
         history.append(sigmas**2 / 2 * wrong(net))
 history = torch.stack(history)  # (25, 10): what training can still remove, level by level
@@ -552,11 +554,11 @@ net_1, own = fresh_net()
 
 
 def unweighted(net, x: torch.Tensor) -> torch.Tensor:
-    sigma = sigmas[random_levels(x, len(sigmas), own)]
+    sigma = random_sigmas(x, sigmas, own)
     return dsm(net, x, sigma, generator=own) / sigma**2  # dsm has the weight sigma^2 in it
 
 
-for _ in ne.progress(learn(net_1, own, loss=unweighted), total=4000):
+for _ in ne.progress(learn(net_1, own, unweighted), total=4000):
     pass
 relative_1 = (wrong(net_1) / size).sqrt()
 
@@ -759,7 +761,7 @@ report("x + sigma z  ", x_exact)
 
 # %%
 net_small, own = fresh_net()
-for _ in ne.progress(learn(net_small, own, sigmas=sigmas[-1:]), total=4000):
+for _ in ne.progress(learn(net_small, own, ne.Denoising(sigmas[-1:], generator=own)), total=4000):
     pass
 relative_small = (wrong(net_small) / size).sqrt()
 
@@ -999,7 +1001,7 @@ except ValueError as error:
 #    same number of training steps and of sampling steps. What happens to the
 #    error at $\sigma = 0.5$, and to the weights? Why does the net not suffer from
 #    many levels, while NCSN's tables would?
-# 3. Train with `train(..., sigma_sampler=...)`, where $\log\sigma$ is drawn
+# 3. Train with `Denoising(sigmas, draw=...)`, where $\log\sigma$ is drawn
 #    evenly from an interval instead of from a ladder. Then draw the middle
 #    levels, $\sigma$ from 1 to 5, twice as often as the others. Does the error of
 #    section 7.6 fall where you wanted it to, and what does it cost elsewhere?

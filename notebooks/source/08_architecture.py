@@ -37,11 +37,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import ncsn_edu as ne
-from ncsn_edu import data, save_figure, show
+from ncsn_edu import datasets, save_figure, show
 from ncsn_edu.nets.norm import CondInstanceNormPlus, InstanceNormPlus, NoNorm, instance_norm_plus
 from ncsn_edu.nets.refinenet import ChainedPooling, LadderNet, MeanPool, RefineNet, ResidualBlock, conv3x3
 from ncsn_edu.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, images, use_style
-from ncsn_edu.train import train
+from ncsn_edu.training import train
 
 use_style()
 
@@ -230,7 +230,7 @@ plt.show()
 # *the colour of the paper is what one has to get right*.
 
 # %%
-digits = data.load("digits")[0].float() / 255  # (898, 1, 8, 8)
+digits = datasets.load("digits")[0].float() / 255  # (898, 1, 8, 8)
 papers = torch.tensor([[0.75, 0.25, 0.25], [0.25, 0.65, 0.3], [0.25, 0.3, 0.75]])
 
 
@@ -512,7 +512,7 @@ for name, net, own in (("NCSN", cifar, share), ("NCSNv2", v2, 0), ("U-Net", unet
 # |---|---|---|---|
 # | NCSN | a row of $\gamma, \alpha, \beta$ in each norm | no, only its own levels | train again |
 # | NCSNv2 | divides the output | yes | can be used at once |
-# | U-Net here | an embedding of $\log\sigma$, added in each block; also scales input and output | yes, between those it was trained on | can be used at once |
+# | U-Net here | an embedding of $\log\sigma$, added in each block; its parametrisation scales input and output | yes, between those it was trained on | can be used at once |
 #
 # (The U-Net of this package is small: one block per resolution, two
 # resolutions. Count the same number of filters, not the same power.) NCSNv2
@@ -678,7 +678,8 @@ def trained(norm: type[nn.Module]) -> nn.Module:
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
     batches = (coloured(64, generator) for _ in itertools.count())
-    states = train(SmallNet(norm), batches, sigmas=sigmas, n_steps=500, lr=2e-3, ema=0.99, generator=generator)
+    objective = ne.Denoising(sigmas, generator=generator)
+    states = train(SmallNet(norm), batches, objective=objective, n_steps=500, lr=2e-3, ema=0.99)
     return list(ne.every(states, 500))[-1].ema
 
 

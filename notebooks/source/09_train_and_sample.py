@@ -19,24 +19,14 @@
 import torch
 from matplotlib import pyplot as plt
 
-from ncsn_edu import (
-    Empirical,
-    UNet,
-    annealed_langevin,
-    batches,
-    denoise,
-    geometric,
-    langevin,
-    last,
-    load_trained,
-    show,
-)
-from ncsn_edu.data import load
+import ncsn_edu as ne
+from ncsn_edu import annealed_langevin, batches, denoise, geometric, langevin, last, load_trained, show
+from ncsn_edu.datasets import load
 from ncsn_edu.figures import save_figure
 from ncsn_edu.metrics import frechet_distance, judge, nearest
 from ncsn_edu.plots import BLUE, GREY, ORANGE, RED, images, use_style
-from ncsn_edu.train import Training, train
 from ncsn_edu.trained import load_judge
+from ncsn_edu.training import Training, train
 from ncsn_edu.widgets import SamplingExplorer, watch
 
 use_style()
@@ -73,10 +63,10 @@ print(f"{len(train_images)} images to train on, {len(held_out)} held out, {train
 # ## 9.2 Training, live
 #
 # The network of the paper is large for a laptop. In its place we train a compact
-# U-Net, a third of a million parameters, that is told $\log \sigma$ and divides its
-# output by $\sigma$ (notebook 8). Its input is $(2x - 1)/\sqrt{1 + 4\sigma^2}$:
-# pixels of about the same size at every level, so that the first layer meets no
-# surprise. The loss is the paper's (equation 6, with $\lambda = \sigma^2$): one
+# U-Net, a third of a million parameters, that is told $\log \sigma$ (notebook 8). It
+# guesses the noise $z$, and `EpsScore` makes the score of that: $-f/\sigma$. What it
+# sees is $u = (2x - 1)/\sqrt{1 + 4\sigma^2}$: pixels of about the same size at every
+# level, so that the first layer meets no surprise. The loss is the paper's (equation 6, with $\lambda = \sigma^2$): one
 # random level per image,
 #
 # $$ \tfrac12 \, \big\lVert \sigma\, s_\theta(x + \sigma z, \sigma) + z \big\rVert^2 . $$
@@ -137,7 +127,9 @@ torch.manual_seed(0)
 generator = torch.Generator().manual_seed(0)
 n_steps = 1500
 stream = batches(train_images, 64, generator=generator)
-states = train(UNet(1, 32), stream, sigmas=sigmas, n_steps=n_steps, lr=2e-3, ema=0.995, generator=generator)
+net = ne.EpsScore(ne.UNet(1, 32), data_mean=0.5, data_std=0.5)
+objective = ne.Denoising(sigmas, generator=generator)
+states = train(net, stream, objective=objective, n_steps=n_steps, lr=2e-3, ema=0.995)
 
 # %%
 losses, levels, early = [], [], {}
@@ -473,7 +465,8 @@ def single_level(sigma: float, n_steps: int = 250) -> torch.nn.Module:
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
     level, stream = torch.tensor([sigma]), batches(train_images, 64, generator=generator)
-    *_, state = train(UNet(1, 32), stream, sigmas=level, n_steps=n_steps, lr=2e-3, ema=0.99, generator=generator)
+    net, objective = ne.EpsScore(ne.UNet(1, 32), data_mean=0.5, data_std=0.5), ne.Denoising(level, generator=generator)
+    *_, state = train(net, stream, objective=objective, n_steps=n_steps, lr=2e-3, ema=0.99)
     return state.ema
 
 
@@ -541,7 +534,7 @@ assert min(j.frechet for j in verdict.values()) > 2 * u_net.frechet
 # </details>
 
 # %%
-ideal = Empirical(train_set)
+ideal = ne.Empirical(train_set)
 by_heart = sample(ideal, 256)
 distance, _ = nearest(by_heart, train_set)
 verdict = judge(by_heart, classifier, train=train_set, held_out=held_out)

@@ -589,7 +589,7 @@ plt.show()
 
 # %%
 net = ne.load_trained("digits")
-images, labels = ne.data.load("digits", split="test")
+images, labels = ne.datasets.load("digits", split="test")
 images = images / 255  # (899, 1, 8, 8)
 sampling = {"eps": net.sampling.eps, "n_steps_each": net.sampling.n_steps_each}
 
@@ -741,7 +741,7 @@ for sigma in (1.0, 0.1):
 # rough idea of what is possible, without any net.
 
 # %%
-train_images, train_labels = ne.data.load("digits", split="train")
+train_images, train_labels = ne.datasets.load("digits", split="train")
 train_images = train_images / 255
 
 

@@ -34,14 +34,14 @@ from sklearn.datasets import load_sample_images
 from torch.utils.flop_counter import FlopCounterMode
 
 import ncsn_edu as ne
-from ncsn_edu import data, denoise, last, probability_flow, recipes, save_figure, show
+from ncsn_edu import datasets, denoise, last, probability_flow, recipes, save_figure, show
+from ncsn_edu.logs import read_log, summary
 from ncsn_edu.pictures import fit_image, preset_mask
 from ncsn_edu.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, use_style
 from ncsn_edu.plots import images as draw_images
-from ncsn_edu.runs import read_log, summary
 from ncsn_edu.schedules import karras
-from ncsn_edu.train import EMA
 from ncsn_edu.trained import WEIGHTS, load_trained, shipped
+from ncsn_edu.training import EMA
 from ncsn_edu.widgets import InpaintingExplorer
 
 use_style()
@@ -59,7 +59,8 @@ use_style()
 SOURCE = "cifar10_small"
 net = load_trained(SOURCE)
 size = sum(p.numel() for p in net.score.parameters())
-print(f"{SOURCE}: {net.recipe.net} of {size:,} parameters, after {net.step:,} steps of {net.recipe.batch_size} images")
+batch = net.recipe.optimisation.batch_size
+print(f"{SOURCE}: {net.recipe.network.title} of {size:,} parameters, after {net.step:,} steps of {batch} images")
 
 
 # %%
@@ -88,7 +89,7 @@ def numbers_of(what):
 # %%
 def count(recipe):
     """Parameters, and FLOPs of one evaluation of one image."""
-    model = recipes.network(recipe, 3, 32)
+    model = recipe.build(3, 32)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.rand(1, 3, 32, 32), torch.tensor([0.01]))
     return sum(p.numel() for p in model.parameters()), counter.get_total_flops()
@@ -100,7 +101,7 @@ bill = {}
 for (name, scale), label in runs.items():
     recipe = recipes.RECIPES[name][scale]
     n_parameters, flops = count(recipe)
-    bill[label] = 3 * recipe.batch_size * recipe.n_steps * flops
+    bill[label] = 3 * recipe.optimisation.batch_size * recipe.optimisation.n_steps * flops
     print(
         f"{label:8} {n_parameters / 1e6:5.1f} million parameters, {flops / 1e9:5.2f} GFLOP, training {bill[label]:.1e}"
     )
@@ -253,7 +254,7 @@ else:
 
 # %%
 nothing, generator = torch.rand(64, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.Generator()
-fresh = recipes.network(recipes.RECIPES["cifar10_small"]["laptop"], 3, 32)
+fresh = recipes.RECIPES["cifar10_small"]["laptop"].build(3, 32)
 for name, score in {"zero": lambda x, sigma: torch.zeros_like(x), "U-Net, fresh": fresh}.items():
     with torch.no_grad():
         costs = {
@@ -264,8 +265,8 @@ for name, score in {"zero": lambda x, sigma: torch.zeros_like(x), "U-Net, fresh"
 # %% [markdown]
 # (1543 and not 1536: the mean over 64 images scatters by $\sqrt{D/2}/8 \approx 5$.)
 #
-# **Trap: noise that is guessed to within 5 %.** The U-Net of notebook 9 returns
-# $f / \sigma$, so that $-f$ is its guess of the noise $z$. Suppose that it is off by
+# **Trap: noise that is guessed to within 5 %.** The U-Net of notebook 9 guesses the
+# noise $z$, and its score is minus the guess by $\sigma$. Suppose that it is off by
 # 5 %. At $\sigma = 0.01$ this moves a pixel by 0.0005. At $\sigma = 20$ it moves it by
 # 1, four times as much as the pixels of photographs vary. Langevin dynamics forgets
 # such an error, as every step adds fresh noise. A flow, which adds none, keeps it.
@@ -281,7 +282,7 @@ for name, score in {"zero": lambda x, sigma: torch.zeros_like(x), "U-Net, fresh"
 #
 # $$ s(x, \sigma) = \frac{ f(u, \log \sigma)/\sigma - 2u }{ \sqrt{1 + 4\sigma^2} } . $$
 #
-# For small $\sigma$ only $f/\sigma$ counts, as before. For large $\sigma$ the denoised
+# For small $\sigma$ only $f/\sigma$ counts, as before (with $-f$ for $f$). For large $\sigma$ the denoised
 # image is $x + \sigma^2 s \approx \tfrac12 + \tfrac12 f$: now $f$ guesses the image,
 # and 5 % of $f$ are 0.025 in a pixel. That is the "preconditioning" of Karras et al.
 # 2022. The printed line says what it is worth before any training: 0.3 at
@@ -382,7 +383,7 @@ show(probability_flow, docstring=False)
 
 # %%
 first, lowest = net.sigmas[0].item(), net.sigmas[-1].item()
-levels = karras(first, lowest, 18) if net.recipe.continuous else net.sigmas
+levels = karras(first, lowest, 18) if net.recipe.noise.continuous else net.sigmas
 
 
 # %%
@@ -390,7 +391,7 @@ def draw(n: int, seed: int) -> torch.Tensor:
     """n images, by the cheapest sampler that suits the network."""
     generator = torch.Generator().manual_seed(seed)
     x = net.start(n, generator=generator)
-    if not net.recipe.continuous:
+    if not net.recipe.noise.continuous:
         return last(ne.annealed_langevin(net.score, x, net.sigmas, generator=generator, **vars(net.sampling)))
     x = x + first * ne.noise_like(x, generator)
     return denoise(net.score, last(probability_flow(net.score, x, levels)), levels[-1])
@@ -657,8 +658,8 @@ def neighbours(samples, photographs):
 
 
 # %%
-if data.available()["cifar10"]:
-    shown, (photographs, _) = draw(60, seed=1).clamp(0, 1)[:12], data.load("cifar10")
+if datasets.available()["cifar10"]:
+    shown, (photographs, _) = draw(60, seed=1).clamp(0, 1)[:12], datasets.load("cifar10")
     far, by_pixels, by_features = neighbours(shown, photographs)
     fig, ax = plt.subplots(figsize=(9, 2.5))
     draw_images(ax, torch.cat([shown, by_pixels, by_features]), columns=12)
@@ -769,7 +770,7 @@ InpaintingExplorer(net.score, net.sigmas, photographs, eps=net.sampling.eps, n_s
 # that code does not have. Mind the bill: 50,000 images of a thousand evaluations are
 # $10^{18}$ FLOP, as much as the training was.
 #
-# Official weights can be used as well: `ncsn_edu.checkpoints.load_official` reads the
+# Official weights can be used as well: `ncsn_edu.official.load_official` reads the
 # published checkpoints of NCSN and NCSNv2, and returns a score like any other.
 #
 # ## What you should be able to do now
@@ -792,7 +793,7 @@ InpaintingExplorer(net.score, net.sigmas, photographs, eps=net.sampling.eps, n_s
 #    makes from one start and that of 400 steps is a measure without any classifier.
 #    With which power of the number of steps does it fall?
 # 3. *A better bill.* Train `cifar10_small` with half the width for as many minutes
-#    (change `width` in a recipe of your own; `recipes.training` takes any). Is the loss
+#    (change `width` in a recipe of your own; `recipes.changed` makes one). Is the loss
 #    at the end lower or higher? Which is the better use of an hour: more parameters, or
 #    more images?
 #

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from matplotlib import pyplot as plt
 
-from ncsn_edu import data, save_figure, show
+from ncsn_edu import datasets, save_figure, show
 from ncsn_edu.features import classifier_net, extract
 from ncsn_edu.metrics import (
     Features,
@@ -78,8 +78,8 @@ use_style()
 
 # %%
 net = classifier_net("digits")
-train, labels = data.load("digits")
-train, held_out = train / 255, data.load("digits", split="test")[0] / 255
+train, labels = datasets.load("digits")
+train, held_out = train / 255, datasets.load("digits", split="test")[0] / 255
 reference = extract(held_out, net)
 print(reference.values.shape, "features of the held-out digits, by", reference.net)
 

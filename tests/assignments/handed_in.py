@@ -6,13 +6,15 @@
 import copy
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
+import psutil
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from ncsn_edu.grading.submissions import grade_id
+from ncsn_edu.grading.submissions import contents, grade_id, parse
 
 LOOP, STUBBORN = "while True: pass", "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
 
@@ -39,6 +41,17 @@ def solved(release: NotebookNode, source: NotebookNode) -> NotebookNode:
 
 def as_bytes(notebook: NotebookNode) -> bytes:
     return nbformat.writes(notebook).encode()
+
+
+def read(path: Path) -> NotebookNode:
+    """The notebook in a file, as grading reads it."""
+    return parse(contents(path))[0]
+
+
+def running(mark: str) -> list[int]:
+    """The processes with this mark in their command lines."""
+    found = psutil.process_iter(["cmdline"])
+    return [process.pid for process in found if mark in " ".join(process.info["cmdline"] or ())]
 
 
 def cell_of(notebook: NotebookNode, name: str) -> NotebookNode:

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 import assignments as tool  # noqa: E402
 
-from ncsn_edu.grading.cells import Cells  # noqa: E402
+from ncsn_edu.grading.cells import Cells, execute  # noqa: E402
 from ncsn_edu.grading.settings import Settings  # noqa: E402
 from ncsn_edu.grading.submissions import grade_id  # noqa: E402
 from ncsn_edu.grading.tasks import Wrong  # noqa: E402
@@ -80,10 +80,7 @@ def run_cell(source: str, cells: Cells) -> Any:
     if source.startswith("%%tests "):
         first, _, body = source.partition("\n")
         return cells.run(first.removeprefix("%%tests "), body)
-    tree = ast.parse(source)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, "<ipykernel>", "exec"), cells.names)
-    return eval(compile(ast.Expression(last.value), "<ipykernel>", "eval"), cells.names) if last else None
+    return execute(source, "<ipykernel>", cells.names)
 
 
 def run_quietly(source: str, cells: Cells, *forgiven: type[Exception]) -> None:

@@ -16,7 +16,9 @@ import assignments as tool  # noqa: E402
 import handed_in  # noqa: E402
 import harness  # noqa: E402
 
+from ncsn_edu.grading.calls import codes_of  # noqa: E402
 from ncsn_edu.grading.course import Course, grade_one  # noqa: E402
+from ncsn_edu.grading.submissions import remarks_on  # noqa: E402
 
 NAMES = harness.NAMES
 COURSE = Course(ROOT / "notebooks/assignments")
@@ -141,6 +143,7 @@ def test_what_a_task_prices_is_what_its_text_names(name):
     for at, cell in enumerate(cells):
         if stuck := re.search(r'^task = Task\("\d+", stuck="([\w.]+)', cell.source, re.MULTILINE):
             text = next(cell.source for cell in reversed(cells[:at]) if "*Stuck?" in cell.source)
+            assert codes_of(stuck[1]), "the package has none of this name"
             assert stuck[1].split(".")[-1] in text.partition("*Stuck?")[2], cell.source[:200]
             priced += 1
     assert priced >= 3
@@ -167,8 +170,8 @@ def test_with_nbgrader_the_release_gets_none(tmp_path):
     """And the solutions all: tests/benchmarks/bench_grading.py, which is run with the tests."""
     name = NAMES[0]
     COURSE.prepare([name], tmp_path)
-    grade, remarks = grade_one(COURSE, tmp_path, name, "empty", release(name))
-    assert grade.automatic == 0.0 and remarks == [] and len(grade.points) == len(harness.tasks(name)) + 1
+    grade, graded = grade_one(COURSE, tmp_path, name, "empty", release(name))
+    assert grade.automatic == 0.0 and remarks_on(graded) == [] and len(grade.points) == len(harness.tasks(name)) + 1
 
 
 # ---- the guide ---------------------------------------------------------------------------------------------------

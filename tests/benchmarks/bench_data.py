@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ncsn_edu import data
+from ncsn_edu import datasets
 
 BATCH = 128
 
@@ -60,7 +60,7 @@ def rate_of_batches(images: Tensor) -> float:
     """Images a second over one epoch."""
     n_batches = len(images) // BATCH
     began = time.perf_counter()
-    for x in data.batches(images, BATCH, flip=True, n_batches=n_batches):
+    for x in datasets.batches(images, BATCH, flip=True, n_batches=n_batches):
         assert x.shape[0] == BATCH
     return n_batches * BATCH / (time.perf_counter() - began)
 
@@ -93,9 +93,9 @@ def main() -> None:
     for place, name in enumerate(loaders, start=1):
         row(f"DataLoader, 2 workers, {name}", statistics.median(rates[place] for rates in rounds), "images/s")
         row("  batches / DataLoader (median of ratios)", statistics.median(r[0] / r[place] for r in rounds), "")
-    if data.available()["cifar10"]:
+    if datasets.available()["cifar10"]:
         began = time.perf_counter()
-        loaded, _ = data.load("cifar10", download=False)
+        loaded, _ = datasets.load("cifar10", download=False)
         row(f"loading CIFAR-10, {len(loaded)} images", time.perf_counter() - began, "s")
     print(f"\nPyTorch {torch.__version__}, {torch.get_num_threads()} threads")
 

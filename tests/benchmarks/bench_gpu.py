@@ -24,10 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ncsn_edu.losses import dsm
+from ncsn_edu.losses import Denoising, dsm
 from ncsn_edu.nets.ncsn import NCSN
 from ncsn_edu.schedules import geometric
-from ncsn_edu.train import EMA, train
+from ncsn_edu.training import EMA, train
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bench_nets import plain
@@ -111,8 +111,8 @@ def work_of(way: Way | None, net: nn.Module, x: Tensor, sigmas: Tensor) -> dict[
         if way.channels_last:
             net, trained = (module.to(memory_format=torch.channels_last) for module in (net, trained))
         settings = {"n_steps": 10**9, "ema": 0.999, "bf16": way.bf16, "compiled": way.compiled}
-        generator = torch.Generator(x.device).manual_seed(0)
-        steps = train(trained, repeat(x), sigmas=sigmas, generator=generator, **settings)
+        objective = Denoising(sigmas, generator=torch.Generator(x.device).manual_seed(0))
+        steps = train(trained, repeat(x), objective=objective, **settings)
         mode = None if way.compiled is True else way.compiled
         called = torch.compile(net, mode=mode) if way.compiled else net
 

@@ -24,7 +24,8 @@ import handed_in  # noqa: E402
 import harness  # noqa: E402
 
 from ncsn_edu.grading.course import Course  # noqa: E402
-from ncsn_edu.grading.grade import Result, grade_folder  # noqa: E402
+from ncsn_edu.grading.grade import grade_folder  # noqa: E402
+from ncsn_edu.grading.results import Result  # noqa: E402
 
 COURSE = Course(ROOT / "notebooks/assignments")
 

@@ -18,7 +18,7 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 
 from ncsn_edu.core import last
 from ncsn_edu.distributions import GaussianMixture
-from ncsn_edu.samplers import annealed_langevin
+from ncsn_edu.mcmc import annealed_langevin
 from ncsn_edu.schedules import geometric
 
 MEANS, WEIGHTS, LEVELS = torch.tensor([[-5.0, -5.0], [5.0, 5.0]]), torch.tensor([0.2, 0.8]), 10

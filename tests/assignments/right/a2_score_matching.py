@@ -301,20 +301,20 @@ learned_score = lambda x: features(x) @ coefficients
 from functools import partial
 from itertools import count
 
-from ncsn_edu.train import train
+from ncsn_edu.training import train
 
 learned_score = ne.ScoreMLP(2, [64, 64], sigma=0.5)
 batches = (data[torch.randint(len(data), (256,))] for _ in count())
-list(train(learned_score, batches, loss=partial(ne.dsm, sigma=0.5), n_steps=600, lr=1e-2, cooldown=300))
+list(train(learned_score, batches, objective=partial(ne.dsm, sigma=0.5), n_steps=600, lr=1e-2, cooldown=300))
 
 # %% 9 | a noise-conditional net, an average of weights
 from itertools import count
 
-from ncsn_edu.train import train
+from ncsn_edu.training import train
 
 net = ne.NoiseConditionalMLP(2, (64, 64), data_std=0.5)
 batches = (data[torch.randint(len(data), (512,))] for _ in count())
-*_, state = train(net, batches, sigmas=torch.tensor([0.6, 0.5, 0.4]), n_steps=800, lr=1e-2, cooldown=500, ema=0.95)
+*_, state = train(net, batches, objective=ne.Denoising(torch.tensor([0.6, 0.5, 0.4])), n_steps=800, lr=1e-2, cooldown=500, ema=0.95)
 learned_score = state.ema
 
 # %% 9 | sliced score matching on noisy points

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import requests
 import urllib3
-from test_data import (
+from test_datasets import (
     MNIST,
     assert_is_cifar,
     assert_is_mnist,
+    change_contents,
     cifar_arrays,
     cifar_files,
     cifar_members,
@@ -35,8 +36,9 @@ from test_data import (
     tar_of,
 )
 
-from ncsn_edu import data, network
+from ncsn_edu import datasets
 from ncsn_edu.__main__ import main
+from ncsn_edu.datasets import connection, gzipped
 
 __all__ = ["root", "server", "small"]  # fixtures
 PLAIN = {name: idx(values) for name, values in mnist_arrays().items()}
@@ -44,9 +46,9 @@ PLAIN = {name: idx(values) for name, values in mnist_arrays().items()}
 
 def both_splits(name: str, root: Path) -> None:
     """Each split is there, and as it was made."""
-    assert data.available(root)[name]
+    assert datasets.available(root)[name]
     for split in ("train", "test"):
-        loaded = data.load(name, split=split, root=root, download=False)
+        loaded = datasets.load(name, split=split, root=root, download=False)
         assert_is_mnist(loaded, split) if name == "mnist" else assert_is_cifar(loaded, split)
 
 
@@ -91,22 +93,19 @@ def test_images_and_labels_come_from_one_folder(tmp_path):
     """Half of one copy and half of another do not make a whole."""
     lay(tmp_path / "mnist", {name: PLAIN[name] for name in MNIST[::2]})
     lay(tmp_path / "MNIST/raw", {name: PLAIN[name] for name in MNIST[1::2]})
-    assert not data.available(tmp_path)["mnist"]
-    with pytest.raises(data.DataUnavailable, match="Found there, but not all of what is needed: mnist/t10k-images"):
-        data.load("mnist", root=tmp_path, download=False)
+    assert not datasets.available(tmp_path)["mnist"]
+    with pytest.raises(datasets.DataUnavailable, match="Found there, but not all of what is needed: mnist/t10k-images"):
+        datasets.load("mnist", root=tmp_path, download=False)
 
 
 def test_verify_of_other_layouts(tmp_path, monkeypatch):
-    import hashlib
-
-    sums = tuple(hashlib.md5(content).hexdigest() for content in PLAIN.values())
-    monkeypatch.setitem(data.CONTENT_MD5, "mnist", sums)
+    change_contents(monkeypatch, "mnist", PLAIN.values())
     (tmp_path / "mnist.npz").write_bytes(npz())
     names = [f"mnist.npz ({array})" for array in ("x_train", "y_train", "x_test", "y_test")]
-    assert data.verify("mnist", tmp_path) == dict.fromkeys(names, "")
+    assert datasets.verify("mnist", tmp_path) == dict.fromkeys(names, "")
     (tmp_path / "mnist.npz").unlink()
     lay(tmp_path / "MNIST/raw", PLAIN | {MNIST[1]: idx(mnist_arrays()[MNIST[1]][::-1])})
-    report = data.verify("mnist", tmp_path)
+    report = datasets.verify("mnist", tmp_path)
     assert [bool(problem) for problem in report.values()] == [False, True, False, False]
     assert list(report) == [f"MNIST/raw/{name}" for name in MNIST]
 
@@ -121,14 +120,14 @@ def test_verify_of_other_layouts(tmp_path, monkeypatch):
 )
 def test_a_damaged_npz_is_told(tmp_path, content, message):
     lay(tmp_path / "mnist", {"mnist.npz": content})
-    with pytest.raises(data.DataDamaged, match=message):
-        data.load("mnist", root=tmp_path)
+    with pytest.raises(datasets.DataDamaged, match=message):
+        datasets.load("mnist", root=tmp_path)
 
 
 def test_an_npz_of_other_arrays_is_told(tmp_path):
     np.savez(tmp_path / "mnist.npz", x_train=np.zeros((60, 28, 28)), y_train=np.zeros(60, np.uint8))
-    with pytest.raises(data.DataDamaged, match=r"x_train of uint8, found float64 \(60, 28, 28\)"):
-        data.load("mnist", root=tmp_path)
+    with pytest.raises(datasets.DataDamaged, match=r"x_train of uint8, found float64 \(60, 28, 28\)"):
+        datasets.load("mnist", root=tmp_path)
 
 
 def test_what_came_instead_of_a_file_is_told(root):
@@ -139,8 +138,8 @@ def test_what_came_instead_of_a_file_is_told(root):
         (bytes(5000), "nothing but zero bytes"),
     ):
         path.write_bytes(content)
-        with pytest.raises(data.DataDamaged, match=f"It is {what}"):
-            data.load("mnist")
+        with pytest.raises(datasets.DataDamaged, match=f"It is {what}"):
+            datasets.load("mnist")
 
 
 # ---- CIFAR-10 ---------------------------------------------------------------------------------------------------
@@ -217,24 +216,30 @@ def test_an_archive_that_is_left_packed(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(ARCHIVES[name])
     for split in ("train", "test"):
-        assert_is_cifar(data.load("cifar10", split=split, root=tmp_path, download=False), split)
+        assert_is_cifar(datasets.load("cifar10", split=split, root=tmp_path, download=False), split)
     assert (tmp_path / name).read_bytes() == ARCHIVES[name]
     assert not list(tmp_path.glob("*.partial"))
 
 
 def test_verify_of_the_version_for_python(tmp_path, monkeypatch):
-    import hashlib
-
-    sums = tuple(hashlib.md5(cifar_files()[name]).hexdigest() for name in cifar_arrays())
-    monkeypatch.setitem(data.CONTENT_MD5, "cifar10", sums)  # of the binary version: the same images in the same order
+    # Those of the binary version: the same images in the same order.
+    change_contents(monkeypatch, "cifar10", (cifar_files()[name] for name in cifar_arrays()))
     folder = lay(tmp_path / "cifar-10-batches-py", python_files())
     names = [f"cifar-10-batches-py/{name.removesuffix('.bin')}" for name in cifar_arrays()]
-    assert data.verify("cifar10", tmp_path) == dict.fromkeys(names, "")
+    assert datasets.verify("cifar10", tmp_path) == dict.fromkeys(names, "")
     (folder / "data_batch_2").write_bytes(python_files()["data_batch_1"])
     (folder / "data_batch_4").write_bytes(b"")
-    report = data.verify("cifar10", tmp_path)
+    report = datasets.verify("cifar10", tmp_path)
     assert [name for name in names if report[name]] == [names[1], names[3]]
     assert "MD5" in report[names[1]] and "cannot be read" in report[names[3]]
+
+
+def test_verify_of_the_version_for_python_in_a_folder_of_any_name(tmp_path, monkeypatch):
+    """The names of the files tell the version, not the folder's."""
+    change_contents(monkeypatch, "cifar10", (cifar_files()[name] for name in cifar_arrays()))
+    lay(tmp_path / "data", python_files())
+    names = [f"data/{name.removesuffix('.bin')}" for name in cifar_arrays()]
+    assert datasets.verify("cifar10", tmp_path) == dict.fromkeys(names, "")
 
 
 class Code:
@@ -265,8 +270,8 @@ PLACES = cifar_arrays()["data_batch_3.bin"]
 )
 def test_a_batch_that_is_something_else(tmp_path, content, message):
     folder = lay(tmp_path / "cifar-10-batches-py", python_files() | {"data_batch_3": content})
-    with pytest.raises(data.DataDamaged, match=message) as error:
-        data.load("cifar10", root=tmp_path)
+    with pytest.raises(datasets.DataDamaged, match=message) as error:
+        datasets.load("cifar10", root=tmp_path)
     assert f"{folder / 'data_batch_3'} is damaged" in str(error.value) and f"Delete the folder {folder}" in str(
         error.value
     )
@@ -277,8 +282,8 @@ def test_a_batch_that_is_something_else(tmp_path, content, message):
 )
 def test_a_damaged_archive_for_python(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(data.DataDamaged, match=f"{name} is damaged: expected a whole .tar"):
-        data.load("cifar10", root=tmp_path)
+    with pytest.raises(datasets.DataDamaged, match=f"{name} is damaged: expected a whole .tar"):
+        datasets.load("cifar10", root=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -288,8 +293,8 @@ def test_a_damaged_archive_for_python(tmp_path, name, content):
 def test_files_that_are_not_read_are_named(tmp_path, name, file):
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).touch()
-    with pytest.raises(data.DataUnavailable, match=f"Found there, but not all of what is needed: {file}"):
-        data.load(name, root=tmp_path, download=False)
+    with pytest.raises(datasets.DataUnavailable, match=f"Found there, but not all of what is needed: {file}"):
+        datasets.load(name, root=tmp_path, download=False)
 
 
 # ---- why a download failed --------------------------------------------------------------------------------------
@@ -368,11 +373,11 @@ def test_the_cause_is_told_and_not_the_class(monkeypatch, name):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(requests, "get", lambda *_, **__: (_ for _ in ()).throw(error))
     redirect(monkeypatch, "https://www.example.org/", {})
-    with pytest.raises(data.DataUnavailable, match=message) as raised:
-        data.load("mnist")
+    with pytest.raises(datasets.DataUnavailable, match=message) as raised:
+        datasets.load("mnist")
     said = str(raised.value).splitlines()[0]
     assert type(error).__name__ not in said and "Error(" not in said and "secret" not in str(raised.value)
-    assert network.reason(error, URL) in str(raised.value)
+    assert connection.reason(error, URL) in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -389,8 +394,8 @@ def test_proxies_as_requests_finds_them(monkeypatch, proxy, message):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     redirect(monkeypatch, "https://www.example.org/", {})
-    with pytest.raises(data.DataUnavailable, match=message):
-        data.load("mnist")
+    with pytest.raises(datasets.DataUnavailable, match=message):
+        datasets.load("mnist")
 
 
 def test_a_full_disk_is_told_and_keeps_the_part(server, root, monkeypatch):
@@ -408,8 +413,10 @@ def test_a_full_disk_is_told_and_keeps_the_part(server, root, monkeypatch):
     monkeypatch.setattr(
         Path, "open", lambda path, mode="r", **_: (Full if "w" in mode or "a" in mode else builtins.open)(path, mode)
     )
-    with pytest.raises(data.DataUnavailable, match="No space left on device: free some space, or set NCSN_EDU_DATA"):
-        data.load("mnist")
+    with pytest.raises(
+        datasets.DataUnavailable, match="No space left on device: free some space, or set NCSN_EDU_DATA"
+    ):
+        datasets.load("mnist")
     assert (root / f"mnist/{MNIST[0]}.gz.partial").stat().st_size == 2000
 
 
@@ -418,8 +425,8 @@ def test_a_full_disk_is_told_and_keeps_the_part(server, root, monkeypatch):
 )
 def test_a_refusal_of_the_server_is_told(server, status, text):
     server.status = status
-    with pytest.raises(data.DataUnavailable, match=f"the server says {text}"):
-        data.load("mnist")
+    with pytest.raises(datasets.DataUnavailable, match=f"the server says {text}"):
+        datasets.load("mnist")
 
 
 def test_a_page_that_calls_itself_a_file_is_told(server, root):
@@ -427,9 +434,9 @@ def test_a_page_that_calls_itself_a_file_is_told(server, root):
     name = f"{MNIST[0]}.gz"
     server.files = {**server.files, name: b"<html><head><title>Welcome to the hotel</title></head></html>"}
     with pytest.raises(
-        data.DataUnavailable, match=r"sent is a web page \('Welcome to the hotel'\), and not the published"
+        datasets.DataUnavailable, match=r"sent is a web page \('Welcome to the hotel'\), and not the published"
     ):
-        data.load("mnist")
+        datasets.load("mnist")
     assert not (root / "mnist" / name).exists()
 
 
@@ -457,12 +464,12 @@ needs_pwd = pytest.mark.skipif(os.name != "posix", reason="there is always a hom
 
 @needs_pwd
 def test_without_a_home_data_lie_in_the_temporary_folder_and_it_is_said(homeless, capsys):
-    assert data.data_root().parent == homeless / "tmp" and not data.has_home()
+    assert datasets.data_root().parent == homeless / "tmp" and not datasets.has_home()
     assert main(["data", "list", "digits", "mnist"]) == 0
     said = capsys.readouterr()
     assert "there is no home folder" in said.err and "NCSN_EDU_DATA" in said.err and str(homeless / "tmp") in said.err
     assert "digits    898 + 899" in said.out
-    assert data.load_or_digits("mnist")[2] == "digits"
+    assert datasets.load_or_digits("mnist")[2] == "digits"
     assert not list(homeless.glob("~*"))
 
 
@@ -490,7 +497,7 @@ def test_a_cache_folder_that_is_no_path_is_passed_over(monkeypatch, tmp_path, va
     monkeypatch.setenv("XDG_CACHE_HOME", value)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("NCSN_EDU_DATA")
-    assert data.data_root().is_relative_to(tmp_path) or not data.has_home()
+    assert datasets.data_root().is_relative_to(tmp_path) or not datasets.has_home()
 
 
 def test_a_home_that_cannot_be_used(monkeypatch, tmp_path, capsys):
@@ -508,15 +515,15 @@ def test_a_home_that_cannot_be_used(monkeypatch, tmp_path, capsys):
 
 def test_the_real_data_in_other_layouts(monkeypatch, tmp_path):
     monkeypatch.undo()
-    from test_data import REAL
+    from test_datasets import REAL
 
-    if not data.available(REAL)["mnist"] or not (REAL / "mnist").is_dir():
+    if not datasets.available(REAL)["mnist"] or not (REAL / "mnist").is_dir():
         pytest.skip("MNIST is not on this machine")
-    wanted = data.load("mnist", split="test", root=REAL, download=False)
+    wanted = datasets.load("mnist", split="test", root=REAL, download=False)
     (tmp_path / "MNIST/raw").mkdir(parents=True)
     for path in (REAL / "mnist").glob("t10k*"):
-        with data.gzip.open(path) if data._packed(path) else path.open("rb") as file:
+        with gzipped.opened(path) as file:
             content = file.read()
         (tmp_path / "MNIST/raw" / path.name).write_bytes(content)  # unpacked, under the name that it has
-    found = data.load("mnist", split="test", root=tmp_path, download=False)
+    found = datasets.load("mnist", split="test", root=tmp_path, download=False)
     assert all((a == b).all() for a, b in zip(wanted, found, strict=True))

@@ -1,4 +1,7 @@
-"""Why a download failed, in words that say what to do: a proxy, a certificate, no internet. This file does NOT load."""
+"""Why a download failed, in words that say what to do: a proxy, a certificate, no internet.
+
+This file does NOT connect to anything.
+"""
 
 import socket
 import ssl

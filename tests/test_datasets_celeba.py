@@ -11,11 +11,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from test_data import Server, closed_port, listing, redirect
+from test_datasets import Server, change, closed_port, listing, redirect
 
-from ncsn_edu import celeba, data
+from ncsn_edu import datasets
+from ncsn_edu.datasets import DATASETS, celeba, download
 
-OFFICIAL = dict(celeba.NUMBERS)
+OFFICIAL = DATASETS["celeba"]
 TRAIN, TEST = range(1, 8), range(10, 13)  # 8 and 9 stand for the validation images
 KEPT = {"train-32x32.npy", "test-32x32.npy"}
 
@@ -23,9 +24,9 @@ KEPT = {"train-32x32.npy", "test-32x32.npy"}
 @pytest.fixture(autouse=True)
 def small(monkeypatch, tmp_path):
     """Few images, more than one block of them, and no way out to the internet."""
-    monkeypatch.setattr(celeba, "NUMBERS", {"train": TRAIN, "test": TEST})
+    change(monkeypatch, "celeba", numbers={"train": TRAIN, "test": TEST})
     monkeypatch.setattr(celeba, "BLOCK", 3)
-    monkeypatch.setattr(data, "TIMEOUT", (2, 5))
+    monkeypatch.setattr(download, "TIMEOUT", (2, 5))
     monkeypatch.setenv("NCSN_EDU_DATA", str(tmp_path))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     redirect(monkeypatch, f"http://127.0.0.1:{closed_port()}/", {})
@@ -79,8 +80,8 @@ LAYOUTS = {"archive": lay_archive, "folder": lay_folder}
 
 
 def faces(split: str = "train", **options) -> np.ndarray:
-    images, labels = data.load("celeba", split=split, **options)
-    assert images.dtype == torch.uint8 and images.shape[1:] == data.SHAPES["celeba"] == (3, 32, 32)
+    images, labels = datasets.load("celeba", split=split, **options)
+    assert images.dtype == torch.uint8 and images.shape[1:] == DATASETS["celeba"].shape == (3, 32, 32)
     assert labels.dtype == torch.int64 and labels.tolist() == [0] * len(images)
     return images.numpy()
 
@@ -94,11 +95,12 @@ def shades(split: str = "train") -> list[float]:
 
 def test_the_splits_are_the_official_ones():
     """162770 to train, then 19867 to validate, then 19962 to test."""
-    assert list(OFFICIAL) == ["train", "test"]
-    assert OFFICIAL["train"][0] == 1 and len(OFFICIAL["train"]) == 162_770
-    assert OFFICIAL["test"][0] == 162_770 + 19_867 + 1 and OFFICIAL["test"][-1] == 202_599
-    assert len(OFFICIAL["test"]) == 19_962
-    assert data.N_IMAGES["celeba"] == {"train": 162_770, "test": 19_962}
+    train, test = OFFICIAL.numbers.values()
+    assert list(OFFICIAL.numbers) == ["train", "test"]
+    assert train[0] == 1 and len(train) == 162_770
+    assert test[0] == 162_770 + 19_867 + 1 and test[-1] == 202_599
+    assert len(test) == 19_962
+    assert OFFICIAL.n_images == {"train": 162_770, "test": 19_962}
 
 
 @pytest.mark.parametrize("lay", LAYOUTS.values(), ids=LAYOUTS)
@@ -106,7 +108,7 @@ def test_each_split_has_its_images_in_order(folder, lay):
     lay(folder, files())
     assert shades() == list(TRAIN) and shades("test") == list(TEST)
     assert shades() == list(TRAIN) and shades("test") == list(TEST)  # as kept
-    assert data.available()["celeba"]
+    assert datasets.available()["celeba"]
 
 
 @pytest.mark.parametrize("lay", LAYOUTS.values(), ids=LAYOUTS)
@@ -203,8 +205,8 @@ def test_damaged_faces_are_made_again(folder, capsys, content):
     assert shades() == list(TRAIN) and "damaged" not in capsys.readouterr().err
     archive.unlink()  # with nothing to make them from, it is an error
     kept.write_bytes(content)
-    with pytest.raises(data.DataDamaged, match="load again") as error:
-        data.load("celeba", download=False)
+    with pytest.raises(datasets.DataDamaged, match="load again") as error:
+        datasets.load("celeba", download=False)
     assert str(kept) in str(error.value) and "uint8 (7, 3, 32, 32)" in str(error.value)
     assert kept.read_bytes() == content
 
@@ -213,11 +215,11 @@ def test_what_is_kept_suffices(folder):
     archive = lay_archive(folder, files())
     shades(), shades("test")
     archive.unlink()
-    assert data.available()["celeba"] and shades() == list(TRAIN)
+    assert datasets.available()["celeba"] and shades() == list(TRAIN)
     (folder / "test-32x32.npy").unlink()
-    assert not data.available()["celeba"] and shades() == list(TRAIN)
-    with pytest.raises(data.DataUnavailable):
-        data.load("celeba", split="test", download=False)
+    assert not datasets.available()["celeba"] and shades() == list(TRAIN)
+    with pytest.raises(datasets.DataUnavailable):
+        datasets.load("celeba", split="test", download=False)
 
 
 def test_a_folder_that_cannot_be_written_is_read(folder, tmp_path, capsys):
@@ -248,16 +250,16 @@ def test_a_damaged_image_is_named(folder, lay, name):
     images = files()
     del images["000004.jpg"]
     source = lay(folder, images if content is None else images | {"000004.jpg": content})
-    with pytest.raises(data.DataDamaged, match="expected a JPEG of 178 x 218 pixels") as error:
-        data.load("celeba")
+    with pytest.raises(datasets.DataDamaged, match="expected a JPEG of 178 x 218 pixels") as error:
+        datasets.load("celeba")
     message = str(error.value)
     assert found in message and str(source) in message and "img_align_celeba/000004.jpg" in message
     assert ("Put the official one there" if source.is_dir() else "Delete the file") in message
     assert not (folder / "train-32x32.npy").exists()
     assert shades("test") == list(TEST)
-    assert data.load_or_digits("celeba", split="test")[2] == "celeba"
-    with pytest.raises(data.DataDamaged):
-        data.load_or_digits("celeba")
+    assert datasets.load_or_digits("celeba", split="test")[2] == "celeba"
+    with pytest.raises(datasets.DataDamaged):
+        datasets.load_or_digits("celeba")
 
 
 def test_a_damaged_archive_is_named(folder):
@@ -265,26 +267,26 @@ def test_a_damaged_archive_is_named(folder):
     content = path.read_bytes()
     for bad in (content[:-2000], b"", b"<html>"):
         path.write_bytes(bad)
-        with pytest.raises(data.DataDamaged, match=f"whole .zip, found {len(bad)} bytes") as error:
-            data.load("celeba")
+        with pytest.raises(datasets.DataDamaged, match=f"whole .zip, found {len(bad)} bytes") as error:
+            datasets.load("celeba")
         assert str(path) in str(error.value)
     middle = content.index(b"img_align_celeba/000005.jpg") + 5000  # within the image: only the checksum tells
     path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
-    with pytest.raises(data.DataDamaged, match="000005.jpg"):
-        data.load("celeba")
+    with pytest.raises(datasets.DataDamaged, match="000005.jpg"):
+        datasets.load("celeba")
 
 
 def test_a_member_that_unpacks_to_more_than_an_image_is_not_read(folder):
     lay_archive(folder, files() | {"000002.jpg": bytes(50_000_000)})
-    with pytest.raises(data.DataDamaged, match=r"000002.jpg, found 50000000 bytes\."):
-        data.load("celeba")
+    with pytest.raises(datasets.DataDamaged, match=r"000002.jpg, found 50000000 bytes\."):
+        datasets.load("celeba")
 
 
 def test_the_archive_goes_before_a_folder_and_a_folder_of_a_part_does_not_count(folder):
     lay_folder(folder, {name: content for name, content in files().items() if name != "000007.jpg"})
-    assert not data.available()["celeba"] and shades("test") == list(TEST)
-    with pytest.raises(data.DataUnavailable):
-        data.load("celeba", download=False)
+    assert not datasets.available()["celeba"] and shades("test") == list(TEST)
+    with pytest.raises(datasets.DataUnavailable):
+        datasets.load("celeba", download=False)
     lay_archive(folder, {name: jpeg(plain(16)) for name in files()})
     assert shades() == [16] * 7
 
@@ -293,22 +295,22 @@ def test_the_archive_goes_before_a_folder_and_a_folder_of_a_part_does_not_count(
 
 
 def test_without_it_the_ways_are_named(folder):
-    with pytest.raises(data.DataUnavailable) as error:
-        data.load("celeba")
+    with pytest.raises(datasets.DataUnavailable) as error:
+        datasets.load("celeba")
     message = str(error.value)
     assert "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html" in message
     assert str(folder / "img_align_celeba.zip") in message and str(folder / "img_align_celeba/000001.jpg") in message
-    assert data.load_or_digits("celeba")[2] == "digits"
+    assert datasets.load_or_digits("celeba")[2] == "digits"
 
 
 def test_it_is_downloaded_once_and_taken_up_where_it_broke(monkeypatch, folder, tmp_path):
     content = lay_archive(folder, files(noise)).read_bytes()
     (folder / "img_align_celeba.zip").unlink()
-    (source,) = data.SOURCES["celeba"]
+    (source,) = DATASETS["celeba"].sources
     file = source.url.rsplit("/", 1)[1]
     assert "id=" in file and "confirm=t" in file
     server = Server({file: content})
-    monkeypatch.setattr(data, "CHUNK", 1000)
+    monkeypatch.setattr(download, "CHUNK", 1000)
     redirect(monkeypatch, server.url, server.files)
     server.drops = [20_500]
     try:
@@ -326,20 +328,20 @@ def test_it_is_downloaded_once_and_taken_up_where_it_broke(monkeypatch, folder, 
 
 
 def test_verify(monkeypatch, folder):
-    assert data.verify("celeba") == {"celeba/img_align_celeba.zip": "missing"}
+    assert datasets.verify("celeba") == {"celeba/img_align_celeba.zip": "missing"}
     images = lay_folder(folder, files())
-    assert data.verify("celeba") == {"celeba/img_align_celeba": ""}
+    assert datasets.verify("celeba") == {"celeba/img_align_celeba": ""}
     (images / "000008.jpg").unlink()  # in no split that is loaded
-    assert data.verify("celeba") == {"celeba/img_align_celeba": ""}
+    assert datasets.verify("celeba") == {"celeba/img_align_celeba": ""}
     for name in ("000012.jpg", "000003.jpg"):
         (images / name).unlink()
-    assert data.verify("celeba") == {"celeba/img_align_celeba": "2 images are missing: 000003.jpg, ..."}
+    assert datasets.verify("celeba") == {"celeba/img_align_celeba": "2 images are missing: 000003.jpg, ..."}
     archive = lay_archive(folder, files())
-    (source,) = data.SOURCES["celeba"]
+    (source,) = DATASETS["celeba"].sources
     md5 = hashlib.md5(archive.read_bytes()).hexdigest()
-    assert data.verify("celeba") == {"celeba/img_align_celeba.zip": f"MD5 {md5} instead of {source.md5}"}
-    monkeypatch.setitem(data.SOURCES, "celeba", (source._replace(md5=md5),))
-    assert data.verify("celeba") == {"celeba/img_align_celeba.zip": ""}
+    assert datasets.verify("celeba") == {"celeba/img_align_celeba.zip": f"MD5 {md5} instead of {source.md5}"}
+    change(monkeypatch, "celeba", sources=(source._replace(md5=md5),))
+    assert datasets.verify("celeba") == {"celeba/img_align_celeba.zip": ""}
 
 
 # ---- as others lay it out ---------------------------------------------------------------------------------------
@@ -359,11 +361,11 @@ def test_faces_are_found_where_others_lay_them(tmp_path, where, lay):
     folder.mkdir(parents=True)
     lay(folder, files())
     root = tmp_path / "root"
-    assert data.available(root)["celeba"]
-    images, _ = data.load("celeba", root=root, download=False)
+    assert datasets.available(root)["celeba"]
+    images, _ = datasets.load("celeba", root=root, download=False)
     assert [round(face.float().mean().item() / 15, 1) for face in images] == list(TRAIN)
     assert (folder / "train-32x32.npy").is_file()
-    (name,) = data.verify("celeba", root)
+    (name,) = datasets.verify("celeba", root)
     assert (root / name).exists()
 
 
@@ -376,11 +378,11 @@ def test_a_folder_in_a_folder_of_the_same_name(folder, packed):
         lay_folder(folder / "img_align_celeba", files())
     assert shades() == list(TRAIN) and shades("test") == list(TEST)
     if not packed:
-        assert data.verify("celeba") == {"celeba/img_align_celeba/img_align_celeba": ""}
+        assert datasets.verify("celeba") == {"celeba/img_align_celeba/img_align_celeba": ""}
         (folder / "img_align_celeba/img_align_celeba/000002.jpg").unlink()
         (folder / "train-32x32.npy").unlink()
-        with pytest.raises(data.DataDamaged, match="Put the official one there"):
-            data.load("celeba")
+        with pytest.raises(datasets.DataDamaged, match="Put the official one there"):
+            datasets.load("celeba")
 
 
 def test_kept_faces_suffice_in_their_own_place(folder, tmp_path):
@@ -390,4 +392,4 @@ def test_kept_faces_suffice_in_their_own_place(folder, tmp_path):
     (tmp_path / "other").mkdir()
     (folder / "img_align_celeba").rename(tmp_path / "other/img_align_celeba")
     assert shades("test") == list(TEST)
-    assert not data.available()["celeba"]
+    assert not datasets.available()["celeba"]

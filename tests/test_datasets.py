@@ -17,6 +17,8 @@ import threading
 import time
 import tracemalloc
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import FrozenInstanceError, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
@@ -29,10 +31,12 @@ import torch
 from helpers import FALSE_ALARM_Z, assert_mean, seeded
 from scipy import stats
 
-from ncsn_edu import data
+from ncsn_edu import datasets
+from ncsn_edu.datasets import DATASETS, download
+from ncsn_edu.datasets.filesets import Content
 
-N_IMAGES = data.N_IMAGES
-REAL = data.data_root()  # before any test changes the environment
+OFFICIAL = dict(DATASETS)
+REAL = datasets.data_root()  # before any test changes the environment
 MNIST = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 SMALL = {"mnist": {"train": 60, "test": 20}, "cifar10": {"train": 50, "test": 10}}
 
@@ -40,9 +44,10 @@ SMALL = {"mnist": {"train": 60, "test": 20}, "cifar10": {"train": 50, "test": 10
 @pytest.fixture(autouse=True)
 def small(monkeypatch, tmp_path):
     """Data sets of a few images, downloads in small pieces, a root of their own, and no way out to the internet."""
-    monkeypatch.setattr(data, "N_IMAGES", SMALL)
-    monkeypatch.setattr(data, "CHUNK", 1000)
-    monkeypatch.setattr(data, "TIMEOUT", (2, 5))
+    for name, n_images in SMALL.items():
+        change(monkeypatch, name, n_images=n_images)
+    monkeypatch.setattr(download, "CHUNK", 1000)
+    monkeypatch.setattr(download, "TIMEOUT", (2, 5))
     monkeypatch.setenv("NCSN_EDU_DATA", str(tmp_path / "root"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     nowhere = f"http://127.0.0.1:{closed_port()}/"
@@ -60,15 +65,33 @@ def closed_port() -> int:
         return probe.getsockname()[1]
 
 
+def change(monkeypatch, name: str, **fields) -> None:
+    """Let the record of a data set have other fields."""
+    monkeypatch.setitem(DATASETS, name, replace(DATASETS[name], **fields))
+
+
 def redirect(monkeypatch, url: str, files: dict[str, bytes]) -> None:
     """Let the data sets come from url, with the checksums of these files."""
-    for name, sources in data.SOURCES.items():
+    for name, record in DATASETS.items():
         moved = []
-        for source in sources:
+        for source in record.sources:
             file = source.url.rsplit("/", 1)[1]
             md5 = hashlib.md5(files[file]).hexdigest() if file in files else source.md5
-            moved.append(data.Source(source.file, url + file, md5))
-        monkeypatch.setitem(data.SOURCES, name, tuple(moved))
+            moved.append(download.Source(source.file, url + file, md5))
+        change(monkeypatch, name, sources=tuple(moved))
+
+
+def change_contents(monkeypatch, name: str, contents: Iterable[bytes]) -> None:
+    """Let these be the published files of a data set, in their order."""
+    sums = iter([hashlib.md5(content).hexdigest() for content in contents])
+    record = DATASETS[name]
+    changed = {split: tuple(Content(file, next(sums)) for file, _ in files) for split, files in record.contents.items()}
+    assert next(sums, None) is None
+    change(monkeypatch, name, contents=changed)
+
+
+def md5_of_contents(name: str) -> list[str]:
+    return [content.md5 for files in DATASETS[name].contents.values() for content in files]
 
 
 # ---- files as their authors make them, written with numpy alone -------------------------------------------------
@@ -177,7 +200,7 @@ def test_digits_go_to_uint8_and_back():
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    (train, train_labels), (test, test_labels) = data.load("digits"), data.load("digits", split="test")
+    (train, train_labels), (test, test_labels) = datasets.load("digits"), datasets.load("digits", split="test")
     assert train.shape == (898, 1, 8, 8) and test.shape == (899, 1, 8, 8)
     images = torch.cat([train, test])
     assert images.dtype == torch.uint8 and train_labels.dtype == torch.int64
@@ -192,8 +215,8 @@ def test_digits_go_to_uint8_and_back():
 
 
 def test_both_halves_of_the_digits_are_of_one_distribution():
-    (train, train_labels), (test, test_labels) = data.load("digits"), data.load("digits", split="test")
-    again, _ = data.load("digits")
+    (train, train_labels), (test, test_labels) = datasets.load("digits"), datasets.load("digits", split="test")
+    again, _ = datasets.load("digits")
     assert torch.equal(train, again)
     counts = torch.stack([train_labels.bincount(), test_labels.bincount()]).double()
     expected = counts.sum(1, keepdim=True) * counts.sum(0) / counts.sum()
@@ -205,7 +228,7 @@ def test_both_halves_of_the_digits_are_of_one_distribution():
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_mnist(root, split):
     lay_mnist(root)
-    assert_is_mnist(data.load("mnist", split=split, download=False), split)
+    assert_is_mnist(datasets.load("mnist", split=split, download=False), split)
 
 
 @pytest.mark.parametrize("rename", [lambda name: name, lambda name: name.replace("-idx", ".idx")])
@@ -213,38 +236,38 @@ def test_mnist_unpacked(tmp_path, rename):
     (tmp_path / "elsewhere/mnist").mkdir(parents=True)
     for name, values in mnist_arrays().items():
         (tmp_path / "elsewhere/mnist" / rename(name)).write_bytes(idx(values))
-    assert_is_mnist(data.load("mnist", root=tmp_path / "elsewhere", download=False), "train")
-    assert data.available(tmp_path / "elsewhere")["mnist"] and not data.available()["mnist"]
+    assert_is_mnist(datasets.load("mnist", root=tmp_path / "elsewhere", download=False), "train")
+    assert datasets.available(tmp_path / "elsewhere")["mnist"] and not datasets.available()["mnist"]
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_cifar10(root, split):
     lay_cifar(root)
-    assert_is_cifar(data.load("cifar10", split=split, root=str(root), download=False), split)
+    assert_is_cifar(datasets.load("cifar10", split=split, root=str(root), download=False), split)
 
 
 def test_one_split_suffices_for_itself(root):
     folder = lay_mnist(root)
     for name in MNIST[2:]:
         (folder / f"{name}.gz").unlink()
-    assert_is_mnist(data.load("mnist"), "train")
-    assert not data.available()["mnist"]
+    assert_is_mnist(datasets.load("mnist"), "train")
+    assert not datasets.available()["mnist"]
 
 
 def test_a_local_copy_is_read_only_in_effect(root):
     lay_mnist(root)
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in root.rglob("*") if path.is_file()}
-    images, labels = data.load("mnist")
+    images, labels = datasets.load("mnist")
     images += 1
     labels += 1
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in root.rglob("*") if path.is_file()} == before
-    assert_is_mnist(data.load("mnist"), "train")
+    assert_is_mnist(datasets.load("mnist"), "train")
 
 
 @pytest.mark.parametrize(("name", "split", "repair"), [("cifar", "train", "cifar10"), ("mnist", "valid", '"test"')])
 def test_unknown_names(name, split, repair):
     with pytest.raises(ValueError, match=repair):
-        data.load(name, split=split)
+        datasets.load(name, split=split)
 
 
 # ---- damaged files ----------------------------------------------------------------------------------------------
@@ -253,8 +276,8 @@ def test_unknown_names(name, split, repair):
 def damaged(name: str, path: Path) -> str:
     """The error about this file, which is left as it is."""
     before = path.read_bytes()
-    with pytest.raises(data.DataDamaged) as error:
-        data.load(name)
+    with pytest.raises(datasets.DataDamaged) as error:
+        datasets.load(name)
     assert path.read_bytes() == before
     assert str(path) in str(error.value) and "load again" in str(error.value)
     return str(error.value)
@@ -336,19 +359,15 @@ def test_mnist_labels_of_another_kind(root):
 @pytest.fixture
 def published(monkeypatch):
     """The files made here are the published ones."""
-    content = {
-        "mnist": [hashlib.md5(idx(values)).hexdigest() for values in mnist_arrays().values()],
-        "cifar10": [hashlib.md5(cifar_files()[name]).hexdigest() for name in cifar_arrays()],
-    }
-    for name, sums in content.items():
-        monkeypatch.setitem(data.CONTENT_MD5, name, tuple(sums))
+    change_contents(monkeypatch, "mnist", map(idx, mnist_arrays().values()))
+    change_contents(monkeypatch, "cifar10", (cifar_files()[name] for name in cifar_arrays()))
 
 
 def test_verify_tells_each_file_of_mnist(root, published):
     names = [f"mnist/{name}.gz" for name in MNIST]
-    assert data.verify("mnist") == dict.fromkeys(names, "missing") and not root.exists()
+    assert datasets.verify("mnist") == dict.fromkeys(names, "missing") and not root.exists()
     folder = lay_mnist(root)
-    assert data.verify("mnist") == dict.fromkeys(names, "") == data.verify("mnist", str(root))
+    assert datasets.verify("mnist") == dict.fromkeys(names, "") == datasets.verify("mnist", str(root))
     path = folder / f"{MNIST[0]}.gz"
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), 1))  # packed by somebody else
     path = folder / f"{MNIST[1]}.gz"
@@ -358,11 +377,11 @@ def test_verify_tells_each_file_of_mnist(root, published):
     (folder / f"{MNIST[2]}.gz").write_bytes(gzip.compress(changed))
     path = folder / f"{MNIST[3]}.gz"
     path.write_bytes(path.read_bytes()[:-9])
-    report = data.verify("mnist")
+    report = datasets.verify("mnist")
     assert list(report) == [names[0], f"mnist/{MNIST[1].replace('-idx', '.idx')}", *names[2:]]
     first, second, third, fourth = report.values()
     assert first == second == ""
-    assert third == f"MD5 {hashlib.md5(changed).hexdigest()} instead of {data.CONTENT_MD5['mnist'][2]}"
+    assert third == f"MD5 {hashlib.md5(changed).hexdigest()} instead of {md5_of_contents('mnist')[2]}"
     assert fourth.startswith("cannot be read (")
 
 
@@ -371,28 +390,37 @@ def test_verify_tells_each_file_of_cifar10(server, root, published):
     archive = root / "cifar-10-binary.tar.gz"
     root.mkdir()
     archive.write_bytes(server.files[archive.name])
-    assert data.verify("cifar10") == {archive.name: ""}
+    assert datasets.verify("cifar10") == {archive.name: ""}
     archive.write_bytes(server.files[archive.name][:-1])
-    assert "instead of" in data.verify("cifar10")[archive.name]
+    assert "instead of" in datasets.verify("cifar10")[archive.name]
     path = lay_cifar(root) / "data_batch_2.bin"
     names = [f"cifar-10-batches-bin/{name}" for name in cifar_arrays()]
-    assert data.verify("cifar10") == dict.fromkeys(names, "")
+    assert datasets.verify("cifar10") == dict.fromkeys(names, "")
     path.write_bytes(path.read_bytes()[::-1])
     (path.parent / "test_batch.bin").unlink()
-    wrong = {name: text for name, text in data.verify("cifar10").items() if text}
+    wrong = {name: text for name, text in datasets.verify("cifar10").items() if text}
     assert list(wrong) == [names[1], names[5]] and wrong[names[5]] == "missing"
-    assert data.CONTENT_MD5["cifar10"][1] in wrong[names[1]]
+    assert md5_of_contents("cifar10")[1] in wrong[names[1]]
 
 
 def test_verify_has_no_files_of_digits_and_knows_the_names():
-    assert data.verify("digits") == {}
+    assert datasets.verify("digits") == {}
     with pytest.raises(ValueError, match="choose one of digits, mnist"):
-        data.verify("faces")
+        datasets.verify("faces")
 
 
 def test_the_size_of_every_download_is_known():
-    assert set(data.DOWNLOAD_BYTES) == set(data.NAMES) == set(data.SHAPES)
-    assert all((size > 0) == (name in data.SOURCES) for name, size in data.DOWNLOAD_BYTES.items())
+    assert list(datasets.NAMES) == list(DATASETS) == [record.name for record in DATASETS.values()]
+    assert all((record.download_bytes > 0) == bool(record.sources) for record in DATASETS.values())
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_record_says_what_people_ask_first(name):
+    record = OFFICIAL[name]
+    assert "see https://" in record.licence and record.preprocessing
+    assert len(record.shape) == 3 and list(record.n_images) == ["train", "test"]
+    with pytest.raises(FrozenInstanceError):
+        record.name = "other"
 
 
 # ---- no data ----------------------------------------------------------------------------------------------------
@@ -401,12 +429,12 @@ def test_the_size_of_every_download_is_known():
 @pytest.mark.parametrize("download", [True, False])
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "celeba"])
 def test_without_data_three_ways_are_named(root, name, download):
-    with pytest.raises(data.DataUnavailable) as error:
-        data.load(name, download=download)
+    with pytest.raises(datasets.DataUnavailable) as error:
+        datasets.load(name, download=download)
     message = str(error.value)
     assert ("cannot be reached (the connection was refused)" if download else "download=False") in message
     assert f'load("{name}", download=True)' in message
-    for source in data.SOURCES[name]:
+    for source in DATASETS[name].sources:
         assert str(root / source.file) in message and source.url in message
     assert "NCSN_EDU_DATA" in message and "root=" in message
     assert download or not root.exists()  # nothing was made
@@ -416,14 +444,17 @@ def test_without_data_three_ways_are_named(root, name, download):
 def test_without_internet_one_attempt_is_enough(monkeypatch):
     asked, get = [], requests.get
     monkeypatch.setattr(requests, "get", lambda url, **options: asked.append(url) or get(url, **options))
-    with pytest.raises(data.DataUnavailable):
-        data.load("mnist")
-    assert asked == [data.SOURCES["mnist"][0].url]
+    with pytest.raises(datasets.DataUnavailable):
+        datasets.load("mnist")
+    assert asked == [DATASETS["mnist"].sources[0].url]
 
 
 def test_official_addresses():
     """In another Python, as the tests here change them."""
-    code = "from ncsn_edu import data; print(*(s.url + ' ' + s.md5 for n in data.SOURCES.values() for s in n), sep='|')"
+    code = """if True:
+        from ncsn_edu.datasets import DATASETS
+        print(*(source.url + " " + source.md5 for record in DATASETS.values() for source in record.sources), sep="|")
+    """
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip().split("|") == [
         "https://ossci-datasets.s3.amazonaws.com/mnist/train-images-idx3-ubyte.gz f68b3c2dcbeaaa9fbdd348bbdeb94873",
@@ -437,24 +468,25 @@ def test_official_addresses():
 
 
 def test_torch_is_not_needed_to_look():
-    code = "import sys; from ncsn_edu import data; data.available(); print({'torch', 'requests'} & set(sys.modules))"
+    look = "import sys; from ncsn_edu import datasets; datasets.available()"
+    code = f"{look}; print({{'torch', 'requests'}} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "set()"
 
 
 def test_a_root_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(data.DataUnavailable, match="cannot be written to .*Not a directory"):
-        data.load("mnist", root=tmp_path / "file/below")
+    with pytest.raises(datasets.DataUnavailable, match="cannot be written to .*Not a directory"):
+        datasets.load("mnist", root=tmp_path / "file/below")
 
 
 def test_load_or_digits_says_so(root, capsys):
-    images, labels, name = data.load_or_digits("mnist", split="test")
+    images, labels, name = datasets.load_or_digits("mnist", split="test")
     assert name == "digits" and images.shape == (899, 1, 8, 8) and len(labels) == 899
     said = capsys.readouterr()
     assert said.out.count("\n") == 1 and "mnist" in said.out and "digits" in said.out and not said.err
     lay_mnist(root)
-    images, labels, name = data.load_or_digits("mnist", split="test")
+    images, labels, name = datasets.load_or_digits("mnist", split="test")
     assert name == "mnist" and not capsys.readouterr().out
     assert_is_mnist((images, labels), "test")
 
@@ -462,8 +494,8 @@ def test_load_or_digits_says_so(root, capsys):
 def test_load_or_digits_hides_no_damage(root):
     path = lay_cifar(root) / "data_batch_1.bin"
     path.write_bytes(b"")
-    with pytest.raises(data.DataDamaged):
-        data.load_or_digits("cifar10")
+    with pytest.raises(datasets.DataDamaged):
+        datasets.load_or_digits("cifar10")
 
 
 # ---- downloads --------------------------------------------------------------------------------------------------
@@ -547,25 +579,25 @@ BIG = f"{MNIST[0]}.gz"
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_mnist_is_downloaded_once_whole(server, root, split, encoding):
     server.headers = {"Content-Encoding": encoding} if encoding else {}
-    assert_is_mnist(data.load("mnist", split=split), split)
-    assert listing(root) == {f"mnist/{name}.gz" for name in MNIST} and data.available()["mnist"]
+    assert_is_mnist(datasets.load("mnist", split=split), split)
+    assert listing(root) == {f"mnist/{name}.gz" for name in MNIST} and datasets.available()["mnist"]
     assert all((root / "mnist" / name).read_bytes() == content for name, content in mnist_files().items())
     for each in ("train", "test"):
-        assert_is_mnist(data.load("mnist", split=each), each)
+        assert_is_mnist(datasets.load("mnist", split=each), each)
     assert Counter(log.file for log in server.requests) == dict.fromkeys(mnist_files(), 1)
 
 
 def test_cifar10_is_downloaded_and_unpacked(server, root):
-    assert_is_cifar(data.load("cifar10"), "train")
-    assert_is_cifar(data.load("cifar10", split="test"), "test")
-    assert listing(root) == set(data.OFFICIAL_FILES["cifar10"])  # no archive, no readme
+    assert_is_cifar(datasets.load("cifar10"), "train")
+    assert_is_cifar(datasets.load("cifar10", split="test"), "test")
+    assert listing(root) == set(DATASETS["cifar10"].official_files)  # no archive, no readme
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("drops", [[20_500], [20_500, 3_700]])
 def test_a_broken_connection_is_taken_up_where_it_broke(server, root, drops):
     server.drops = list(drops)
-    assert_is_mnist(data.load("mnist"), "train")
+    assert_is_mnist(datasets.load("mnist"), "train")
     first, *later = server.asked_for(BIG)
     starts = [int(re.fullmatch(r"bytes=(\d+)-", text)[1]) for text in later]
     assert first is None and len(starts) == len(drops)
@@ -575,14 +607,14 @@ def test_a_broken_connection_is_taken_up_where_it_broke(server, root, drops):
 
 def test_what_arrived_is_kept_for_the_next_call(server, root):
     size = len(server.files[BIG])
-    server.drops = [10_000] * data.TRIES
-    with pytest.raises(data.DataUnavailable, match=r"connection to 127.0.0.1:\d+ was lost; (\d+) bytes .* kept"):
-        data.load("mnist")
+    server.drops = [10_000] * download.TRIES
+    with pytest.raises(datasets.DataUnavailable, match=r"connection to 127.0.0.1:\d+ was lost; (\d+) bytes .* kept"):
+        datasets.load("mnist")
     assert listing(root) == {f"mnist/{BIG}.partial"}
     kept = (root / f"mnist/{BIG}.partial").stat().st_size
     assert 10_000 < kept <= 30_000 and (root / f"mnist/{BIG}.partial").read_bytes() == server.files[BIG][:kept]
     before = server.sent(BIG)
-    assert_is_mnist(data.load("mnist"), "train")
+    assert_is_mnist(datasets.load("mnist"), "train")
     assert server.asked_for(BIG)[-1] == f"bytes={kept}-"
     assert server.sent(BIG) - before == size - kept
     assert listing(root) == {f"mnist/{name}.gz" for name in MNIST}
@@ -590,7 +622,7 @@ def test_what_arrived_is_kept_for_the_next_call(server, root):
 
 def test_a_server_without_ranges_sends_it_all_again(server, root):
     server.ranges, server.drops = False, [20_000]
-    assert_is_mnist(data.load("mnist"), "train")
+    assert_is_mnist(datasets.load("mnist"), "train")
     assert len(server.asked_for(BIG)) == 2
     assert server.sent(BIG) == 20_000 + len(server.files[BIG])
 
@@ -600,7 +632,7 @@ def test_a_bad_part_is_thrown_away(server, root, length):
     partial = root / f"mnist/{BIG}.partial"
     partial.parent.mkdir(parents=True)
     partial.write_bytes(bytes(length or len(server.files[BIG])))
-    assert_is_mnist(data.load("mnist"), "train")
+    assert_is_mnist(datasets.load("mnist"), "train")
     with_range, without = server.asked_for(BIG)
     assert with_range and without is None
 
@@ -610,7 +642,7 @@ def test_a_whole_part_needs_no_more_bytes(server, root):
     partial = root / f"mnist/{BIG}.partial"
     partial.parent.mkdir(parents=True)
     partial.write_bytes(server.files[BIG])
-    assert_is_mnist(data.load("mnist"), "train")
+    assert_is_mnist(datasets.load("mnist"), "train")
     assert server.sent(BIG) == 0
 
 
@@ -620,8 +652,8 @@ def test_a_wrong_checksum_leaves_no_file(server, root, partial):
     if partial:
         (root / "mnist").mkdir(parents=True)
         (root / f"mnist/{BIG}.partial").write_bytes(b"something")
-    with pytest.raises(data.DataUnavailable, match="is not the published file"):
-        data.load("mnist")
+    with pytest.raises(datasets.DataUnavailable, match="is not the published file"):
+        datasets.load("mnist")
     assert not listing(root)
     assert len(server.asked_for(BIG)) == 1 + partial
 
@@ -629,20 +661,20 @@ def test_a_wrong_checksum_leaves_no_file(server, root, partial):
 @pytest.mark.parametrize(("status", "text"), [(404, "404 Client Error"), (503, "503 Server Error")])
 def test_an_error_of_the_server_is_told_at_once(server, root, status, text):
     server.status = status
-    with pytest.raises(data.DataUnavailable, match=text):
-        data.load("cifar10")
+    with pytest.raises(datasets.DataUnavailable, match=text):
+        datasets.load("cifar10")
     assert not listing(root) and len(server.requests) == 1
-    assert data.load_or_digits("cifar10", download=True)[2] == "digits"
+    assert datasets.load_or_digits("cifar10", download=True)[2] == "digits"
 
 
 def test_an_error_of_the_server_keeps_the_part(server, root):
     root.mkdir()
     (root / "cifar-10-binary.tar.gz.partial").write_bytes(server.files["cifar-10-binary.tar.gz"][:5000])
     server.status = 503
-    with pytest.raises(data.DataUnavailable, match="503 .*; 5000 bytes of it are kept"):
-        data.load("cifar10")
+    with pytest.raises(datasets.DataUnavailable, match="503 .*; 5000 bytes of it are kept"):
+        datasets.load("cifar10")
     server.status = 200
-    assert_is_cifar(data.load("cifar10"), "train")
+    assert_is_cifar(datasets.load("cifar10"), "train")
     assert server.asked_for("cifar-10-binary.tar.gz") == ["bytes=5000-"] * 2
 
 
@@ -656,51 +688,53 @@ def test_a_page_instead_of_the_file_is_no_part_of_it(server, root, page, title):
     (root / "cifar-10-binary.tar.gz.partial").write_bytes(part)
     whole, server.ranges = server.files, False
     server.files, server.headers = {"cifar-10-binary.tar.gz": page}, {"Content-Type": "text/html; charset=utf-8"}
-    with pytest.raises(data.DataUnavailable, match=f"server says {title} on a web page.*; 5000 bytes of it are kept"):
-        data.load("cifar10")
+    with pytest.raises(
+        datasets.DataUnavailable, match=f"server says {title} on a web page.*; 5000 bytes of it are kept"
+    ):
+        datasets.load("cifar10")
     assert (root / "cifar-10-binary.tar.gz.partial").read_bytes() == part and len(server.requests) == 1
     server.files, server.headers, server.ranges = whole, {"Content-Type": "application/octet-stream"}, True
-    assert_is_cifar(data.load("cifar10"), "train")
+    assert_is_cifar(datasets.load("cifar10"), "train")
     assert server.asked_for("cifar-10-binary.tar.gz") == ["bytes=5000-"] * 2
 
 
 def test_nothing_is_downloaded_unasked(server):
-    with pytest.raises(data.DataUnavailable):
-        data.load("mnist", download=False)
-    data.load_or_digits("mnist")
-    data.load_or_digits("cifar10", split="test")
+    with pytest.raises(datasets.DataUnavailable):
+        datasets.load("mnist", download=False)
+    datasets.load_or_digits("mnist")
+    datasets.load_or_digits("cifar10", split="test")
     assert not server.requests
 
 
 def test_missing_files_join_published_ones_only(server, root):
     folder = lay_mnist(root)
     (folder / f"{MNIST[1]}.gz").unlink()
-    assert_is_mnist(data.load("mnist"), "train")  # the others are as published: the labels fit
+    assert_is_mnist(datasets.load("mnist"), "train")  # the others are as published: the labels fit
     assert [log.file for log in server.requests] == [f"{MNIST[1]}.gz"]
     (folder / f"{MNIST[1]}.gz").unlink()
     (folder / BIG).write_bytes(gzip.compress(idx(mnist_arrays()[MNIST[0]][::-1])))  # another order
-    with pytest.raises(data.DataUnavailable, match=f"{MNIST[0]}.gz is not the file as published"):
-        data.load("mnist")
+    with pytest.raises(datasets.DataUnavailable, match=f"{MNIST[0]}.gz is not the file as published"):
+        datasets.load("mnist")
     assert len(server.requests) == 1
 
 
 def test_a_part_of_cifar10_is_not_mixed_with_another_copy(server, root):
     (lay_cifar(root) / "data_batch_2.bin").unlink()
     before = listing(root)
-    with pytest.raises(data.DataUnavailable, match="lacks data_batch_2.bin"):
-        data.load("cifar10")
+    with pytest.raises(datasets.DataUnavailable, match="lacks data_batch_2.bin"):
+        datasets.load("cifar10")
     assert listing(root) == before and not server.requests
-    assert_is_cifar(data.load("cifar10", split="test"), "test")
+    assert_is_cifar(datasets.load("cifar10", split="test"), "test")
 
 
 def test_progress_is_silent_on_request(server, capsys, monkeypatch):
     monkeypatch.delenv("NCSN_EDU_FIGURES", raising=False)
     monkeypatch.setenv("NCSN_EDU_PROGRESS", "0")
-    data.load("mnist")
+    datasets.load("mnist")
     said = capsys.readouterr()
     assert not said.out and not said.err
     monkeypatch.delenv("NCSN_EDU_PROGRESS")
-    data.load("cifar10")
+    datasets.load("cifar10")
     assert "cifar-10-binary.tar.gz" in capsys.readouterr().err
 
 
@@ -709,12 +743,14 @@ def test_progress_is_silent_on_request(server, capsys, monkeypatch):
 
 def start_loading(name: str, root: Path) -> subprocess.Popen:
     """load(name) in a process of its own, as set up here."""
-    sources = {name: [tuple(source) for source in sources] for name, sources in data.SOURCES.items()}
+    sources = [tuple(source) for source in DATASETS[name].sources]
     code = f"""
-from ncsn_edu import data
-data.N_IMAGES, data.CHUNK = {SMALL}, 1000
-data.SOURCES = {{name: tuple(data.Source(*source) for source in sources) for name, sources in {sources}.items()}}
-images, labels = data.load({name!r}, root={str(root)!r})
+from dataclasses import replace
+from ncsn_edu.datasets import DATASETS, download, load
+download.CHUNK = 1000
+sources = tuple(download.Source(*source) for source in {sources})
+DATASETS[{name!r}] = replace(DATASETS[{name!r}], n_images={SMALL[name]}, sources=sources)
+images, labels = load({name!r}, root={str(root)!r})
 print(images.sum().item(), labels.sum().item())
 """
     environment = {**os.environ, "NCSN_EDU_PROGRESS": "0"}
@@ -728,11 +764,11 @@ def test_two_processes_download_once(server, root, name):
     server.pause = 0.5 if name == "mnist" else 1.5
     both = [start_loading(name, root) for _ in range(2)]
     results = [process.communicate(timeout=60) for process in both]
-    images, labels = data.load(name, root=root, download=False)
+    images, labels = datasets.load(name, root=root, download=False)
     assert [out for out, _ in results] == [f"{images.sum()} {labels.sum()}\n"] * 2, results
     assert any(f"waiting for another process that is getting {name}" in errors for _, errors in results)
     asked = Counter(log.file for log in server.requests)
-    assert asked == {source.url.rsplit("/", 1)[1]: 1 for source in data.SOURCES[name]}
+    assert asked == {source.url.rsplit("/", 1)[1]: 1 for source in DATASETS[name].sources}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
@@ -751,7 +787,7 @@ def test_a_killed_download_leaves_a_part_that_the_next_call_resumes(server, root
     assert process.returncode == -signal.SIGKILL
     assert listing(root) == {f"mnist/{BIG}.partial"}
     kept = partial.stat().st_size
-    assert_is_mnist(data.load("mnist"), "train")
+    assert_is_mnist(datasets.load("mnist"), "train")
     assert server.asked_for(BIG) == [None, f"bytes={kept}-"]
 
 
@@ -767,8 +803,8 @@ def lay_archive(root: Path, content: bytes) -> Path:
 
 def test_an_archive_laid_there_by_hand_is_unpacked_and_kept(root):
     path = lay_archive(root, tar_of(*cifar_members()))
-    assert_is_cifar(data.load("cifar10", download=False), "train")
-    assert path.is_file() and listing(root) == {path.name, *data.OFFICIAL_FILES["cifar10"]}
+    assert_is_cifar(datasets.load("cifar10", download=False), "train")
+    assert path.is_file() and listing(root) == {path.name, *DATASETS["cifar10"].official_files}
 
 
 def test_names_and_links_in_an_archive_lead_nowhere(root, tmp_path):
@@ -783,10 +819,10 @@ def test_names_and_links_in_an_archive_lead_nowhere(root, tmp_path):
         tar_member("cifar-10-batches-bin/test_batch.bin", type=tarfile.FIFOTYPE),
     ]
     lay_archive(root, tar_of(*evil, *cifar_members()))
-    assert_is_cifar(data.load("cifar10", split="test"), "test")
+    assert_is_cifar(datasets.load("cifar10", split="test"), "test")
     assert listing(tmp_path) - {"secret"} == {
         "root/cifar-10-binary.tar.gz",
-        *(f"root/{file}" for file in data.OFFICIAL_FILES["cifar10"]),
+        *(f"root/{file}" for file in DATASETS["cifar10"].official_files),
     }
     assert not any(path.is_symlink() for path in root.rglob("*"))
     assert (root / "cifar-10-batches-bin/batches.meta.txt").read_bytes() == b"airplane\n"
@@ -804,11 +840,13 @@ def test_names_and_links_in_an_archive_lead_nowhere(root, tmp_path):
 def test_an_archive_without_one_of_the_files_makes_no_folder(root, member, complaint):
     others = [each for each in cifar_members() if "data_batch_1" not in each[0].name]
     path = lay_archive(root, tar_of(member, *others))
-    with pytest.raises(data.DataDamaged, match=f"{re.escape(str(path))} is damaged: expected the files .*{complaint}"):
-        data.load("cifar10")
+    with pytest.raises(
+        datasets.DataDamaged, match=f"{re.escape(str(path))} is damaged: expected the files .*{complaint}"
+    ):
+        datasets.load("cifar10")
     assert not (root / "cifar-10-batches-bin").exists()
     lay_archive(root, tar_of(*cifar_members()))
-    assert_is_cifar(data.load("cifar10"), "train")  # what the first attempt left is in nobody's way
+    assert_is_cifar(datasets.load("cifar10"), "train")  # what the first attempt left is in nobody's way
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, 0.5, -1])
@@ -816,8 +854,10 @@ def test_a_truncated_archive_makes_no_folder(root, cut):
     whole = tar_of(*cifar_members())
     path = lay_archive(root, whole[: int(cut * len(whole)) if isinstance(cut, float) else cut])
     size = path.stat().st_size
-    with pytest.raises(data.DataDamaged, match=f"{re.escape(str(path))} is damaged.*Delete the file and load again"):
-        data.load("cifar10")
+    with pytest.raises(
+        datasets.DataDamaged, match=f"{re.escape(str(path))} is damaged.*Delete the file and load again"
+    ):
+        datasets.load("cifar10")
     assert not (root / "cifar-10-batches-bin").exists() and path.stat().st_size == size
 
 
@@ -825,15 +865,15 @@ def test_a_flipped_bit_in_an_archive_is_noticed(root):
     content = bytearray(tar_of(*cifar_members()))
     content[len(content) // 2] ^= 1  # random pixels are stored as they are: tar and zlib notice nothing
     lay_archive(root, bytes(content))
-    with pytest.raises(data.DataDamaged, match="CRC"):
-        data.load("cifar10")
+    with pytest.raises(datasets.DataDamaged, match="CRC"):
+        datasets.load("cifar10")
     assert not (root / "cifar-10-batches-bin").exists()
 
 
 def test_an_empty_folder_is_no_obstacle(root):
     (root / "cifar-10-batches-bin").mkdir(parents=True)
     lay_archive(root, tar_of(*cifar_members()))
-    assert_is_cifar(data.load("cifar10"), "train")
+    assert_is_cifar(datasets.load("cifar10"), "train")
 
 
 # ---- batches ----------------------------------------------------------------------------------------------------
@@ -853,7 +893,7 @@ def whole(x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(("n", "batch_size"), [(12, 4), (10, 4), (10, 10), (7, 5), (1, 1), (5, 1)])
 def test_every_image_once_an_epoch(device, n, batch_size):
     rounds = 3 * n  # 3 x batch_size epochs
-    stream = data.batches(numbered(n), batch_size, dequantize=False, device=device, generator=seeded(0, device))
+    stream = datasets.batches(numbered(n), batch_size, dequantize=False, device=device, generator=seeded(0, device))
     got = list(islice(stream, rounds))
     assert all(x.shape == (batch_size, 1, 1, 2) and x.dtype == torch.float32 for x in got)
     assert all(x.device.type == device.type for x in got)
@@ -863,17 +903,19 @@ def test_every_image_once_an_epoch(device, n, batch_size):
 
 def test_labels_stay_with_their_images(device):
     labels = torch.arange(10) ** 2
-    stream = data.batches(numbered(10), 4, dequantize=False, device=device, labels=labels, generator=seeded(1, device))
+    stream = datasets.batches(
+        numbered(10), 4, dequantize=False, device=device, labels=labels, generator=seeded(1, device)
+    )
     for x, label in islice(stream, 6):
         assert torch.equal(label.cpu(), whole(x)[:, 0, 0, 0].cpu() ** 2)
     with pytest.raises(ValueError, match="one number for each of the 10 images"):
-        data.batches(numbered(10), 4, labels=labels[:9])
+        datasets.batches(numbered(10), 4, labels=labels[:9])
 
 
 def test_epochs_are_shuffled_anew(device):
     """Each image takes each place equally often: counted over 2000 epochs of 6, chi-squared with 25 degrees."""
     n, epochs = 6, 2000
-    stream = data.batches(numbered(n), 4, dequantize=False, device=device, generator=seeded(1, device))
+    stream = datasets.batches(numbered(n), 4, dequantize=False, device=device, generator=seeded(1, device))
     order = whole(torch.cat(list(islice(stream, n * epochs // 4))))[:, 0, 0, 0].view(epochs, n)
     counts = torch.stack([order[:, place].bincount(minlength=n) for place in range(n)])
     chi2 = ((counts - epochs / n) ** 2 / (epochs / n)).sum().item()
@@ -884,17 +926,17 @@ def test_epochs_are_shuffled_anew(device):
 def test_images_stay_whole_and_are_not_changed():
     images = torch.from_numpy(random_bytes(20, 3, 4, 5, seed=5))
     before = images.clone()
-    x = next(data.batches(images, 20, flip=True, dequantize=False, generator=seeded()))
+    x = next(datasets.batches(images, 20, flip=True, dequantize=False, generator=seeded()))
     x += 1
     assert torch.equal(images, before)
-    x = whole(next(data.batches(images, 20, dequantize=False, generator=seeded())))
+    x = whole(next(datasets.batches(images, 20, dequantize=False, generator=seeded())))
     assert sorted(x.tolist()) == sorted(images.tolist())
 
 
 def test_dequantisation_is_uniform_within_each_step(device):
     """u = 256 x - image is uniform on [0, 1): Kolmogorov-Smirnov, mean 1/2, and floor gives the image back."""
     images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(100, 3, -1, -1)
-    (x,) = data.batches(images, 100, device=device, generator=seeded(2, device), n_batches=1)
+    (x,) = datasets.batches(images, 100, device=device, generator=seeded(2, device), n_batches=1)
     assert x.dtype == torch.float32 and x.min() >= 0 and x.max() < 1
     u = 256 * x.double().cpu() - images
     assert u.min() >= 0 and u.max() < 1
@@ -910,35 +952,53 @@ def test_dequantisation_is_uniform_within_each_step(device):
 def test_dequantisation_never_reaches_the_next_step(device):
     """In float32, 255 + u rounds to 256 for one plain u in 130000."""
     images = torch.full((1, 3, 1000, 1000), 255, dtype=torch.uint8)
-    x = next(data.batches(images, 1, device=device, generator=seeded(4, device)))
+    x = next(datasets.batches(images, 1, device=device, generator=seeded(4, device)))
     assert x.min() >= 255 / 256 and x.max() < 1
 
 
 def test_without_dequantisation_it_is_image_over_255(device):
     images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
-    x = next(data.batches(images, 1, dequantize=False, device=device))
+    x = next(datasets.batches(images, 1, dequantize=False, device=device))
     assert np.array_equal(x.cpu().numpy(), np.arange(256, dtype=np.float32).reshape(1, 1, 16, 16) / np.float32(255))
 
 
-def test_half_of_the_images_are_mirrored_left_to_right(device):
+def test_half_of_the_images_are_flipped_left_to_right(device):
     image = torch.from_numpy(random_bytes(1, 3, 4, 5, seed=6))
     n = 10_000
-    stream = data.batches(
+    stream = datasets.batches(
         image.expand(n, -1, -1, -1), n, flip=True, dequantize=False, device=device, generator=seeded(3, device)
     )
     x = whole(next(stream))
     plain = (x == image.long()).flatten(1).all(1)
-    mirrored = (x == torch.from_numpy(image.numpy()[..., ::-1].copy()).long()).flatten(1).all(1)
-    assert torch.equal(plain, ~mirrored)
-    assert abs(mirrored.sum().item() - n / 2) < FALSE_ALARM_Z * (n / 4) ** 0.5
-    runs = (mirrored[1:] != mirrored[:-1]).sum().item()  # neighbours are independent
+    flipped = (x == torch.from_numpy(image.numpy()[..., ::-1].copy()).long()).flatten(1).all(1)
+    assert torch.equal(plain, ~flipped)
+    assert abs(flipped.sum().item() - n / 2) < FALSE_ALARM_Z * (n / 4) ** 0.5
+    runs = (flipped[1:] != flipped[:-1]).sum().item()  # neighbours are independent
     assert abs(runs - (n - 1) / 2) < FALSE_ALARM_Z * (n / 4) ** 0.5
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (1, 1, 1), (3, 32, 32)])
+def test_batches_are_those_of_a_plain_formulation_bit_by_bit(shape):
+    """Shuffle, torch.where, and (x + (b + 1/2) / 256) / 256 in float64, from the same random numbers."""
+    images = torch.from_numpy(random_bytes(7, *shape, seed=7))
+    draws, size = seeded(9), 5
+    order = torch.randperm(7, generator=draws)
+    for x in datasets.batches(images, size, flip=True, generator=seeded(9), n_batches=6):
+        if len(order) < size:
+            order = torch.cat([order, torch.randperm(7, generator=draws)])
+        chosen, order = images[order[:size]], order[size:]
+        flipped = torch.rand(size, 1, 1, 1, generator=draws) < 0.5
+        plain = torch.where(flipped, chosen.flip(-1), chosen).double()
+        words = torch.empty((chosen.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None, generator=draws)
+        noise = torch.from_numpy(words.numpy().view(np.uint8)[: chosen.numel()].reshape(chosen.shape).copy())
+        expected = (plain + (noise + 0.5) / 256) / 256
+        assert x.dtype == torch.float32 and torch.equal(x.double(), expected)
 
 
 def test_all_randomness_is_the_generators(device):
     def some(seed):
         options = {"flip": True, "device": device, "n_batches": 5, "generator": seeded(seed, device)}
-        return torch.stack(list(data.batches(numbered(10), 4, **options)))
+        return torch.stack(list(datasets.batches(numbered(10), 4, **options)))
 
     torch.manual_seed(0)
     before = torch.get_rng_state()
@@ -953,12 +1013,12 @@ def test_without_a_generator_the_global_seed_counts():
     got = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        got.append(next(data.batches(numbered(10), 10)))
+        got.append(next(datasets.batches(numbered(10), 10)))
     assert torch.equal(got[0], got[1]) and not torch.equal(got[0], got[2])
 
 
 def test_n_batches():
-    assert len(list(data.batches(numbered(5), 2, n_batches=9))) == 9
+    assert len(list(datasets.batches(numbered(5), 2, n_batches=9))) == 9
 
 
 @pytest.mark.parametrize(
@@ -981,14 +1041,14 @@ def test_n_batches():
 )
 def test_mistakes_show_at_the_call(images, options, error, repair):
     with pytest.raises(error, match=re.escape(repair)):
-        data.batches(images, **{"batch_size": 2, **options})  # no next()
+        datasets.batches(images, **{"batch_size": 2, **options})  # no next()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("n", [100, 50_000])  # torch shuffles small and large numbers in different ways
 def test_nothing_waits_for_the_device(n):
     images = torch.zeros(n, 1, 2, 2, dtype=torch.uint8, device="cuda")
-    stream = data.batches(images, 60, flip=True, generator=seeded(0, "cuda"))
+    stream = datasets.batches(images, 60, flip=True, generator=seeded(0, "cuda"))
     next(stream)
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -1011,11 +1071,11 @@ PIXEL_MEANS = {"mnist": [0.1307], "cifar10": [0.4914, 0.4822, 0.4465]}  # of the
 
 @pytest.mark.parametrize(("name", "split"), CLASS_COUNTS)
 def test_the_real_data(monkeypatch, name, split):
-    if not data.available(REAL)[name]:
+    if not datasets.available(REAL)[name]:
         pytest.skip(f"{name} is not in {REAL}: set NCSN_EDU_DATA to a folder that has it")
     n = sum(CLASS_COUNTS[name, split])
-    monkeypatch.setitem(SMALL, name, {split: n})
-    images, labels = data.load(name, split=split, root=REAL, download=False)
+    change(monkeypatch, name, n_images={split: n})
+    images, labels = datasets.load(name, split=split, root=REAL, download=False)
     assert images.shape == (n, *((1, 28, 28) if name == "mnist" else (3, 32, 32))) and images.is_contiguous()
     assert images.dtype == torch.uint8 and labels.dtype == torch.int64
     assert labels.bincount().tolist() == CLASS_COUNTS[name, split]
@@ -1033,12 +1093,14 @@ FIRST_LABELS = {  # of the files as published
 @pytest.mark.parametrize("name", FIRST_LABELS)
 def test_the_real_data_are_as_published_if_they_start_so(monkeypatch, name):
     """The same images in another order, as other collections hand them out, are a good data set and another file."""
-    if not data.available(REAL)[name]:
+    if not datasets.available(REAL)[name]:
         pytest.skip(f"{name} is not in {REAL}: set NCSN_EDU_DATA to a folder that has it")
-    monkeypatch.setattr(data, "N_IMAGES", N_IMAGES)
-    found = [data.load(name, split=split, root=REAL, download=False)[1][:10].tolist() for split in ("train", "test")]
-    report = data.verify(name, REAL)
-    assert len(report) == len(data.CONTENT_MD5[name])
+    change(monkeypatch, name, n_images=OFFICIAL[name].n_images)
+    found = [
+        datasets.load(name, split=split, root=REAL, download=False)[1][:10].tolist() for split in ("train", "test")
+    ]
+    report = datasets.verify(name, REAL)
+    assert len(report) == len(md5_of_contents(name))
     assert (set(report.values()) == {""}) == (found == list(FIRST_LABELS[name])), report
 
 
@@ -1047,7 +1109,7 @@ def test_batches_stop_and_go_on_exactly(stop):
     images = torch.randint(0, 256, (10, 1, 4, 4), dtype=torch.uint8)
 
     def start(seed):
-        return data.batches(images, 4, flip=True, generator=torch.Generator().manual_seed(seed), n_batches=12)
+        return datasets.batches(images, 4, flip=True, generator=torch.Generator().manual_seed(seed), n_batches=12)
 
     whole, stopped, other = list(start(0)), start(0), start(1)
     for _ in range(stop):
@@ -1062,10 +1124,10 @@ def test_batches_stop_and_go_on_exactly(stop):
 def test_batches_that_cannot_go_on_say_so():
     images = torch.zeros(10, 1, 4, 4, dtype=torch.uint8)
     with pytest.raises(ValueError, match="give batches"):
-        data.batches(images, 2).state_dict()
-    many = data.batches(images.repeat(3, 1, 1, 1), 2, generator=torch.Generator())
+        datasets.batches(images, 2).state_dict()
+    many = datasets.batches(images.repeat(3, 1, 1, 1), 2, generator=torch.Generator())
     next(many)
     with pytest.raises(ValueError, match="use the same data"):
-        data.batches(images, 2, generator=torch.Generator()).load_state_dict(many.state_dict())
+        datasets.batches(images, 2, generator=torch.Generator()).load_state_dict(many.state_dict())
     with pytest.raises(ValueError, match="give batches"):
-        data.batches(images, 2).load_state_dict(many.state_dict())
+        datasets.batches(images, 2).load_state_dict(many.state_dict())

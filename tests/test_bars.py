@@ -3,7 +3,7 @@ import gc
 import pytest
 import tqdm.auto
 
-from ncsn_edu.progress import progress
+from ncsn_edu.bars import progress
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,7 @@
-"""Training against problems whose answer is known, and its ways of stopping and going on."""
+"""Training against problems whose answer is known, and its ways of stopping and resuming."""
 
 import io
 import os
-from dataclasses import replace
 from functools import partial
 from itertools import count, pairwise, repeat
 from pathlib import Path
@@ -15,6 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ncsn_edu import (
     NCSN,
+    Denoising,
+    EpsScore,
     GaussianMixture,
     NoiseConditionalMLP,
     ScoreMLP,
@@ -26,8 +27,9 @@ from ncsn_edu import (
     geometric,
     sliced,
 )
-from ncsn_edu.recipes import RECIPES, training
-from ncsn_edu.train import EMA, train
+from ncsn_edu.losses import Slicing, log_normal_sigmas, sigmas_between
+from ncsn_edu.recipes import RECIPES, changed
+from ncsn_edu.training import EMA, train
 
 
 class Linear(nn.Module):
@@ -54,7 +56,7 @@ def endless(seed: int = 0):
 def test_finds_the_score_of_a_gaussian(loss, variance):
     torch.manual_seed(0)
     model = Linear()
-    for _ in train(model, endless(), loss=loss, n_steps=1500, lr=0.02):
+    for _ in train(model, endless(), objective=loss, n_steps=1500, lr=0.02):
         pass
     assert model.a.item() == pytest.approx(1 / variance, rel=0.07)
     assert (model.b * variance).tolist() == pytest.approx([1.0, -2.0], rel=0.07)
@@ -62,7 +64,7 @@ def test_finds_the_score_of_a_gaussian(loss, variance):
 
 def test_states_are_those_after_each_step():
     model, before = Linear(), []
-    states = train(model, endless(), loss=sliced, n_steps=3)
+    states = train(model, endless(), objective=sliced, n_steps=3)
     assert model.a.item() == pytest.approx(0.1)  # nothing happens before the first state is asked for
     for state in states:
         assert isinstance(state, TrainState) and isinstance(state.loss, float) and state.model is model
@@ -74,14 +76,14 @@ def test_states_are_those_after_each_step():
 def test_the_loss_reported_is_the_mean_before_the_step():
     model, x = Linear(), DATA.sample(64)
     expected = -0.1 * 2 + 0.5 * (0.1 * x).square().sum(1).mean().item()  # tr grad s + 1/2 ||s||^2
-    assert next(train(model, [x], loss=sliced, n_steps=1)).loss == pytest.approx(expected, rel=1e-5)
+    assert next(train(model, [x], objective=sliced, n_steps=1)).loss == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_loss_that_is_not_finite_stops_before_it_reaches_the_parameters():
     torch.manual_seed(0)
     model = ScoreMLP()
     bad = [DATA.sample(8), torch.full((8, 2), torch.nan)]
-    states = train(model, bad, loss=sliced, n_steps=2)
+    states = train(model, bad, objective=sliced, n_steps=2)
     next(states)
     kept = [p.clone() for p in model.parameters()]
     with pytest.raises(FloatingPointError, match="nan at step 2.*parameters of step 1"):
@@ -91,11 +93,11 @@ def test_a_loss_that_is_not_finite_stops_before_it_reaches_the_parameters():
 
 def test_may_be_stopped_at_any_step_and_goes_on_from_there():
     model = Linear()
-    for state in train(model, endless(), loss=sliced, n_steps=10**9):
+    for state in train(model, endless(), objective=sliced, n_steps=10**9):
         if state.step == 5:
             break
     a = model.a.item()
-    assert next(train(model, endless(1), loss=sliced, n_steps=1)).step == 1
+    assert next(train(model, endless(1), objective=sliced, n_steps=1)).step == 1
     assert model.a.item() != a
 
 
@@ -103,30 +105,36 @@ def test_may_be_stopped_at_any_step_and_goes_on_from_there():
     ("arguments", "message"),
     [
         ({"n_steps": 0}, "n_steps must be a whole number"),
-        ({"loss": None}, "exactly one of"),
-        ({"sigmas": geometric(1, 0.1, 3)}, "exactly one of"),
         ({"ema": 1.0}, "decay below 1"),
         ({"ema": -0.5}, "ema must be"),
         ({"ema": 0.9, "ema_power": 7.0}, "two averages"),
         ({"ema_power": -1.0}, "ema_power must be"),
-        ({"unlabelled": 1.0}, "share of the examples"),
-        ({"log_normal": (-1.0, 1.0)}, "need a ladder"),
         ({"clip": 0}, "clip must be"),
         ({"lr": -1.0}, "lr must be a finite number above 0"),
         ({"model": nn.Softplus()}, "Softplus has no parameters"),
-        ({"loss": lambda model, x: sliced(model, x).mean()}, r"one number a row, shape \(8,\)"),
+        ({"objective": lambda model, x: sliced(model, x).mean()}, r"one number a row, shape \(8,\)"),
         ({"batches": repeat(torch.zeros(8, 2), 2), "n_steps": 3}, "ended after 2 of 3 steps"),
-        ({"continuous": True}, "need a ladder"),
-        ({"loss": None, "sigmas": geometric(1, 0.1, 3), "continuous": True, "log_normal": (0, 1)}, "two ways"),
-        ({"weight": torch.ones_like}, "let loss= return what each example counts"),
         ({"warmup": -1}, "warmup must be a whole number of at least 0"),
         ({"cooldown": 1.5}, "cooldown must be a whole number"),
     ],
 )
 def test_bad_input(arguments, message):
-    options = {"model": Linear(), "batches": repeat(torch.zeros(8, 2)), "loss": sliced, "n_steps": 1} | arguments
+    options = {"model": Linear(), "batches": repeat(torch.zeros(8, 2)), "objective": sliced, "n_steps": 1} | arguments
     with pytest.raises(ValueError, match=message):
         list(train(options.pop("model"), options.pop("batches"), **options))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Denoising(geometric(1, 0.1, 3), unlabelled=1.0), "unlabelled is a share"),
+        (lambda: Denoising(geometric(1, 0.1, 3).flip(0)), "strictly decreasing"),
+        (lambda: Slicing(-1.0), "sigma is a standard deviation"),
+    ],
+)
+def test_bad_input_of_an_objective(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
 
 
 def test_a_ladder_is_learned_at_every_level():
@@ -134,7 +142,9 @@ def test_a_ladder_is_learned_at_every_level():
     torch.manual_seed(0)
     model, sigmas = NoiseConditionalMLP(2, [64, 64], data_std=1.0), geometric(3, 0.3, 3)
     generator, seen = torch.Generator().manual_seed(1), []
-    for state in train(model, endless(), sigmas=sigmas, n_steps=1500, lr=3e-3, ema=0.99, generator=generator):
+    for state in train(
+        model, endless(), objective=Denoising(sigmas, generator=generator), n_steps=1500, lr=3e-3, ema=0.99
+    ):
         assert state.losses.shape == state.level.shape == (256,)
         seen.append(state.level_losses(3))
     x = DATA.sample(2000)
@@ -153,8 +163,8 @@ def test_noise_anywhere_on_the_ladder_is_counted_for_the_nearest_level():
             asked.append(sigma)
             return super().forward(x, sigma)
 
-    options = {"sigmas": sigmas, "continuous": True, "generator": torch.Generator().manual_seed(0)}
-    for state in train(Watched(2, [8], data_std=1.0), endless(), n_steps=3, **options):
+    objective = Denoising(sigmas, draw=sigmas_between, generator=torch.Generator().manual_seed(0))
+    for state in train(Watched(2, [8], data_std=1.0), endless(), objective=objective, n_steps=3):
         sigma = asked.pop().flatten()
         assert len(sigma.unique()) == 256 and sigma.min() > 0.3 and sigma.max() < 3
         assert torch.equal(state.level, (sigma[:, None] / sigmas).log().abs().argmin(1))
@@ -168,15 +178,16 @@ def test_log_normal_noise_is_gaussian_in_its_logarithm_within_the_ladder():
             asked.append(sigma.flatten())
             return super().forward(x, sigma)
 
-    options = {"sigmas": sigmas, "log_normal": (-1.0, 0.8), "generator": torch.Generator().manual_seed(0)}
-    for state in train(Watched(2, [8], data_std=1.0), endless(), n_steps=40, **options):
+    draw = partial(log_normal_sigmas, mean=-1.0, std=0.8)
+    objective = Denoising(sigmas, draw=draw, generator=torch.Generator().manual_seed(0))
+    for state in train(Watched(2, [8], data_std=1.0), endless(), objective=objective, n_steps=40):
         assert torch.equal(state.level, (asked[-1][:, None] / sigmas).log().abs().argmin(1))
     log_sigma = torch.cat(asked).log()
     n = len(log_sigma)
     assert log_sigma.mean().item() == pytest.approx(-1.0, abs=5 * 0.8 / n**0.5)
     assert log_sigma.std().item() == pytest.approx(0.8, abs=5 * 0.8 / (2 * n) ** 0.5)
     narrow = geometric(0.5, 0.3, 3)
-    run = train(Watched(2, [8], data_std=1.0), endless(), sigmas=narrow, log_normal=(-1.0, 0.8), n_steps=1)
+    run = train(Watched(2, [8], data_std=1.0), endless(), objective=Denoising(narrow, draw=draw), n_steps=1)
     next(run)
     ends = torch.stack([asked[-1].max(), asked[-1].min()])
     torch.testing.assert_close(ends, narrow[[0, -1]].to(ends))
@@ -191,8 +202,9 @@ def test_labels_reach_the_net_but_for_the_share_that_is_hidden():
             return super().forward(x, sigma)
 
     pairs = ((x, (x[:, 0] > 1).long()) for x in endless())
-    options = {"generator": torch.Generator().manual_seed(0), "sigmas": geometric(1e-3, 1e-4, 2), "n_steps": 40}
-    for _ in train(Watched(), pairs, unlabelled=0.3, **options):
+    generator = torch.Generator().manual_seed(0)
+    objective = Denoising(geometric(1e-3, 1e-4, 2), unlabelled=0.3, generator=generator)
+    for _ in train(Watched(), pairs, objective=objective, n_steps=40):
         pass
     x, label = torch.cat([x for x, _ in told])[:, 0], torch.cat([label for _, label in told])
     hidden = label == -1
@@ -222,7 +234,7 @@ def test_the_learning_rate_rises_and_falls():
     def path(n_steps, **options):
         model, places = Constant(), [0.0]
         loss = lambda model, x: model.p.expand(len(x))  # noqa: E731
-        for _ in train(model, repeat(torch.zeros(1, 1)), loss=loss, n_steps=n_steps, lr=0.01, **options):
+        for _ in train(model, repeat(torch.zeros(1, 1)), objective=loss, n_steps=n_steps, lr=0.01, **options):
             places.append(model.p.item())
         return [100 * (a - b) for a, b in pairwise(places)]
 
@@ -241,12 +253,15 @@ def test_level_losses_are_means_and_nan_where_there_was_none():
 def test_noise_levels_of_ones_own_distribution():
     asked = []
 
-    def sampler(n, generator):
-        asked.append(n)
-        return torch.rand(n, generator=generator) + 0.5
+    def draw(x, sigmas, generator):
+        asked.append(len(x))
+        return torch.rand(len(x), generator=generator) + 0.5  # 0.5 to 1.5
 
-    states = train(NoiseConditionalMLP(2, [8]), endless(), sigma_sampler=sampler, n_steps=2)
-    assert [state.level for state in states] == [None, None] and asked == [256, 256]
+    ladder = torch.tensor([1.2, 0.8])
+    states = list(train(NoiseConditionalMLP(2, [8]), endless(), objective=Denoising(ladder, draw=draw), n_steps=20))
+    assert asked == [256] * 20
+    share = torch.cat([state.level for state in states]).double().mean().item()  # of those below sqrt(1.2 * 0.8)
+    assert share == pytest.approx((1.2 * 0.8) ** 0.5 - 0.5, abs=0.04)
 
 
 @pytest.mark.parametrize("kind", ["ladder", "between", "own"])
@@ -261,15 +276,14 @@ def test_weights_say_which_noise_levels_count(kind):
     if kind != "ladder":
         fine = geometric(3, 0.3, 2001)  # the mean over levels uniform in their logarithm, by the midpoints
         mean = lambda f: f((fine[1:] * fine[:-1]).sqrt()).mean()  # noqa: E731
-    levels = {"sigmas": sigmas, "continuous": kind == "between"}
-    if kind == "own":
-        levels = {"sigma_sampler": lambda n, g: 3 * 10 ** -torch.rand(n, generator=g)}
+    own = lambda x, sigmas, g: 3 * 10 ** -torch.rand(len(x), generator=g)  # noqa: E731
+    draw = {"ladder": None, "between": sigmas_between, "own": own}[kind]
     data = (v**0.5 * torch.randn(512, 2, generator=generator) for _ in count())
     model = Linear()
     model.b.requires_grad_(False)
     found, told = [], []
-    run = train(model, data, weight=lambda s: s**-power, n_steps=1500, lr=0.02, generator=generator, **levels)
-    for state in run:
+    objective = Denoising(sigmas, draw=draw, weight=lambda s: s**-power, generator=generator)
+    for state in train(model, data, objective=objective, n_steps=1500, lr=0.02):
         found.append(model.a.item())
         told.append(state.loss)
     a = mean(lambda s: s ** (2 - power)) / mean(lambda s: s ** (2 - power) * (v + s**2))
@@ -292,7 +306,7 @@ class Counter(nn.Module):
 def test_the_average_follows_the_step_and_copies_buffers():
     model = Counter()
     expected = 1.0
-    for state in train(model, repeat(torch.ones(4, 1)), loss=lambda m, x: m(x)[:, 0], n_steps=5, lr=0.1, ema=0.9):
+    for state in train(model, repeat(torch.ones(4, 1)), objective=lambda m, x: m(x)[:, 0], n_steps=5, lr=0.1, ema=0.9):
         expected = 0.9 * expected + 0.1 * model.weight.item()  # the weight after the step
         assert state.ema is not model and not state.ema.weight.requires_grad and not state.ema.training
         assert state.ema.weight.item() == pytest.approx(expected, rel=1e-6)
@@ -302,23 +316,47 @@ def test_the_average_follows_the_step_and_copies_buffers():
 def test_a_watcher_that_leaves_the_model_in_evaluation_mode_changes_nothing():
     def losses(watch):
         torch.manual_seed(0)
-        net, generator = UNet(1, 8, dropout=0.5), torch.Generator().manual_seed(1)
+        net = UNet(1, 8, dropout=0.5)
         torch.nn.init.normal_(net.end[2].weight, std=0.01)
-        run = train(net, repeat(torch.ones(4, 1, 8, 8)), sigmas=geometric(1, 0.1, 3), n_steps=4, generator=generator)
+        objective = Denoising(geometric(1, 0.1, 3), generator=torch.Generator().manual_seed(1))
+        run = train(EpsScore(net), repeat(torch.ones(4, 1, 8, 8)), objective=objective, n_steps=4)
         return [(state.loss, watch(state.model))[0] for state in run]
 
     assert losses(lambda model: model.eval()) == losses(lambda model: None)
 
 
+def test_dropout_resumes_exactly_and_leaves_the_random_state_alone():
+    """What is dropped follows from the step and the objective's generator, and from nothing else."""
+
+    def start():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(2, 16), nn.Dropout(0.5), nn.Linear(16, 2))
+        model = type("Net", (nn.Module,), {"forward": lambda self, x, sigma: self.net(x)})()
+        model.net = net
+        ladder = geometric(1, 0.1, 3)
+        objective = Denoising(ladder, generator=torch.Generator().manual_seed(1))
+        return train(model, repeat(torch.ones(64, 2)), objective=objective, n_steps=8)
+
+    expected = [state.loss for state in start()]
+    stopped = start()
+    losses = [next(stopped).loss for _ in range(3)]
+    resumed = start()
+    torch.manual_seed(12)
+    before = torch.get_rng_state()
+    resumed.load_state_dict(stopped.state_dict())
+    assert losses + [state.loss for state in resumed] == expected
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_without_an_average_the_model_stands_in_for_it():
     model = Linear()
-    assert next(train(model, endless(), loss=sliced, n_steps=1)).ema is model
+    assert next(train(model, endless(), objective=sliced, n_steps=1)).ema is model
 
 
 def test_clipping_bounds_the_gradient():
     model = Counter()
     norms = []
-    for _ in train(model, repeat(100 * torch.ones(4, 1)), loss=lambda m, x: m(x)[:, 0], n_steps=2, clip=0.5):
+    for _ in train(model, repeat(100 * torch.ones(4, 1)), objective=lambda m, x: m(x)[:, 0], n_steps=2, clip=0.5):
         norms.append(model.weight.grad.norm().item())
     assert norms == pytest.approx([0.5, 0.5], rel=1e-4)
 
@@ -331,7 +369,7 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32_weights():
             seen.append(super().forward(x, sigma).dtype)
             return super().forward(x, sigma)
 
-    state = next(train(Watched(sigma=0.5), endless(), loss=partial(dsm, sigma=0.5), n_steps=1, bf16=True))
+    state = next(train(Watched(sigma=0.5), endless(), objective=partial(dsm, sigma=0.5), n_steps=1, bf16=True))
     assert seen == [torch.bfloat16] and state.losses.dtype == torch.float32
     assert {p.dtype for p in state.model.parameters()} == {torch.float32}
 
@@ -344,7 +382,8 @@ def a_run(seed: int, n_steps: int = 12):
     score = Conditional(model)
     generator = torch.Generator().manual_seed(seed)
     data = batches(images, 8, flip=True, generator=generator)
-    return train(score, data, sigmas=geometric(1, 0.1, 3), n_steps=n_steps, ema=0.9, generator=generator)
+    objective = Denoising(geometric(1, 0.1, 3), generator=generator)
+    return train(score, data, objective=objective, n_steps=n_steps, ema=0.9)
 
 
 class Conditional(nn.Module):
@@ -356,8 +395,41 @@ class Conditional(nn.Module):
         return self.net(x) / sigma.view(-1, 1, 1, 1)
 
 
+def test_a_partial_with_a_generator_resumes_exactly():
+    def start():
+        model = ScoreMLP(sigma=0.5)
+        for parameter in model.parameters():
+            nn.init.constant_(parameter, 0.1)
+        loss = partial(dsm, sigma=0.5, generator=torch.Generator().manual_seed(4))
+        return train(model, repeat(torch.ones(8, 2)), objective=loss, n_steps=4)
+
+    expected = [state.loss for state in start()]
+    stopped, resumed = start(), start()
+    losses = [next(stopped).loss, next(stopped).loss]
+    resumed.load_state_dict(stopped.state_dict())
+    assert losses + [state.loss for state in resumed] == expected
+
+
+def test_compiling_leaves_the_averages_of_norms_as_they_are(monkeypatch):
+    def averages(compiled):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+        run = train(
+            net,
+            repeat(DATA.sample(32).float()),
+            objective=lambda m, x: m(x).square().sum(1),
+            n_steps=3,
+            compiled=compiled,
+        )
+        assert len(list(run)) == 3
+        return net[1].num_batches_tracked.item()
+
+    monkeypatch.setattr(torch, "compile", partial(REAL_COMPILE, backend="eager"))
+    assert averages(True) == averages(False) == 3
+
+
 @pytest.mark.parametrize("stop", [0, 1, 5, 11, 12])
-def test_goes_on_exactly(stop):
+def test_resumes_exactly(stop):
     whole = a_run(0)
     expected = [state.loss for state in whole]
     stopped = a_run(0)
@@ -377,9 +449,18 @@ def test_goes_on_exactly(stop):
 
 
 def test_an_average_that_one_run_has_and_the_other_lacks():
-    run = train(Linear(), endless(), loss=sliced, n_steps=2)
+    run = train(Linear(), endless(), objective=sliced, n_steps=2)
     with pytest.raises(ValueError, match="give the same ema="):
-        train(Linear(), endless(), loss=sliced, n_steps=2, ema=0.9).load_state_dict(run.state_dict())
+        train(Linear(), endless(), objective=sliced, n_steps=2, ema=0.9).load_state_dict(run.state_dict())
+
+
+def test_a_weight_that_is_not_finite_stops_before_it_reaches_the_parameters():
+    model = NoiseConditionalMLP(2, [8])
+    kept = [p.clone() for p in model.parameters()]
+    objective = Denoising(geometric(1, 0.1, 3), weight=lambda sigma: torch.where(sigma < 0.5, torch.inf, 1.0))
+    with pytest.raises(FloatingPointError, match=r"inf at step 1, level [12]: .*parameters of step 0"):
+        next(train(model, endless(), objective=objective, n_steps=1))
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), kept, strict=True))
 
 
 def test_a_loss_that_is_not_finite_names_its_level():
@@ -390,7 +471,7 @@ def test_a_loss_that_is_not_finite_names_its_level():
     bad_model = type("Bad", (nn.Module,), {"forward": lambda self, x, sigma: bad(x, sigma)})()
     bad_model.inner = model
     with pytest.raises(FloatingPointError, match="nan at step 1, level [12]: .*parameters of step 0"):
-        next(train(bad_model, endless(), sigmas=torch.tensor([1.0, 0.4, 0.1]), n_steps=1))
+        next(train(bad_model, endless(), objective=Denoising(torch.tensor([1.0, 0.4, 0.1])), n_steps=1))
 
 
 def bad_from(step: int, model: nn.Module) -> nn.Module:
@@ -412,12 +493,12 @@ def bad_from(step: int, model: nn.Module) -> nn.Module:
 def test_where_looking_means_waiting_a_bad_loss_is_found_soon_and_named_by_its_step():
     """As on a GPU, where losses are looked at once in a while."""
     ladder = geometric(1, 0.1, 3)
-    run = train(bad_from(7, NoiseConditionalMLP(2, [8])), endless(), sigmas=ladder, n_steps=100)
+    run = train(bad_from(7, NoiseConditionalMLP(2, [8])), endless(), objective=Denoising(ladder), n_steps=100)
     run._check_every, states = 10, []
     with pytest.raises(FloatingPointError, match=r"nan at step 7, level \d: .*reached the parameters of step 9"):
         states.extend(run)
     assert run.broken
-    run = train(bad_from(7, NoiseConditionalMLP(2, [8])), endless(), sigmas=ladder, n_steps=100)
+    run = train(bad_from(7, NoiseConditionalMLP(2, [8])), endless(), objective=Denoising(ladder), n_steps=100)
     run._check_every = 10
     seventh = [next(run) for _ in range(8)][6]
     assert seventh.losses[1].isnan()  # nobody has looked yet
@@ -427,17 +508,17 @@ def test_where_looking_means_waiting_a_bad_loss_is_found_soon_and_named_by_its_s
 
 def test_large_losses_of_many_steps_are_no_infinity():
     """Each step is finite, and so is the run, though their sum is not."""
-    run = train(Linear(), endless(), loss=lambda m, x: m(x).square().sum(1) * 0 + 1e36, n_steps=12)
+    run = train(Linear(), endless(), objective=lambda m, x: m(x).square().sum(1) * 0 + 1e36, n_steps=12)
     run._check_every = 10
     assert len(list(run)) == 12
 
 
 def test_a_run_of_another_device_brings_its_numbers_and_not_its_kernels():
-    run = train(Linear(), endless(), loss=sliced, n_steps=2)
+    run = train(Linear(), endless(), objective=sliced, n_steps=2)
     next(run)
     state = run.state_dict()
     state["optimiser"]["param_groups"][0]["fused"] = True
-    other = train(Linear(), endless(), loss=sliced, n_steps=2)
+    other = train(Linear(), endless(), objective=sliced, n_steps=2)
     other.load_state_dict(state)
     assert not other.optimiser.param_groups[0]["fused"]
     assert torch.equal(*(o.state_dict()["state"][0]["exp_avg"] for o in (run.optimiser, other.optimiser)))
@@ -462,7 +543,7 @@ class Waits(TorchDispatchMode):
 def test_a_step_never_waits_for_the_device(name, monkeypatch):
     images = torch.randint(256, (40, 3, 32, 32), dtype=torch.uint8)
     labels = torch.randint(10, (40,))
-    run = training(replace(RECIPES[name]["smoke"], n_steps=20), images, labels=labels)
+    run = changed(RECIPES[name]["smoke"], n_steps=20).training(images, labels)
     with Waits() as waits:  # on the CPU every step looks at its losses
         next(run)
     assert "aten._local_scalar_dense.default" in waits.found
@@ -490,7 +571,8 @@ def two_runs(monkeypatch, compiler):
         data = batches(torch.randint(256, (50, 1, 1, 2), dtype=torch.uint8), 8, generator=generator)
         flat = (x.flatten(1) for x in data)
         monkeypatch.setattr(torch, "compile", compiler)
-        run = train(net, flat, sigmas=geometric(1, 0.1, 3), n_steps=5, compiled=compiled, generator=generator)
+        objective = Denoising(geometric(1, 0.1, 3), generator=generator)
+        run = train(net, flat, objective=objective, n_steps=5, compiled=compiled)
         runs.append((run, [state.loss for state in run]))
     return runs
 
@@ -509,7 +591,7 @@ def test_where_compiling_fails_training_goes_on_without(monkeypatch):
 
         return call
 
-    with pytest.warns(UserWarning, match="compiling failed, training goes on without it: no compiler here$"):
+    with pytest.warns(UserWarning, match="compiling failed, training continues without it: no compiler here$"):
         (_, expected), (run, losses) = two_runs(monkeypatch, broken)
     assert losses == expected and run.compile_seconds is None
 
@@ -519,10 +601,10 @@ def test_resumes_on_another_device_with_new_draws_and_moments_laid_out_as_their_
 
     def start():
         torch.manual_seed(0)
-        net = UNet(1, 8).to(memory_format=torch.channels_last)
+        net = EpsScore(UNet(1, 8)).to(memory_format=torch.channels_last)
         generator = torch.Generator().manual_seed(1)
         data = batches(torch.randint(256, (20, 1, 8, 8), dtype=torch.uint8), 4, generator=generator)
-        return train(net, data, sigmas=geometric(1, 0.1, 3), n_steps=9, ema=0.9, generator=generator)
+        return train(net, data, objective=Denoising(geometric(1, 0.1, 3), generator=generator), n_steps=9, ema=0.9)
 
     def plain(value):
         return value.contiguous() if isinstance(value, torch.Tensor) else value
@@ -533,7 +615,7 @@ def test_resumes_on_another_device_with_new_draws_and_moments_laid_out_as_their_
     state = run.state_dict()
     moments = state["optimiser"]["state"]
     state["optimiser"]["state"] = {p: {k: plain(v) for k, v in values.items()} for p, values in moments.items()}
-    left = {**state, "device": "cuda", "generator": torch.zeros(16, dtype=torch.uint8)}
+    left = {**state, "device": "cuda", "generators": [torch.zeros(16, dtype=torch.uint8)]}
     left["batches"] = {**state["batches"], "generator": torch.zeros(16, dtype=torch.uint8)}
     with pytest.raises(RuntimeError):
         start().load_state_dict({**left, "device": "cpu"})  # such a state is none of a CPU's generator
@@ -552,7 +634,7 @@ import sys, torch
 from torch import nn
 import torch.distributed as dist
 from ncsn_edu.distributed import leave
-from ncsn_edu.train import train
+from ncsn_edu.training import train
 
 dist.init_process_group("gloo")
 rank = dist.get_rank()
@@ -560,7 +642,8 @@ torch.manual_seed(0)
 model = nn.Linear(3, 3)
 x = torch.randn(20, 8, 3, generator=torch.Generator().manual_seed(7))
 mine = x[:, 4 * rank : 4 * rank + 4]
-for state in train(model, iter(mine), loss=lambda m, x: (m(x) - x.roll(1, 1)).square().sum(1), n_steps=20, lr=0.05):
+objective = lambda m, x: (m(x) - x.roll(1, 1)).square().sum(1)
+for state in train(model, iter(mine), objective=objective, n_steps=20, lr=0.05):
     pass
 torch.save(model.state_dict(), f"{sys.argv[1]}/{rank}.pt")
 dist.destroy_process_group()
@@ -579,7 +662,7 @@ def test_two_processes_are_one_with_the_joined_batch(tmp_path):
     model = nn.Linear(3, 3)
     start = model.weight.detach().clone()
     x = torch.randn(20, 8, 3, generator=torch.Generator().manual_seed(7))
-    for _ in train(model, iter(x), loss=lambda m, x: (m(x) - x.roll(1, 1)).square().sum(1), n_steps=20, lr=0.05):
+    for _ in train(model, iter(x), objective=lambda m, x: (m(x) - x.roll(1, 1)).square().sum(1), n_steps=20, lr=0.05):
         pass
     for name, value in model.state_dict().items():
         assert torch.equal(first[name], second[name])

@@ -3,8 +3,7 @@ import functools
 
 import pytest
 
-import ncsn_edu.progress  # noqa: F401  (a module whose name the package gives to a function)
-from ncsn_edu.show import show
+from ncsn_edu.source import show
 
 
 def doubled(function):
@@ -54,9 +53,9 @@ def code_of(shown):
 
 def test_markdown_has_the_file_and_the_very_source():
     text = show(score)._repr_markdown_()
-    assert text.startswith("**`test_show.py`**\n\n```python\n@doubled\ndef score(x):\n") and text.endswith("\n```")
+    assert text.startswith("**`test_source.py`**\n\n```python\n@doubled\ndef score(x):\n") and text.endswith("\n```")
     assert "# the surprising part" in text and "grad log p" in text
-    assert "/test_show.py" not in text
+    assert "/test_source.py" not in text
 
 
 def test_the_file_is_named_as_in_the_repository():
@@ -93,7 +92,7 @@ def test_docstrings_may_be_left_out_and_comments_stay():
     )
 
 
-@pytest.mark.parametrize("name", ["figures", "show", "progress", "doctor", "__main__"])
+@pytest.mark.parametrize("name", ["figures", "source", "bars", "doctor", "__main__"])
 def test_what_is_left_without_docstrings_is_the_same_program(name):
     import importlib
 
@@ -118,7 +117,7 @@ def test_fences_in_the_source_do_not_end_the_block():
 
 def test_objects_of_one_file_share_a_heading():
     text = show(score, Model)._repr_markdown_()
-    assert text.count("test_show.py") == 1 and "def score" in text and "class Model" in text
+    assert text.count("test_source.py") == 1 and "def score" in text and "class Model" in text
 
 
 @pytest.mark.parametrize(
@@ -130,6 +129,6 @@ def test_what_has_no_source_is_an_error(obj, message):
         show(obj)
 
 
-def test_show_needs_an_object():
+def test_source_needs_an_object():
     with pytest.raises(TypeError, match=r"show\(annealed_langevin\)"):
         show()

@@ -1,0 +1,120 @@
+"""sample: a trained net makes images, and they become a picture file, whole or not at all.
+
+This file does NOT know how to sample or what a picture file looks like: sampling.py and drawing.py do.
+"""
+
+import argparse
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..sampling import SAMPLERS
+from .common import Commands, WrongUsage, new_command, whole_number
+from .drawing import (
+    SOURCE,
+    add_options,
+    check_paper,
+    draw_images,
+    langevin_settings,
+    made_by,
+    output_of,
+    say_written,
+    stem_of,
+    trained_of,
+    write_images,
+)
+
+if TYPE_CHECKING:
+    from ..sampling import Plan
+    from ..trained import Trained
+
+LADDER = "ladder"  # a value of --eta
+
+
+def add(commands: Commands) -> None:
+    """The parser of sample."""
+    parser = new_command(commands, "sample", run, "draw images from a trained net, into a picture file")
+    parser.add_argument("source", nargs="?", default="digits", metavar="SOURCE", help=SOURCE)
+    parser.add_argument("--n", type=whole_number(1), default=64, metavar="N", help="images (default: 64)")
+    parser.add_argument("--sampler", choices=SAMPLERS, help="see below (default: what suits the net)")
+    parser.add_argument(
+        "--levels",
+        type=whole_number(2),
+        metavar="L",
+        help="noise levels of a sampler that is not annealed (default: what suits the net)",
+    )
+    parser.add_argument(
+        "--eta",
+        type=_eta,
+        help="consistent: share of the noise that a step takes away, or `ladder`: as the ladder needs (default: 0.5)",
+    )
+    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _table()
+    add_options(parser, "samples-SOURCE")
+
+
+def _table() -> str:
+    rows = "\n".join(f"  {name:<12} {row.about:<62} {row.cost}" for name, row in SAMPLERS.items())
+    return f"""SAMPLER, and how often it asks the net:
+{rows}
+
+Nets that take any noise level are sampled by the flow unless told otherwise, others, NCSN among them, by annealed
+Langevin dynamics at the levels that they know."""
+
+
+def _eta(text: str) -> float | str:
+    if text == LADDER:
+        return text
+    try:
+        eta = float(text)
+    except ValueError:
+        eta = math.nan
+    if not 0 <= eta <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1, nor `ladder`")
+    return eta
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write one picture of all images. What is wrong is found before the net is asked the first time."""
+    from ..pictures import tile
+
+    _check(arguments)
+    out = output_of(arguments, f"samples-{stem_of(arguments.source)}")
+    trained, device = trained_of(arguments)
+    plan = _plan(arguments, trained, device)
+    start = time.monotonic()
+    made = draw_images(arguments, trained, plan, device)
+    write_images(arguments, out, made, lambda x: tile(x, arguments.columns), made_by(arguments, trained, plan, device))
+    say_written(arguments, out, "image", plan, time.monotonic() - start)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise for options of other samplers than the one that is asked for."""
+    sampler = arguments.sampler
+    langevin = arguments.eps or arguments.steps_each
+    check_paper(arguments, sampler)
+    if sampler and not SAMPLERS[sampler].stays and langevin:
+        given = "--eps" if arguments.eps else "--steps-each"
+        others = "--eta or --levels" if "eta" in SAMPLERS[sampler].settings else "--levels"
+        raise WrongUsage(f"{given} is for --sampler annealed: give {others}")
+    if arguments.eta is not None and (sampler is None or "eta" not in SAMPLERS[sampler].settings):
+        raise WrongUsage("--eta is for --sampler consistent: give --eps")
+    if arguments.levels and (sampler is None or SAMPLERS[sampler].stays):
+        passing = ", ".join(name for name, row in SAMPLERS.items() if not row.stays)
+        raise WrongUsage(f"--levels is for --sampler {passing}: give --steps-each")
+
+
+def _plan(arguments: argparse.Namespace, trained: "Trained", device: str) -> "Plan":
+    import torch
+
+    from ..sampling import best_sampler, plan
+
+    generator = torch.Generator(device).manual_seed(arguments.seed)
+    langevin = arguments.paper or arguments.eps or arguments.steps_each
+    sampler = arguments.sampler or ("annealed" if langevin else best_sampler(trained))
+    settings: dict[str, Any] = {}
+    if SAMPLERS[sampler].stays:
+        settings = vars(langevin_settings(arguments, trained))
+    elif arguments.eta is not None:
+        settings = {"eta": None if arguments.eta == LADDER else arguments.eta}
+    return plan(trained, sampler, generator=generator, n_levels=arguments.levels, **settings)

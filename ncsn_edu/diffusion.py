@@ -1,0 +1,130 @@
+"""Samplers that turn noise into data once through: each level of a ladder is passed once, the noise taken away.
+
+Generators like those of mcmc.py, from x (B, *D) with noise sigma_1, the first level of the ladder sigmas (L,). Each
+yields a State after each step to the next level, L - 1 in all; the last has noise sigma_L: `denoise` takes that away.
+The reverse of diffusion is seen as a random walk (Song et al. 2021), or as a flow without noise. This file does NOT
+know networks, data or plots.
+"""
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .checks import (
+    check_choice,
+    check_eta,
+    check_generator,
+    check_ladder,
+    check_points,
+    check_positive,
+    smallest_eta,
+)
+from .core import Score, State, evaluate, noise_like
+
+
+def consistent_annealed(
+    score: Score,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    eta: float | None = 0.5,
+    generator: torch.Generator | None = None,
+) -> Iterator[State]:
+    """Consistent annealed sampling (Jolicoeur-Martineau et al. 2021, Algorithm 2); one evaluation a level.
+
+    A share eta of the noise sigma_i is taken away, and so much fresh noise added that exactly sigma_{i+1} is left.
+    Their eta is eps / sigma_L^2. None chooses it for the ladder: 1.5 (1 - sigma_{i+1} / sigma_i), about what their
+    settings amount to. The smallest that can be, without the 1.5, adds no noise: Euler's step of `probability_flow`.
+    """
+    check_points(x), check_generator(generator, x.device)
+    ladder = check_ladder(sigmas)
+    share = min(1.0, 1.5 * smallest_eta(ladder)) if eta is None else check_eta(eta, ladder)
+
+    @torch.no_grad()
+    def states(x: Tensor) -> Iterator[State]:
+        for level, (sigma, lower) in enumerate(pairwise(ladder.tolist())):
+            s = evaluate(score, x, sigma, level)
+            fresh = math.sqrt(max(0.0, lower**2 - (1 - share) ** 2 * sigma**2))
+            x = x + share * sigma**2 * s + fresh * noise_like(x, generator)
+            yield State(x, lower, level + 1, 0)
+
+    return states(x)
+
+
+def ancestral(score: Score, x: Tensor, sigmas: Tensor, *, generator: torch.Generator | None = None) -> Iterator[State]:
+    """Ancestral sampling of a ladder (Song et al. 2021, eq. 47); one evaluation a level.
+
+    Noise is taken away down to the denoised mean, and so much fresh noise added as q(x_{i+1} | x_i, clean image) has.
+    """
+    check_points(x), check_generator(generator, x.device)
+    ladder = check_ladder(sigmas).tolist()
+
+    @torch.no_grad()
+    def states(x: Tensor) -> Iterator[State]:
+        for level, (sigma, lower) in enumerate(pairwise(ladder)):
+            removed = sigma**2 - lower**2
+            s = evaluate(score, x, sigma, level)
+            x = x + removed * s + lower * math.sqrt(removed) / sigma * noise_like(x, generator)
+            yield State(x, lower, level + 1, 0)
+
+    return states(x)
+
+
+def predictor_corrector(
+    score: Score,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    snr: float = 0.16,
+    generator: torch.Generator | None = None,
+) -> Iterator[State]:
+    """Reverse diffusion and Langevin steps in turn (Song et al. 2021, Algorithm 2); two evaluations a level.
+
+    The Langevin step x + a s + sqrt(2a) z has a = 2 (snr ||z|| / ||s||)^2 with mean squares over the batch, so that
+    chains are not quite independent: with norms of its own a chain near a mode, where s is small, would be kicked out.
+    The paper's ladder: VE(sigma_min, sigma_max).sigmas(n).
+    """
+    check_points(x), check_generator(generator, x.device)
+    ladder, snr = check_ladder(sigmas).tolist(), check_positive("snr", snr)
+
+    @torch.no_grad()
+    def states(x: Tensor) -> Iterator[State]:
+        for level, (sigma, lower) in enumerate(pairwise(ladder)):
+            removed = sigma**2 - lower**2
+            x = x + removed * evaluate(score, x, sigma, level) + math.sqrt(removed) * noise_like(x, generator)
+            s = evaluate(score, x, lower, level + 1)
+            a = 2 * snr**2 / s.square().mean().clamp(min=1e-20)
+            x = x + a * s + (2 * a).sqrt() * noise_like(x, generator)
+            yield State(x, lower, level + 1, 0)
+
+    return states(x)
+
+
+def probability_flow(
+    score: Score, x: Tensor, sigmas: Tensor, *, solver: Literal["heun", "euler"] = "heun"
+) -> Iterator[State]:
+    """The flow dx/dsigma = -sigma score(x, sigma) that has the densities p_sigma too (Song et al. 2021, eq. 13, VE).
+
+    No noise is added. Heun's method, as in Karras et al. 2022, asks twice a step and errs by the square of the step;
+    Euler's asks once.
+    """
+    check_points(x), check_choice("solver", solver, ("heun", "euler"))
+    ladder = check_ladder(sigmas).tolist()
+
+    @torch.no_grad()
+    def states(x: Tensor) -> Iterator[State]:
+        for level, (sigma, lower) in enumerate(pairwise(ladder)):
+            step = lower - sigma
+            slope = -sigma * evaluate(score, x, sigma, level)
+            ahead = x + step * slope
+            if solver == "heun":
+                slope = (slope - lower * evaluate(score, ahead, lower, level + 1)) / 2
+                ahead = x + step * slope
+            x = ahead
+            yield State(x, lower, level + 1, 0)
+
+    return states(x)

@@ -1,0 +1,194 @@
+"""From a trained net to images: the table of samplers, and plans that say what a net will be asked, and how often.
+
+The table is what the command `sample`, measurements of quality and lessons read: a new sampler is its function, a row
+here and its tests. torch is imported inside functions only, so that the command line can list the table at once. This
+file does NOT write pictures or know the command line.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from inspect import signature
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .parts import Sampling
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from .core import State
+    from .trained import Trained
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A row of the table: function(score, x, sigmas, generator=, **settings), and what is to be known about it."""
+
+    place: str  # module.function
+    about: str  # in one line
+    cost: str  # evaluations of the net in all, for L levels
+    settings: tuple[str, ...] = ()  # its own; it has defaults for them
+    asks: int = 1  # evaluations for each State
+    stays: bool = False  # at each level for some steps, from uniform noise; else it passes once, from noise of sigma_1
+    random: bool = True  # it takes a generator
+    any_sigma: bool = False  # it needs a net for any noise level to be good
+    ladder: str = "geometric"  # of schedules.py, for nets that take any noise level,
+    n_levels: int = 100  # of so many levels: about a hundred evaluations, fewer where more do not help
+    lengths: tuple[int, ...] = (10, 20, 50, 100)  # levels at which quality is measured against cost; steps, if it stays
+
+    @property
+    def function(self) -> "Callable[..., Iterator[State]]":
+        """The sampler itself."""
+        module, name = self.place.split(".")
+        return getattr(import_module(f".{module}", __package__), name)
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The settings that the function has unless told otherwise."""
+        parameters = signature(self.function).parameters
+        return {name: parameters[name].default for name in self.settings}
+
+    def evaluations(self, n_levels: int, **settings: Any) -> int:
+        """How often the net is asked, the denoising step at the end included."""
+        if self.stays:
+            return n_levels * settings["n_steps_each"] + settings.get("denoising", False)
+        return self.asks * (n_levels - 1) + 1
+
+
+SAMPLERS = {
+    "annealed": Sampler(
+        "mcmc.annealed_langevin",
+        "annealed Langevin dynamics, T steps at each of L levels",
+        "L T + 1",
+        settings=("eps", "n_steps_each", "denoising"),
+        stays=True,
+        lengths=(1, 2, 5, 10, 20, 50),
+    ),
+    "consistent": Sampler("diffusion.consistent_annealed", "consistent annealed sampling", "L", settings=("eta",)),
+    "ancestral": Sampler("diffusion.ancestral", "the noise of a level taken away, less than that added again", "L"),
+    "corrector": Sampler(
+        "diffusion.predictor_corrector",
+        "predictor and corrector: reverse diffusion and Langevin",
+        "2 L - 1",
+        settings=("snr",),
+        asks=2,
+        n_levels=50,
+        lengths=(6, 13, 26, 50),
+    ),
+    "flow": Sampler(
+        "diffusion.probability_flow",
+        "the probability flow, which adds no noise, by Heun's method",
+        "2 L - 1",
+        asks=2,
+        random=False,
+        any_sigma=True,
+        ladder="karras",
+        n_levels=18,
+        lengths=(6, 10, 18, 50),
+    ),
+}
+PAPER = Sampling(eps=2e-5, n_steps_each=100, denoising=False)
+
+
+class Plan(NamedTuple):
+    """A sampler with its settings, for any number of images."""
+
+    states: "Callable[[int], Iterator[Tensor]]"  # n -> x (n, C, H, W) after each evaluation of the net
+    evaluations: int
+    settings: dict[str, Any]  # to be written beside the images
+
+
+def best_sampler(trained: "Trained") -> str:
+    """The flow for nets that were trained at any noise level, annealed Langevin dynamics for others."""
+    return "flow" if trained.recipe.noise.continuous else "annealed"
+
+
+def plan(
+    trained: "Trained", name: str, *, generator: "torch.Generator", n_levels: int | None = None, **settings: Any
+) -> Plan:
+    """Images by the sampler of this name in the table. Raises ValueError for settings that it cannot have.
+
+    n_levels  of a sampler that passes each level once; a net that knows its own levels only takes no other
+    """
+    import torch
+
+    from . import schedules
+    from .checks import check_choice
+    from .core import denoise, noise_like
+
+    row, sigmas = SAMPLERS[check_choice("the sampler", name, SAMPLERS)], trained.sigmas
+    if unknown := [key for key in settings if key not in row.settings]:
+        raise ValueError(f"the sampler {name} has no setting {unknown[0]!r}, only {', '.join(row.settings) or 'none'}")
+    if n_levels is not None and row.stays:
+        raise ValueError(f"the sampler {name} stays at the levels of the net: leave out n_levels=")
+    if n_levels is not None and not trained.recipe.network.any_sigma:
+        raise ValueError(f"this net knows its own {len(sigmas)} noise levels only: leave out --levels, or n_levels=")
+    first, lowest = sigmas[0].item(), sigmas[-1].item()
+    suited = {key: value for key, value in vars(trained.sampling).items() if row.stays and key in row.settings}
+    settings = row.defaults | suited | settings
+    if not row.stays and (n_levels is not None or trained.recipe.noise.continuous):
+        sigmas = getattr(schedules, row.ladder)(first, lowest, row.n_levels if n_levels is None else n_levels)
+    drawn = {"generator": generator} if row.random else {}
+    row.function(trained.score, torch.zeros(1, *trained.shape), sigmas, **settings)  # checks them; asks nothing
+
+    def staying(n: int) -> "Iterator[Tensor]":
+        for state in row.function(trained.score, trained.start(n, generator=generator), sigmas, **drawn, **settings):
+            yield state.x
+
+    def passing(n: int) -> "Iterator[Tensor]":
+        x = trained.start(n, generator=generator)
+        x = x + first * noise_like(x, generator)
+        for state in row.function(trained.score, x, sigmas, **drawn, **settings):
+            x = state.x
+            yield from [x] * row.asks
+        yield denoise(trained.score, x, lowest)
+
+    about = {"sampler": row.place.split(".")[1] if row.stays else name} | settings
+    if not row.stays:
+        about |= {"n_levels": len(sigmas), "denoising": True}
+    return Plan(staying if row.stays else passing, row.evaluations(len(sigmas), **settings), about)
+
+
+def completion(
+    trained: "Trained", image: "Tensor", mask: "Tensor", settings: Sampling, *, generator: "torch.Generator"
+) -> Plan:
+    """Completions of an image (C, H, W) where the mask (1, H, W) is 0, by `inpaint` at the levels of the net."""
+    from .mcmc import inpaint
+
+    sigmas = trained.sigmas
+
+    def states(n: int) -> "Iterator[Tensor]":
+        x = trained.start(n, generator=generator)
+        options = {**vars(settings), "image": image, "mask": mask, "generator": generator}
+        for state in inpaint(trained.score, x, sigmas, **options):
+            yield state.x
+
+    evaluations = SAMPLERS["annealed"].evaluations(len(sigmas), **vars(settings))
+    return Plan(states, evaluations, {"sampler": "inpaint", **vars(settings)})
+
+
+class Step(NamedTuple):
+    """A step on the way to n images: rows `first` and following of x, after `step` evaluations of their batch."""
+
+    first: int
+    step: int
+    x: "Tensor"
+    last: bool
+
+
+def draw(plan: Plan, n: int, batch_size: int) -> Iterator[Step]:
+    """Run a plan for n images, so many at once; another number at once draws other images."""
+    for first in range(0, n, batch_size):
+        for step, x in enumerate(plan.states(min(batch_size, n - first)), start=1):
+            yield Step(first, step, x, step == plan.evaluations)
+
+
+def collect(steps: Iterable[Step], images: "Tensor", frames: "Tensor", picked: Sequence[int]) -> None:
+    """Fill images (n, C, H, W) with the last steps, and frames (len(picked), n, C, H, W), uint8, with picked ones."""
+    for first, step, x, last in steps:
+        rows = slice(first, first + len(x))
+        if step in picked:
+            frames[picked.index(step), rows] = (255 * x.clamp(0, 1)).round().byte().cpu()
+        if last:
+            images[rows] = x.cpu()
