@@ -79,15 +79,21 @@ def usable(s: Tensor, x: Tensor, sigma: float | Tensor, level: int, step: int) -
     if isinstance(s, Tensor) and s.shape == x.shape and s.isfinite().all():
         return s.to(x.dtype)
     noise = f"{sigma:.4g}" if not isinstance(sigma, Tensor) or sigma.ndim == 0 else "one per row"
-    where = f"at level {level} (sigma {noise}), step {step}"
-    if not isinstance(s, Tensor) or s.shape != x.shape:
-        got = f"shape {tuple(s.shape)}" if isinstance(s, Tensor) else f"a {type(s).__name__}"
-        raise ValueError(f"the score function returned {got} {where}; it must return the shape of x, {tuple(x.shape)}")
+    where = f" at level {level} (sigma {noise}), step {step}"
+    shaped(s, x, where)
     raise FloatingPointError(
-        f"the score is NaN or infinite {where}. If the chains ran away before, the step is too large: "
+        f"the score is NaN or infinite{where}. If the chains ran away before, the step is too large: "
         "compare eps with stable_eps(sigmas, data_var), or alpha with stable_alpha(data_var, sigma). "
         "If not, the score function itself returns it"
     )
+
+
+def shaped(s: Tensor, x: Tensor, where: str = "") -> Tensor:
+    """The score, if it has the shape of x: another one could be broadcast into something that means nothing."""
+    if not isinstance(s, Tensor) or s.shape != x.shape:
+        got = f"shape {tuple(s.shape)}" if isinstance(s, Tensor) else f"a {type(s).__name__}"
+        raise ValueError(f"the score function returned {got}{where}; it must return the shape of x, {tuple(x.shape)}")
+    return s
 
 
 def expand_like(sigma: float | Tensor, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .checks import check_count, check_generator, check_ladder, check_noise, check_points, check_share, check_sigma
-from .core import Score, expand_like, noise_like
+from .core import Score, expand_like, noise_like, shaped
 from .schedules import nearest_level
 
 _IGNORES = (
@@ -31,7 +31,7 @@ def explicit(score: Score, x: Tensor, true_score: Score, sigma: float | Tensor =
     Needs the very score that is sought: a yardstick for closed forms, not a way to learn.
     """
     check_points(x)
-    return 0.5 * _dot(_shaped(score(x, sigma), x) - _shaped(true_score(x, sigma), x))
+    return 0.5 * _dot(shaped(score(x, sigma), x) - shaped(true_score(x, sigma), x))
 
 
 def implicit(score: Score, x: Tensor, sigma: float | Tensor = 0.0, *, rows_at_once: int = 1) -> Tensor:
@@ -82,7 +82,7 @@ def dsm(score: Score, x: Tensor, sigma: float | Tensor, *, generator: torch.Gene
     check_noise(sigma, "denoising needs noise")
     sigmas = expand_like(sigma, x)
     z = noise_like(x, generator)
-    return 0.5 * _dot(sigmas * _shaped(score(x + sigmas * z, sigma), x) + z)
+    return 0.5 * _dot(sigmas * shaped(score(x + sigmas * z, sigma), x) + z)
 
 
 class Losses(NamedTuple):
@@ -254,20 +254,12 @@ def _dot(a: Tensor, b: Tensor | None = None) -> Tensor:
     return (a * (a if b is None else b)).flatten(1).sum(1)
 
 
-def _shaped(s: Tensor, x: Tensor) -> Tensor:
-    """The score, if it has the shape of x: another one could be broadcast into a loss that means nothing."""
-    if not isinstance(s, Tensor) or s.shape != x.shape:
-        found = f"shape {tuple(s.shape)}" if isinstance(s, Tensor) else f"type {type(s).__name__}"
-        raise ValueError(f"a score has the shape of x, {tuple(x.shape)}, but this one returned {found}")
-    return s
-
-
 def _differentiable(score: Score, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
     """x as a leaf and score(x, sigma) with the graph between them, also under no_grad."""
     check_points(x)
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        s = _shaped(score(x, sigma), x)
+        s = shaped(score(x, sigma), x)
     if not s.requires_grad:
         raise ValueError(f"the score has no gradient at all: {_IGNORES}")
     return x, s
