@@ -4,6 +4,7 @@ Each is a Score made of something else; where its training has a natural weight 
 `loss_weight`. What else a net is told, such as label=, is passed on. This file does NOT train or sample.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -181,3 +182,33 @@ class Guided(nn.Module):
         if self.scale == 1:
             return told
         return torch.lerp(self.net(x, sigma, label=torch.full_like(label, -1)), told, self.scale)
+
+
+class Accelerated(nn.Module):
+    """The same score, computed in bfloat16, or by a compiled net, or both.
+
+    mode  of torch.compile: "default", "reduce-overhead" (CUDA graphs) or "max-autotune"; None: not compiled. Where
+          compiling fails, the net runs without it, and a warning says so. Sigma reaches the net as a tensor (B,): each
+          float would be compiled anew
+    """
+
+    def __init__(self, score: nn.Module, *, bf16: bool = False, mode: str | None = None) -> None:
+        super().__init__()
+        self.score, self.bf16 = score, bf16
+        self._compiled = torch.compile(score, mode=None if mode == "default" else mode) if mode else None
+
+    def forward(self, x: Tensor, sigma: float | Tensor, **told: Any) -> Tensor:
+        """Score of p_sigma at x (B, *D), in the shape and the dtype of x."""
+        given = sigma.to(x) if isinstance(sigma, Tensor) else torch.full((1,), sigma, dtype=x.dtype, device=x.device)
+        sigmas = given.expand(len(x))
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
+            if self._compiled is not None:
+                try:
+                    return self._compiled(x, sigmas, **told).to(x.dtype)
+                except torch.OutOfMemoryError:
+                    raise
+                except Exception as error:  # whatever a compiler may come up with
+                    self._compiled = None
+                    why = (str(error) or type(error).__name__).splitlines()[0]
+                    warnings.warn(f"compiling failed, the net runs without it: {why}", stacklevel=2)
+            return self.score(x, sigmas, **told).to(x.dtype)

@@ -142,7 +142,10 @@ def data_parallel(model: "nn.Module") -> "nn.Module":
     from torch.nn.parallel import DistributedDataParallel
 
     device = device_of(model)
-    return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+    # Ladders are the same everywhere; averages of batch norms are those of the first process, which writes them.
+    return DistributedDataParallel(
+        model, device_ids=[device] if device.type == "cuda" else None, broadcast_buffers=False
+    )
 
 
 def leave(code: int) -> NoReturn:

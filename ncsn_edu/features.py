@@ -57,7 +57,7 @@ def inception_net(*, device: torch.device | str = "cpu") -> FeatureNet:
         raise FeatureUnavailable(f"the weights of Inception could not be downloaded ({error}). {instead}") from error
 
     def describe(x: Tensor) -> tuple[Tensor, Tensor]:
-        x = (255 * x).round().byte()
+        x = (255 * x).round().byte().to(device)
         features, logits = net(x.expand(-1, 3, -1, -1))
         return features, logits
 
@@ -65,8 +65,13 @@ def inception_net(*, device: torch.device | str = "cpu") -> FeatureNet:
 
 
 @torch.no_grad()
-def extract(images: Tensor, net: FeatureNet, *, batch_size: int = 500) -> Features:
-    """Features of images (n, C, H, W): uint8, or floats in [0, 1]. What lies beyond is refused, not guessed at."""
+def extract(
+    images: Tensor, net: FeatureNet, *, batch_size: int = 500, device: torch.device | str | None = None
+) -> Features:
+    """Features of images (n, C, H, W): uint8, or floats in [0, 1]. What lies beyond is refused, not guessed at.
+
+    device  where the net is to be; where the images are unless given. The features come back on the CPU.
+    """
     if images.ndim != 4 or not (images.is_floating_point() or images.dtype == torch.uint8):
         raise ValueError(
             f"images must be uint8 or float, of shape (n, C, H, W), not {images.dtype} of shape {tuple(images.shape)}"
@@ -82,7 +87,7 @@ def extract(images: Tensor, net: FeatureNet, *, batch_size: int = 500) -> Featur
                 f"{net.name} takes images in [0, 1], and these lie in [{low:.4g}, {high:.4g}]: "
                 f"pass {_into_range(low, high)}"
             )
-        features, logits = net.describe(part)
+        features, logits = net.describe(part.to(device))
         values.append(features.cpu().double())
         probabilities.append(logits.cpu().double().softmax(1))
     return Features(net.name, torch.cat(values), torch.cat(probabilities))

@@ -84,7 +84,7 @@ class Recipe(Part):
         if size % n_processes:
             raise ValueError(f"a batch of {size} cannot be shared by {n_processes} processes: change one")
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # and not those of GPUs, which would stay changed
             model = self.build(images.shape[1], images.shape[-1]).to(device)
         if self.optimisation.bf16:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it

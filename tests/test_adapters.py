@@ -13,6 +13,7 @@ from ncsn_edu import (
     UNet,
     dsm,
 )
+from ncsn_edu.adapters import Accelerated
 
 CLASSES = [GaussianMixture([[-3.0, 0.0]], 1.0), GaussianMixture([[2.0, 1.0]], 0.5)]
 BOTH = GaussianMixture([[-3.0, 0.0], [2.0, 1.0]], [1.0, 0.5], [0.4, 0.6])
@@ -218,3 +219,33 @@ def test_preconditioned_for_narrower_data_the_first_score_is_that_of_such_a_gaus
     net = Preconditioned(UNet(3, 8), data_std=std)
     expected = -(x - 0.5) / (std**2 + sigmas.view(-1, 1, 1, 1) ** 2)  # of N(1/2, std^2 + sigma^2)
     torch.testing.assert_close(net(x, sigmas), expected)
+
+
+def test_accelerated_the_score_is_the_same_up_to_rounding(monkeypatch):
+    torch.manual_seed(0)
+    net = Preconditioned(UNet(1, 8))
+    torch.nn.init.normal_(net.net.end[2].weight)
+    x, sigmas = torch.rand(3, 1, 8, 8), torch.tensor([2.0, 0.3, 0.05])
+    real, seen = torch.compile, []
+    monkeypatch.setattr(torch, "compile", lambda model, mode: seen.append(mode) or real(model, backend="eager"))
+    for sigma in (0.3, sigmas):
+        exact = net(x, sigma)
+        torch.testing.assert_close(Accelerated(net, mode="reduce-overhead")(x, sigma), exact, rtol=1e-4, atol=1e-4)
+        rough = Accelerated(net, bf16=True)(x, sigma)
+        assert rough.dtype == torch.float32 and 0 < (rough - exact).norm() / exact.norm() < 0.03
+    assert seen == ["reduce-overhead"] * 2
+
+
+def test_where_compiling_fails_the_net_runs_without(monkeypatch):
+    def broken(model, mode):
+        def call(*words, **told):
+            raise RuntimeError("no compiler here\nand a long story")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", broken)
+    score = Accelerated(Preconditioned(lambda u, sigma: u), mode="default")
+    with pytest.warns(UserWarning, match="compiling failed, the net runs without it: no compiler here$"):
+        first = score(torch.ones(2, 2), 0.5)
+    assert torch.equal(first, Preconditioned(lambda u, sigma: u)(torch.ones(2, 2), torch.tensor([0.5, 0.5])))
+    score(torch.ones(2, 2), 0.5)  # and says so once

@@ -85,6 +85,15 @@ def nothing_written(folder: Path) -> bool:
 EVALUATIONS = {"annealed": 41, "consistent": 4, "ancestral": 4, "corrector": 7, "flow": 7}
 
 
+@pytest.mark.parametrize("more", [[], ["--sampler", "flow"]])
+def test_in_bfloat16_the_images_are_nearly_the_same(tmp_path, monkeypatch, more):
+    monkeypatch.chdir(tmp_path)
+    words = ["sample", "digits", "--n", "4", "--device", "cpu", *more]
+    assert main([*words, "--npy", "a.npy"]) == main([*words, "--bf16", "--npy", "b.npy"]) == 0
+    exact, rough = np.load("a.npy"), np.load("b.npy")
+    assert 0 < np.abs(exact - rough).mean() < 0.1 and made_by("samples-digits.png")["bf16"] is True
+
+
 def test_every_sampler_of_the_table_is_asked():
     assert EVALUATIONS.keys() == SAMPLERS.keys()
 

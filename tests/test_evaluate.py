@@ -104,7 +104,7 @@ FLOATS = REAL.astype(np.float64) / 255
 def measured(monkeypatch):
     """The images that are measured, without measuring them."""
     seen = []
-    monkeypatch.setattr(features, "extract", lambda images, net: seen.append(images))
+    monkeypatch.setattr(features, "extract", lambda images, net, device: seen.append(images))
     monkeypatch.setattr(commands.evaluate, "_measured", lambda *_: ())
     return seen  # the held-out images first
 
@@ -213,7 +213,7 @@ def test_a_folder_is_no_file_of_samples(here, capsys):
 def test_an_output_that_cannot_be_is_found_before_measuring(here, capsys, monkeypatch, out):
     np.save("x.npy", FLOATS)
     (here / "folder.json").mkdir()
-    monkeypatch.setattr(features, "extract", lambda *_: pytest.fail("the samples were measured"))
+    monkeypatch.setattr(features, "extract", lambda *_, **__: pytest.fail("the samples were measured"))
     assert main(["evaluate", "x.npy", "--out", out]) == 1
     err = capsys.readouterr().err
     assert ("cannot be written" in err or "is a folder" in err) and "Errno" not in err and err.count("\n") == 1

@@ -249,3 +249,15 @@ def test_pooling_by_products_is_average_pooling(shape):
 def test_convolution_and_mean_in_one_is_both_after_each_other(size):
     layer, x = refinenet.ConvMeanPool(2, 3, size).double(), torch.rand(2, 2, 6, 8, dtype=torch.float64)
     torch.testing.assert_close(layer(x), F.avg_pool2d(layer.conv(x), 2))
+
+
+def test_pooling_in_bfloat16_is_exact_but_for_the_last_rounding():
+    x = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(0)).bfloat16()
+    exact = nn.AvgPool2d(5, stride=1, padding=2)(x.double())
+    for pooled in (refinenet.MeanPool()(x), _under_autocast(refinenet.MeanPool(), x.float())):
+        assert ((pooled.double() - exact).abs() <= exact.abs() * 2**-8).all()  # bfloat16 has 8 bits
+
+
+def _under_autocast(layer, x):
+    with torch.autocast("cpu", torch.bfloat16):
+        return layer(x)

@@ -21,6 +21,7 @@ T = TypeVar("T")
 Run: TypeAlias = Callable[[argparse.Namespace], int]
 
 
+MODES = ("default", "reduce-overhead", "max-autotune")  # of torch.compile
 LARGEST = 2**31 - 1  # of the numbers of a command line: beyond it there is no memory, and no time
 
 
@@ -71,10 +72,25 @@ def find_device(asked: str | None) -> str:
         problem = kernel_problem("cuda") if there else problem
         if problem.what:
             print(f"ncsn_edu: the GPU is not used ({problem})", file=sys.stderr)
-        return "cuda" if there and not problem.what else "cpu"
-    if (problem := kernel_problem(asked)).what:
+        asked = "cuda" if there and not problem.what else "cpu"
+    elif (problem := kernel_problem(asked)).what:
         raise Failed(f"--device {asked} cannot be used here ({problem}): leave it out, or use --device cpu")
+    if asked.startswith("cuda"):
+        import torch
+
+        torch.backends.cudnn.benchmark = True  # all batches have one size: the fastest convolution is found once
     return asked
+
+
+def check_bf16(asked: bool, device: str) -> None:
+    """Raise where bfloat16 is asked for on a GPU that has none."""
+    if not (asked and device.startswith("cuda")):
+        return
+    import torch
+
+    with torch.cuda.device(device):  # the one that is asked is the current one
+        if not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise Failed(f"the GPU {device} does not compute in bfloat16: leave out --bf16")
 
 
 def with_bar(states: Iterable[T], total: int, name: str = "steps") -> Iterable[T]:

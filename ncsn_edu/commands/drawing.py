@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import __version__
 from ..files import check_writable, why, write_whole
-from .common import Failed, WrongUsage, find_device, positive, whole_number, with_bar
+from .common import MODES, Failed, WrongUsage, check_bf16, find_device, positive, whole_number, with_bar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,6 +53,15 @@ def add_options(parser: argparse.ArgumentParser, out: str) -> None:
     add("--out", type=Path, metavar="FILE", help=f".png, or .gif with --animate (default: {out}.png or .gif)")
     add("--npy", type=Path, metavar="FILE", help="write the images as floats too, (N, C, H, W), as .npy")
     add("--device", metavar="DEVICE", help="cpu, cuda or cuda:1 (default: a GPU where there is one)")
+    add("--bf16", action="store_true", help="run the net in bfloat16: on recent GPUs about twice as fast")
+    add(
+        "--compile",
+        nargs="?",
+        const="default",
+        choices=MODES,
+        metavar="MODE",
+        help="compile the net first, which takes up to minutes; reduce-overhead uses CUDA graphs",
+    )
 
 
 def output_of(arguments: argparse.Namespace, stem: str) -> Path:
@@ -80,15 +89,20 @@ def stem_of(source: str) -> str:
 
 def trained_of(arguments: argparse.Namespace) -> "tuple[Trained, str]":
     """The net that is asked for, and its device."""
+    from ..adapters import Accelerated
     from ..trained import load_trained
 
     device = find_device(arguments.device)
+    check_bf16(arguments.bf16, device)
     try:
-        return load_trained(arguments.source, device=device), device
+        trained = load_trained(arguments.source, device=device)
     except FileNotFoundError as error:
         if not os.path.isdir(arguments.source):
             raise
         raise Failed(f"the folder {arguments.source} has no checkpoint (yet): give that of a run") from error
+    if arguments.bf16 or arguments.compile:
+        trained = replace(trained, score=Accelerated(trained.score, bf16=arguments.bf16, mode=arguments.compile))
+    return trained, device
 
 
 def langevin_settings(arguments: argparse.Namespace, trained: "Trained") -> "Sampling":
@@ -141,7 +155,7 @@ def _little_memory(images: int, option: str = "--batch") -> Iterator[None]:
     """Say what to do about the errors of long sampling."""
     import torch
 
-    message = f"there is too little memory for {images} images at once: give a smaller {option}"
+    message = f"there is too little memory for {images} images at once: give a smaller {option}, or --bf16"
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -161,6 +175,7 @@ def made_by(arguments: argparse.Namespace, trained: "Trained", plan: "Plan", dev
     net = {"source": str(arguments.source), "data": trained.recipe.data, "net": trained.recipe.network.title}
     drawn = {"n": arguments.n, "seed": arguments.seed, "batch": arguments.batch}
     how = {**plan.settings, "evaluations": plan.evaluations, "device": device, "torch": str(torch.__version__)}
+    how |= {"bf16": True} if arguments.bf16 else {}
     return {**net, "step": trained.step, **drawn, **how}
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .. import datasets
 from ..files import check_writable, write_whole
 from ..kinds import NPY, NPZ, kind_of
-from .common import Commands, Failed, WrongUsage, load_images, new_command, there_is_no, whole_number
+from .common import Commands, Failed, WrongUsage, find_device, load_images, new_command, there_is_no, whole_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +46,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--n", type=whole_number(2), metavar="N", help="use this many of the samples (default: all)")
     parser.add_argument("--alone", action="store_true", help="measure the samples only, and nothing for scale")
     parser.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="of the bootstrap (default: 0)")
+    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda or cuda:1 (default: a GPU where there is one)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the numbers too, as .json")
 
 
@@ -64,13 +65,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise Failed(f"{arguments.samples} holds images {tuple(x.shape[1:])}, and those of {name} are {shape}")
     from ..features import extract
 
-    train, held_out = load_images(name, "train"), load_images(name, "test")
-    net = _net(arguments.features, name)
-    reference = extract(held_out, net)
+    train, held_out, device = load_images(name, "train"), load_images(name, "test"), find_device(arguments.device)
+    net = _net(arguments.features, name, device)
+    reference = extract(held_out, net, device=device)
     found: dict[str, list[Measured]] = {}
     sets = {"samples": x} if arguments.alone else {"samples": x, **dict(_for_scale(train, len(x)))}
     for what, images in sets.items():
-        found[what] = list(_measured(extract(images, net), reference, arguments.seed))
+        found[what] = list(_measured(extract(images, net, device=device), reference, arguments.seed))
         print(f"{what} ({len(images)} images)")
         for number in found[what]:
             print(f"  {number.name:17} {number.value:9.4g}   [{number.low:.4g}, {number.high:.4g}]", flush=True)
@@ -184,11 +185,11 @@ def _data_of(shape: tuple[int, ...]) -> str:
     raise WrongUsage(f"images of the shape {shape} may belong to {' or '.join(fitting)}: say which by --data")
 
 
-def _net(kind: str, name: str) -> "FeatureNet":
+def _net(kind: str, name: str, device: str) -> "FeatureNet":
     from ..features import FeatureUnavailable, classifier_net, inception_net
 
     try:
-        return classifier_net(name) if kind == "classifier" else inception_net()
+        return classifier_net(name) if kind == "classifier" else inception_net(device=device)
     except FeatureUnavailable as error:
         raise Failed(str(error)) from error
 

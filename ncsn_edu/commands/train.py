@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .. import distributed, recipes
 from .common import (
+    MODES,
     Commands,
     Failed,
     WrongUsage,
+    check_bf16,
     find_device,
     load_labelled,
     new_command,
@@ -56,7 +58,7 @@ def add(commands: Commands) -> None:
         "--compile",
         nargs="?",
         const="default",
-        choices=("default", "reduce-overhead", "max-autotune"),
+        choices=MODES,
         metavar="MODE",
         help="compile the net first, which takes up to minutes; reduce-overhead uses CUDA graphs",
     )
@@ -127,7 +129,7 @@ def _train(arguments: argparse.Namespace, recipe: recipes.Recipe, folder: Path, 
     if not arguments.resume:
         distributed.first(lambda: _check_results_folder(folder, arguments.force))
     images, labels = load_labelled(recipe.data, "train")
-    _check_bf16(recipe, device)
+    check_bf16(recipe.optimisation.bf16, device)
     began, interrupted = time.monotonic(), list[int]()
 
     def should_stop() -> bool:
@@ -217,17 +219,6 @@ def _say_done(arguments: argparse.Namespace, recipe: recipes.Recipe, folder: Pat
     else:
         print(f"there was nothing left to do; log.jsonl and the checkpoints are in {folder}")
     return int(recipe.may_diverge and bool(why_stopped(folder / end.name)))
-
-
-def _check_bf16(recipe: recipes.Recipe, device: str) -> None:
-    """Raise where the GPU of this process has no bfloat16."""
-    if not (recipe.optimisation.bf16 and device.startswith("cuda")):
-        return
-    import torch
-
-    with torch.cuda.device(device):  # the one that is asked is the current one
-        if not torch.cuda.is_bf16_supported(including_emulation=False):
-            raise Failed(f"the GPU {device} does not compute in bfloat16: leave out --bf16")
 
 
 def _start(source: str, recipe: recipes.Recipe) -> "tuple[nn.Module, int]":

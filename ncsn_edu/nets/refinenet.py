@@ -119,11 +119,14 @@ class MeanPool(nn.Module):
     """Means over 5x5 neighbourhoods at every pixel, with zeros around the image: nn.AvgPool2d(5, 1, padding=2).
 
     A product with a band matrix from either side, or, of small images, with the matrix of both at once: on images of
-    up to 32x32 about ten times as fast.
+    up to 32x32 about ten times as fast. In bfloat16 neither 1/5 nor 1/25 is exact: there it is the plain pooling.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """In the shape of x."""
+        autocast = x.dtype == torch.float32 and torch.is_autocast_enabled(x.device.type)
+        if autocast or x.dtype in (torch.bfloat16, torch.float16):
+            return F.avg_pool2d(x, 5, stride=1, padding=2)
         rows, columns = _band(x.shape[2], x), _band(x.shape[3], x)
         if x.shape[2] * x.shape[3] <= 64:
             return (x.flatten(2) @ torch.kron(rows, columns)).view_as(x)

@@ -58,7 +58,7 @@ class TrainingExplorer(RunningExplorer):
 
     def _renew(self) -> None:
         with torch.random.fork_rng(devices=[]):  # the reader's own seed is not ours to change
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)
             self.model = self._net(**self.values)
         self.losses: list[float] = []
         self.measured: list[tuple[int, float]] = []

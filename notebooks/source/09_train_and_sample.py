@@ -638,8 +638,8 @@ plt.show()
 # loss by level, which TensorBoard shows where it is installed
 # (`tensorboard --logdir runs`). Whatever stops a run, Ctrl-C, a full disk or a
 # power cut, `--resume` continues from the last checkpoint as if nothing had
-# happened, to the last bit. `sample` takes the folder of a run in place of
-# `digits`.
+# happened: on a CPU to the last bit, on a GPU up to rounding. `sample` takes the
+# folder of a run in place of `digits`.
 #
 # ## What you should be able to do now
 #

@@ -221,8 +221,10 @@ else:
 # hour, by somebody who needs the card. `--minutes`, Ctrl-C and a cluster's signal all
 # finish the step that has begun and write a checkpoint. It holds the weights, their
 # average, the optimiser and the state of every random generator, so that a run in
-# slices equals one that was never stopped, to the last bit. (Tests kill it at random
-# moments, and compare.)
+# slices equals one that was never stopped: on a CPU to the last bit. (Tests kill it
+# at random moments, and compare.) A GPU draws the same batches and the same noise;
+# but it does not fix the order of some of its sums, and two runs differ there by
+# rounding, with or without a stop.
 #
 # Where only the average of the weights was kept, `--from` begins with it and with an
 # empty optimiser. That is another run, and the log says so. Adam's averages are
