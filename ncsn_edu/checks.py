@@ -76,9 +76,10 @@ def check_sigma(sigma: float | Tensor) -> float | Tensor:
 def check_noise(sigma: float | Tensor, why: str) -> float | Tensor:
     """A sigma above 0 throughout; `why` begins the error, for what has no score, or no meaning, without noise."""
     if isinstance(sigma, float) and 0 < sigma < math.inf:
-        return sigma
-    values = torch.as_tensor(check_sigma(sigma))
-    if may_look(values) and (values == 0).any():
+        return sigma  # the common case, without the price of tensors
+    values = torch.as_tensor(sigma)
+    if may_look(values) and not ((values > 0) & (values < math.inf)).all():
+        check_sigma(sigma)
         raise ValueError(f"{why}: sigma must be above 0")
     return sigma
 

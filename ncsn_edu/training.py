@@ -196,8 +196,10 @@ class Training(Iterator[TrainState]):
 
     def _look_at(self, losses: Losses) -> None:
         """Check the losses once in a while: on a GPU to look is to wait."""
-        both = torch.where(losses.weighted.isfinite(), losses.losses, losses.weighted)  # what is not finite of the two
-        self._unchecked.append((self.step + 1, both.detach(), losses.level))
+        both = losses.losses.detach()
+        if losses.weighted is not losses.losses:  # what is not finite of the two
+            both = torch.where(losses.weighted.isfinite(), both, losses.weighted.detach())
+        self._unchecked.append((self.step + 1, both, losses.level))
         if len(self._unchecked) >= self._check_every:
             self.check()
 
