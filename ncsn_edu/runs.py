@@ -60,23 +60,22 @@ def run(
     """
     states = recipe.training(images, labels, seed=seed, device=device, compiled=compiled)
     saves = Saves(states, Folder(folder), recipe, seed, save_every, 60 * save_minutes)
-    note = ""
-    if resume:
-        note = saves.resume()
-    elif saves.folder.steps():
-        raise FileExistsError(f"{folder} holds a run already: use --resume, or choose another --out")
-    elif start is not None:
-        note = _from_weights(states, *start)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not resume and distributed.rank() == 0:  # a try that was killed before its first checkpoint leaves some
-        for events in folder.glob(EVENTS):
-            events.unlink()
+    note = saves.resume() if resume else _begin(states, saves, start)
     return _run(states, saves, log_every or recipe.log_every, should_stop, note)
 
 
-def _from_weights(states: Training, model: nn.Module, step: int) -> str:
-    """Let training start from the weights of a model; returns what is to be said of it."""
-    states.step = step
+def _begin(states: Training, saves: "Saves", start: tuple[nn.Module, int] | None) -> str:
+    """Make the folder of a run ready; from the weights of a model if one is given. Returns what is to be said of it."""
+    folder = saves.folder.path
+    if saves.folder.steps():
+        raise FileExistsError(f"{folder} holds a run already: use --resume, or choose another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    for events in folder.glob(EVENTS) if distributed.rank() == 0 else ():
+        events.unlink()  # a try that was killed before its first checkpoint leaves some
+    if start is None:
+        return ""
+    model, step = start
+    states.step = saves.step = step
     for ours in (states.model, *([states.ema.model] if states.ema else [])):
         ours.load_state_dict(model.state_dict())
     return f"from the weights of step {step}; the optimiser and the random draws are new"

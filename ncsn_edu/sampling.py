@@ -113,22 +113,12 @@ def plan(
     """
     import torch
 
-    from . import schedules
     from .checks import check_choice
     from .core import denoise, noise_like
 
-    row, sigmas = SAMPLERS[check_choice("the sampler", name, SAMPLERS)], trained.sigmas
-    if unknown := [key for key in settings if key not in row.settings]:
-        raise ValueError(f"the sampler {name} has no setting {unknown[0]!r}, only {', '.join(row.settings) or 'none'}")
-    if n_levels is not None and row.stays:
-        raise ValueError(f"the sampler {name} stays at the levels of the net: leave out n_levels=")
-    if n_levels is not None and not trained.recipe.network.any_sigma:
-        raise ValueError(f"this net knows its own {len(sigmas)} noise levels only: leave out --levels, or n_levels=")
+    row = SAMPLERS[check_choice("the sampler", name, SAMPLERS)]
+    sigmas, settings = _levels(row, name, trained, n_levels), _settings(row, name, trained, settings)
     first, lowest = sigmas[0].item(), sigmas[-1].item()
-    suited = {key: value for key, value in vars(trained.sampling).items() if row.stays and key in row.settings}
-    settings = row.defaults | suited | settings
-    if not row.stays and (n_levels is not None or trained.recipe.noise.continuous):
-        sigmas = getattr(schedules, row.ladder)(first, lowest, row.n_levels if n_levels is None else n_levels)
     drawn = {"generator": generator} if row.random else {}
     row.function(trained.score, torch.zeros(1, *trained.shape), sigmas, **settings)  # checks them; asks nothing
 
@@ -148,6 +138,29 @@ def plan(
     if not row.stays:
         about |= {"n_levels": len(sigmas), "denoising": True}
     return Plan(staying if row.stays else passing, row.evaluations(len(sigmas), **settings), about)
+
+
+def _levels(row: Sampler, name: str, trained: "Trained", n_levels: int | None) -> "Tensor":
+    """The ladder: the net's own, or one of n_levels in its range, where the net takes any noise level."""
+    from . import schedules
+
+    sigmas = trained.sigmas
+    if n_levels is not None and row.stays:
+        raise ValueError(f"the sampler {name} stays at the levels of the net: leave out n_levels=")
+    if n_levels is not None and not trained.recipe.network.any_sigma:
+        raise ValueError(f"this net knows its own {len(sigmas)} noise levels only: leave out --levels, or n_levels=")
+    if row.stays or (n_levels is None and not trained.recipe.noise.continuous):
+        return sigmas
+    ladder = getattr(schedules, row.ladder)
+    return ladder(sigmas[0].item(), sigmas[-1].item(), row.n_levels if n_levels is None else n_levels)
+
+
+def _settings(row: Sampler, name: str, trained: "Trained", asked: dict[str, Any]) -> dict[str, Any]:
+    """All settings of the sampler: its defaults, what suits the net, what was asked for."""
+    if unknown := [key for key in asked if key not in row.settings]:
+        raise ValueError(f"the sampler {name} has no setting {unknown[0]!r}, only {', '.join(row.settings) or 'none'}")
+    suited = {key: value for key, value in vars(trained.sampling).items() if row.stays and key in row.settings}
+    return row.defaults | suited | asked
 
 
 def completion(

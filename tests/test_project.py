@@ -390,3 +390,12 @@ def test_losses_and_samplers_are_short_and_name_their_equation(name):
         assert function.end_lineno - function.lineno + 1 - documented <= 32, function.name
         if not function.name.startswith("_") and function.name not in {"evaluate", "evaluate_both", "projection"}:
             assert re.search(r"(19|20)\d\d|`dsm`", text), f"{name}.{function.name} names no source"
+
+
+def test_no_function_is_longer_than_a_screen():
+    long = []
+    for path in [*(ROOT / "ncsn_edu").rglob("*.py"), *(ROOT / "tools").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno - node.lineno >= 40:
+                long.append(f"{path.relative_to(ROOT)}: {node.name} has {node.end_lineno - node.lineno + 1} lines")
+    assert not long, "\n".join(long)
