@@ -258,6 +258,12 @@ def test_pooling_in_bfloat16_is_exact_but_for_the_last_rounding():
         assert ((pooled.double() - exact).abs() <= exact.abs() * 2**-8).all()  # bfloat16 has 8 bits
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_pooling_on_meta_has_a_shape_and_no_numbers(dtype):
+    x = torch.empty(2, 3, 12, 10, dtype=dtype, device="meta")
+    assert refinenet.MeanPool()(x).shape == x.shape and refinenet.MeanPool()(x).dtype == dtype
+
+
 def _under_autocast(layer, x):
     with torch.autocast("cpu", torch.bfloat16):
         return layer(x)

@@ -124,8 +124,9 @@ class MeanPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """In the shape of x."""
-        autocast = x.dtype == torch.float32 and torch.is_autocast_enabled(x.device.type)
-        if autocast or x.dtype in (torch.bfloat16, torch.float16):
+        kind = x.device.type
+        autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)  # not on meta
+        if (autocast and x.dtype == torch.float32) or x.dtype in (torch.bfloat16, torch.float16):
             return F.avg_pool2d(x, 5, stride=1, padding=2)
         rows, columns = _band(x.shape[2], x), _band(x.shape[3], x)
         if x.shape[2] * x.shape[3] <= 64:
