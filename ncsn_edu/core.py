@@ -16,9 +16,11 @@ from typing import NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from . import checks
 from .checks import check_count, check_points, check_sigma
 
 T = TypeVar("T")
+CHECK_EVERY = 50  # evaluations on a GPU between two looks at them
 
 
 class Score(Protocol):
@@ -66,26 +68,51 @@ def _every(states: Iterable[T], k: int) -> Iterator[T]:
 def denoise(score: Score, x: Tensor, sigma: float | Tensor) -> Tensor:
     """E[clean | noisy = x] = x + sigma^2 score(x, sigma), shape of x (Tweedie; Jolicoeur-Martineau et al. 2021)."""
     check_points(x), check_sigma(sigma)
-    return x + expand_like(sigma, x) ** 2 * evaluate(score, x, sigma)
+    evaluate = Evaluations(score)
+    s = evaluate(x, sigma)
+    evaluate.finish()
+    return x + expand_like(sigma, x) ** 2 * s
 
 
-def evaluate(score: Score, x: Tensor, sigma: float | Tensor, level: int = 0, step: int = 0) -> Tensor:
-    """score(x, sigma) in the dtype of x, or an error that names the place on the ladder."""
-    return usable(score(x, sigma), x, sigma, level, step)
+class Evaluations:
+    """A score as one run of a sampler asks it: in the dtype of x, and checked for its shape and for finite numbers.
 
+    To look at numbers on a GPU is to wait for it: there they are looked at once in CHECK_EVERY evaluations, and by
+    `finish`, which a sampler calls at its end. The error names the first bad place all the same.
+    """
 
-def usable(s: Tensor, x: Tensor, sigma: float | Tensor, level: int, step: int) -> Tensor:
-    """A score (B, *D) in the dtype of x, if it has the shape of x and is finite; else an error that names the place."""
-    if isinstance(s, Tensor) and s.shape == x.shape and s.isfinite().all():
+    def __init__(self, score: Score) -> None:
+        self.score = score
+        self._unchecked: list[tuple[Tensor, tuple[float | Tensor, int, int]]] = []
+
+    def __call__(self, x: Tensor, sigma: float | Tensor, level: int = 0, step: int = 0) -> Tensor:
+        """score(x, sigma), in the shape of x (B, *D), for a step at a level of the ladder."""
+        s = self.score(x, sigma)
+        if not isinstance(s, Tensor) or s.shape != x.shape:
+            shaped(s, x, _place(sigma, level, step))
+        finite = s.isfinite().all()
+        if not (checks.may_look(s) and finite):
+            self._unchecked.append((finite, (sigma, level, step)))
+            if checks.may_look(s) or len(self._unchecked) >= CHECK_EVERY:
+                self.finish()
         return s.to(x.dtype)
+
+    def finish(self) -> None:
+        """Look at what has not been looked at; raises FloatingPointError for a score that was not finite."""
+        unchecked, self._unchecked = self._unchecked, []
+        if not unchecked or torch.stack([finite for finite, _ in unchecked]).all():
+            return
+        place = next(place for finite, place in unchecked if not finite)
+        raise FloatingPointError(
+            f"the score is NaN or infinite{_place(*place)}. If the chains ran away before, the step is too large: "
+            "compare eps with stable_eps(sigmas, data_var), or alpha with stable_alpha(data_var, sigma). "
+            "If not, the score function itself returns it"
+        )
+
+
+def _place(sigma: float | Tensor, level: int, step: int) -> str:
     noise = f"{sigma:.4g}" if not isinstance(sigma, Tensor) or sigma.ndim == 0 else "one per row"
-    where = f" at level {level} (sigma {noise}), step {step}"
-    shaped(s, x, where)
-    raise FloatingPointError(
-        f"the score is NaN or infinite{where}. If the chains ran away before, the step is too large: "
-        "compare eps with stable_eps(sigmas, data_var), or alpha with stable_alpha(data_var, sigma). "
-        "If not, the score function itself returns it"
-    )
+    return f" at level {level} (sigma {noise}), step {step}"
 
 
 def shaped(s: Tensor, x: Tensor, where: str = "") -> Tensor:
@@ -98,7 +125,7 @@ def shaped(s: Tensor, x: Tensor, where: str = "") -> Tensor:
 
 def expand_like(sigma: float | Tensor, x: Tensor) -> Tensor:
     """Give sigma (float, () or (B,)) the dtype, device and rank of x (B, *D), so that it multiplies row by row."""
-    sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+    sigma = as_tensor(sigma, x)
     if sigma.ndim == 0:
         return sigma
     if sigma.ndim > 1 or len(sigma) not in (1, len(x)):
@@ -107,6 +134,13 @@ def expand_like(sigma: float | Tensor, x: Tensor) -> Tensor:
             f"or one per row, shape ({len(x)},)"
         )
     return sigma.reshape(-1, *[1] * (x.ndim - 1))  # (B, 1, ..., 1)
+
+
+def as_tensor(value: float | Tensor, like: Tensor) -> Tensor:
+    """A number or a tensor in the dtype and on the device of another. A number is made there: to copy it is to wait."""
+    if isinstance(value, (int, float)) and like.device.type != "cpu":
+        return torch.full((), value, dtype=like.dtype, device=like.device)
+    return torch.as_tensor(value, dtype=like.dtype, device=like.device)
 
 
 def noise_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:

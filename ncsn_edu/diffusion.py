@@ -23,7 +23,7 @@ from .checks import (
     check_positive,
     smallest_eta,
 )
-from .core import Score, State, evaluate, noise_like
+from .core import Evaluations, Score, State, noise_like
 
 
 def consistent_annealed(
@@ -43,14 +43,16 @@ def consistent_annealed(
     check_points(x), check_generator(generator, x.device)
     ladder = check_ladder(sigmas)
     share = min(1.0, 1.5 * smallest_eta(ladder)) if eta is None else check_eta(eta, ladder)
+    evaluate = Evaluations(score)
 
     @torch.no_grad()
     def states(x: Tensor) -> Iterator[State]:
         for level, (sigma, lower) in enumerate(pairwise(ladder.tolist())):
-            s = evaluate(score, x, sigma, level)
+            s = evaluate(x, sigma, level)
             fresh = math.sqrt(max(0.0, lower**2 - (1 - share) ** 2 * sigma**2))
             x = x + share * sigma**2 * s + fresh * noise_like(x, generator)
             yield State(x, lower, level + 1, 0)
+        evaluate.finish()
 
     return states(x)
 
@@ -62,14 +64,16 @@ def ancestral(score: Score, x: Tensor, sigmas: Tensor, *, generator: torch.Gener
     """
     check_points(x), check_generator(generator, x.device)
     ladder = check_ladder(sigmas).tolist()
+    evaluate = Evaluations(score)
 
     @torch.no_grad()
     def states(x: Tensor) -> Iterator[State]:
         for level, (sigma, lower) in enumerate(pairwise(ladder)):
             removed = sigma**2 - lower**2
-            s = evaluate(score, x, sigma, level)
+            s = evaluate(x, sigma, level)
             x = x + removed * s + lower * math.sqrt(removed) / sigma * noise_like(x, generator)
             yield State(x, lower, level + 1, 0)
+        evaluate.finish()
 
     return states(x)
 
@@ -90,16 +94,18 @@ def predictor_corrector(
     """
     check_points(x), check_generator(generator, x.device)
     ladder, snr = check_ladder(sigmas).tolist(), check_positive("snr", snr)
+    evaluate = Evaluations(score)
 
     @torch.no_grad()
     def states(x: Tensor) -> Iterator[State]:
         for level, (sigma, lower) in enumerate(pairwise(ladder)):
             removed = sigma**2 - lower**2
-            x = x + removed * evaluate(score, x, sigma, level) + math.sqrt(removed) * noise_like(x, generator)
-            s = evaluate(score, x, lower, level + 1)
+            x = x + removed * evaluate(x, sigma, level) + math.sqrt(removed) * noise_like(x, generator)
+            s = evaluate(x, lower, level + 1)
             a = 2 * snr**2 / s.square().mean().clamp(min=1e-20)
             x = x + a * s + (2 * a).sqrt() * noise_like(x, generator)
             yield State(x, lower, level + 1, 0)
+        evaluate.finish()
 
     return states(x)
 
@@ -114,17 +120,19 @@ def probability_flow(
     """
     check_points(x), check_choice("solver", solver, ("heun", "euler"))
     ladder = check_ladder(sigmas).tolist()
+    evaluate = Evaluations(score)
 
     @torch.no_grad()
     def states(x: Tensor) -> Iterator[State]:
         for level, (sigma, lower) in enumerate(pairwise(ladder)):
             step = lower - sigma
-            slope = -sigma * evaluate(score, x, sigma, level)
+            slope = -sigma * evaluate(x, sigma, level)
             ahead = x + step * slope
             if solver == "heun":
-                slope = (slope - lower * evaluate(score, ahead, lower, level + 1)) / 2
+                slope = (slope - lower * evaluate(ahead, lower, level + 1)) / 2
                 ahead = x + step * slope
             x = ahead
             yield State(x, lower, level + 1, 0)
+        evaluate.finish()
 
     return states(x)

@@ -21,7 +21,7 @@ from .checks import (
     check_positive,
     check_sigma,
 )
-from .core import Score, State, evaluate, noise_like, usable
+from .core import Evaluations, Score, State, noise_like
 
 
 def langevin(
@@ -40,13 +40,15 @@ def langevin(
     """
     check_points(x), check_sigma(sigma), check_generator(generator, x.device)
     alpha, n_steps = check_positive("alpha", alpha), check_count("n_steps", n_steps)
+    evaluate = Evaluations(score)
 
     @torch.no_grad()
     def states(x: Tensor) -> Iterator[State]:
         for step in range(n_steps):
-            s = evaluate(score, x, sigma, level=0, step=step)
+            s = evaluate(x, sigma, level=0, step=step)
             x = x + alpha / 2 * s + math.sqrt(alpha) * noise_like(x, generator)
             yield State(x, sigma, 0, step)
+        evaluate.finish()
 
     return states(x)
 
@@ -71,18 +73,20 @@ def annealed_langevin(
     check_points(x), check_generator(generator, x.device)
     ladder, eps = check_ladder(sigmas).tolist(), check_positive("eps", eps)
     n_steps_each = check_count("n_steps_each", n_steps_each)
+    evaluate = Evaluations(score)
 
     @torch.no_grad()
     def states(x: Tensor) -> Iterator[State]:
         for level, sigma in enumerate(ladder):
             alpha = eps * sigma**2 / ladder[-1] ** 2
             for step in range(n_steps_each):
-                s = evaluate(score, x, sigma, level, step)
+                s = evaluate(x, sigma, level, step)
                 x = x + alpha / 2 * s + math.sqrt(alpha) * noise_like(x, generator)
                 yield State(x, sigma, level, step)
         if denoising:
-            x = x + sigma**2 * evaluate(score, x, sigma, level, n_steps_each)
+            x = x + sigma**2 * evaluate(x, sigma, level, n_steps_each)
             yield State(x, sigma, level, n_steps_each)
+        evaluate.finish()
 
     return states(x)
 
@@ -109,6 +113,7 @@ def inpaint(
     ladder, eps = check_ladder(sigmas).tolist(), check_positive("eps", eps)
     n_steps_each = check_count("n_steps_each", n_steps_each)
     image, mask = check_mask(image, mask, x)
+    evaluate = Evaluations(score)
 
     @torch.no_grad()
     def states(x: Tensor) -> Iterator[State]:
@@ -116,13 +121,14 @@ def inpaint(
             alpha = eps * sigma**2 / ladder[-1] ** 2
             y = image + sigma * noise_like(x, generator)
             for step in range(n_steps_each):
-                s = evaluate(score, x, sigma, level, step)
+                s = evaluate(x, sigma, level, step)
                 x = x + alpha / 2 * s + math.sqrt(alpha) * noise_like(x, generator)
                 x = torch.where(mask, y, x)
                 yield State(x, sigma, level, step)
         if denoising:
-            x = torch.where(mask, image, x + sigma**2 * evaluate(score, x, sigma, level, n_steps_each))
+            x = torch.where(mask, image, x + sigma**2 * evaluate(x, sigma, level, n_steps_each))
             yield State(x, sigma, level, n_steps_each)
+        evaluate.finish()
 
     return states(x)
 
@@ -181,4 +187,7 @@ def evaluate_both(
         raise FloatingPointError(f"log_prob is NaN or +inf at step {step}; only finite numbers and -inf make sense")
     if isinstance(s, Tensor) and s.shape == x.shape:
         s = torch.where((log_p > -math.inf).view(-1, *[1] * (x.ndim - 1)), s, 0.0)
-    return log_p, usable(s, x, 0.0, level=0, step=step)
+    evaluate = Evaluations(lambda x, sigma: s)
+    s = evaluate(x, 0.0, step=step)
+    evaluate.finish()
+    return log_p, s

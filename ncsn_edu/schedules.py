@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_count, check_ladder, check_points, check_positive
+from .core import as_tensor
 
 
 def geometric(sigma_max: float, sigma_min: float, n: int, *, dtype: torch.dtype | None = None) -> Tensor:
@@ -57,7 +58,7 @@ class VE:
 
 def nearest_level(sigma: float | Tensor, sigmas: Tensor) -> tuple[Tensor, Tensor]:
     """The place on a ladder (L,) nearest to sigma in its logarithm, and |log sigma - log sigma_i|: (B or 1,) each."""
-    wanted = torch.as_tensor(sigma, dtype=sigmas.dtype, device=sigmas.device).reshape(-1)
+    wanted = as_tensor(sigma, sigmas).reshape(-1)
     distance, place = (wanted.log()[:, None] - sigmas.log()).abs().min(1)
     return place, distance
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import torchrun
+from helpers import Waits, torchrun
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ncsn_edu import (
     NCSN,
@@ -522,21 +521,6 @@ def test_a_run_of_another_device_brings_its_numbers_and_not_its_kernels():
     other.load_state_dict(state)
     assert not other.optimiser.param_groups[0]["fused"]
     assert torch.equal(*(o.state_dict()["state"][0]["exp_avg"] for o in (run.optimiser, other.optimiser)))
-
-
-class Waits(TorchDispatchMode):
-    """Notes each operation that would make the host wait for a GPU."""
-
-    OPERATIONS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique")
-
-    def __init__(self):
-        super().__init__()
-        self.found = []
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if any(name in str(function) for name in self.OPERATIONS):
-            self.found.append(str(function))
-        return function(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar10_small", "cifar10_classes", "cifar10_v2"])

@@ -28,11 +28,14 @@ class NCSN(LadderNet):
         self.net = RefineNet(self.channels, self.width, norm, MeanPool(), refine_norm=norm)
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        """Score of p_sigma at x, in the shape of x; sigma a float or (B,), each one of `sigmas`."""
+        """Score of p_sigma at x, in the shape of x; sigma a float or (B,), each one of `sigmas`.
+
+        Off the ladder it is an error; on a GPU, and in a compiled net, where an error would wait, it is NaN.
+        """
         check_images(x, self.channels)
-        if torch.compiler.is_compiling() or (self.training and not checks.may_look(x)):
+        if not checks.may_look(x):
             level, distance = nearest_level(sigma, self.sigmas)
-            x = torch.where((distance < 0.01).view(-1, 1, 1, 1), x, torch.nan)  # to raise an error is to wait
+            x = torch.where((distance < 0.01).view(-1, 1, 1, 1), x, torch.nan)
         else:
             level = self.level(sigma)
         return self.net(2 * x - 1, level.expand(len(x)))
