@@ -75,7 +75,8 @@ def _begin(states: Training, saves: "Saves", start: tuple[nn.Module, int] | None
     if start is None:
         return ""
     model, step = start
-    states.step = saves.step = step
+    states.begin_at(step)
+    saves.step = step
     for ours in (states.model, *([states.ema.model] if states.ema else [])):
         ours.load_state_dict(model.state_dict())
     return f"from the weights of step {step}; the optimiser and the random draws are new"

@@ -91,16 +91,20 @@ def train(
 
 
 class LearningRate:
-    """The learning rate of each step, counted from 0: a rise, a constant, a fall."""
+    """The learning rate of each step, counted from 0: a rise, a constant, a fall.
+
+    The rise is for the optimiser, whose averages are empty at its `first` step.
+    """
 
     def __init__(self, lr: float, warmup: int, cooldown: int, n_steps: int) -> None:
         self.lr, self.n_steps = check_positive("lr", lr), check_count("n_steps", n_steps)
         self.warmup = check_count("warmup", warmup, least=0)
         self.cooldown = check_count("cooldown", cooldown, least=0)
+        self.first = 0
 
     def __call__(self, step: int) -> float:
         """The rate of a step."""
-        rise, fall = (step + 1) / max(self.warmup, 1), (self.n_steps - step) / max(self.cooldown, 1)
+        rise, fall = (step - self.first + 1) / max(self.warmup, 1), (self.n_steps - step) / max(self.cooldown, 1)
         return self.lr * min(1.0, rise, fall)
 
 
@@ -243,11 +247,16 @@ class Training(Iterator[TrainState]):
             for buffer, then in buffers:
                 buffer.copy_(then)
 
+    def begin_at(self, step: int) -> None:
+        """Count the steps on from those that the model has behind it; the optimiser is new, and its rate rises."""
+        self.step = self._rate.first = step
+
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to resume exactly: tensors, numbers and names, for checkpoints.save."""
         self.check()
         return {
             "step": self.step,
+            "first": self._rate.first,
             "device": self.device.type,
             "model": self.model.state_dict(),
             "ema": self.ema.model.state_dict() if self.ema else None,
@@ -273,7 +282,7 @@ class Training(Iterator[TrainState]):
             for name, moment in moments.items():
                 if moment.shape == parameter.shape:
                     moments[name] = torch.empty_like(parameter).copy_(moment)
-        self.step, batches = state["step"], state["batches"]
+        self.step, self._rate.first, batches = state["step"], state["first"], state["batches"]
         if state["device"] != self.device.type:
             batches = batches and {**batches, "generator": None}
             for generator in self.generators:

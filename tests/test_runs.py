@@ -174,6 +174,28 @@ def test_a_run_of_another_version_is_refused_in_words(tmp_path):
             go(tmp_path, resume=True)
 
 
+def test_the_rate_rises_again_after_weights_alone_and_so_it_does_after_a_stop(whole, tmp_path):
+    """The new optimiser has seen nothing: with a warmup of 4 its first steps are a quarter, a half ... of the rate."""
+    recipe = changed(RECIPE, warmup=4, n_steps=40)
+    net = RECIPE.build(1, 8)
+    net.load_state_dict(checkpoints.Folder(whole).latest()["ema"])
+
+    found = []
+    real = torch.optim.Adam.step
+
+    def step(self, *words, **more):
+        found.append(self.param_groups[0]["lr"] / recipe.optimisation.lr)
+        return real(self, *words, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", step)
+        states = run(recipe, IMAGES, tmp_path, log_every=5, start=(net, 30))
+        next(states), next(states)
+        states.close()
+        next(run(recipe, IMAGES, tmp_path, log_every=5, resume=True))
+    assert found == [0.25, 0.5, 0.75]
+
+
 def test_weights_begin_a_run_that_differs_in_training_alone(whole, tmp_path, monkeypatch):
     """Dropout and how levels are drawn change what is learned, and not what the weights fit."""
     scales = {"smoke": replace(changed(RECIPE, dropout=0.2, n_steps=31), noise=LogUniform())}
