@@ -21,7 +21,6 @@ T = TypeVar("T")
 Run: TypeAlias = Callable[[argparse.Namespace], int]
 
 
-MODES = ("default", "reduce-overhead", "max-autotune")  # of torch.compile
 LARGEST = 2**31 - 1  # of the numbers of a command line: beyond it there is no memory, and no time
 
 
@@ -63,6 +62,26 @@ def positive(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The option of all commands that run a net, for `find_device`."""
+    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda or cuda:1 (default: a GPU where there is one)")
+
+
+def add_speed(parser: argparse.ArgumentParser) -> None:
+    """The options of commands that may run a net faster than plainly, for `check_bf16` and torch.compile."""
+    parser.add_argument(
+        "--bf16", action="store_true", help="run the net in bfloat16: on recent GPUs about twice as fast"
+    )
+    parser.add_argument(
+        "--compile",
+        nargs="?",
+        const="default",
+        choices=("default", "reduce-overhead", "max-autotune"),
+        metavar="MODE",
+        help="compile the net first, which takes up to minutes; reduce-overhead uses CUDA graphs",
+    )
 
 
 def find_device(asked: str | None) -> str:

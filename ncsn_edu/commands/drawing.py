@@ -4,16 +4,28 @@ import argparse
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from .. import __version__
 from ..files import check_writable, why, write_whole
-from .common import MODES, Failed, WrongUsage, check_bf16, find_device, positive, whole_number, with_bar
+from .common import (
+    Failed,
+    WrongUsage,
+    add_device,
+    add_speed,
+    check_bf16,
+    find_device,
+    positive,
+    whole_number,
+    with_bar,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +34,7 @@ if TYPE_CHECKING:
     from ..sampling import Plan
     from ..trained import Trained
 
+Layout: TypeAlias = Callable[["Tensor"], "Tensor"]
 FRAMES = 40  # of an animation
 SEEDS = 2**32 - 1  # larger ones give nothing new: the generator reads 32 bits
 SMALLEST = 32  # pixels across, below which an image is enlarged in the picture
@@ -52,16 +65,8 @@ def add_options(parser: argparse.ArgumentParser, out: str) -> None:
     add("--animate", action="store_true", help=f"show the way there, in {FRAMES} frames: a GIF, or a PNG that moves")
     add("--out", type=Path, metavar="FILE", help=f".png, or .gif with --animate (default: {out}.png or .gif)")
     add("--npy", type=Path, metavar="FILE", help="write the images as floats too, (N, C, H, W), as .npy")
-    add("--device", metavar="DEVICE", help="cpu, cuda or cuda:1 (default: a GPU where there is one)")
-    add("--bf16", action="store_true", help="run the net in bfloat16: on recent GPUs about twice as fast")
-    add(
-        "--compile",
-        nargs="?",
-        const="default",
-        choices=MODES,
-        metavar="MODE",
-        help="compile the net first, which takes up to minutes; reduce-overhead uses CUDA graphs",
-    )
+    add_device(parser)
+    add_speed(parser)
 
 
 def output_of(arguments: argparse.Namespace, stem: str) -> Path:
@@ -112,13 +117,39 @@ def langevin_settings(arguments: argparse.Namespace, trained: "Trained") -> "Sam
     if arguments.paper:
         return PAPER
     asked = {"eps": arguments.eps, "n_steps_each": arguments.steps_each}
-    return replace(trained.recipe.sampling, **{name: value for name, value in asked.items() if value is not None})
+    return replace(trained.sampling, **{name: value for name, value in asked.items() if value is not None})
 
 
 def check_paper(arguments: argparse.Namespace, sampler: str | None = None) -> None:
     """Raise where --paper comes with what it sets itself."""
     if arguments.paper and (arguments.eps or arguments.steps_each or sampler not in (None, "annealed")):
         raise WrongUsage("--paper sets --eps, --steps-each and --sampler: leave them out, or leave --paper out")
+
+
+def make_picture(
+    arguments: argparse.Namespace,
+    out: Path,
+    trained: "Trained",
+    plan: "Plan",
+    device: str,
+    *,
+    what: str,
+    layout: Layout,
+    finish: Callable[["Tensor"], "Tensor"] = lambda images: images,
+    about: Mapping[str, Any] = MappingProxyType({}),
+) -> int:
+    """Run a plan, and write what comes out; one line at the beginning, one at the end.
+
+    what    it is called, in the singular
+    layout  images (n, C, H, W) -> the picture of them (C, H, W)
+    finish  what is done to the images at last, and not to the frames before; about is said in the picture, too
+    """
+    start = time.monotonic()
+    made = _draw(arguments, trained, plan, device)
+    made = made._replace(images=finish(made.images))
+    _write(arguments, out, made, layout, {**_made_by(arguments, trained, plan, device), **about})
+    _say_written(arguments, out, what, plan, time.monotonic() - start)
+    return 0
 
 
 class Drawn(NamedTuple):
@@ -128,7 +159,7 @@ class Drawn(NamedTuple):
     frames: "Tensor"  # (frames, n, C, H, W), uint8: of an animation, before the last
 
 
-def draw_images(arguments: argparse.Namespace, trained: "Trained", plan: "Plan", device: str) -> Drawn:
+def _draw(arguments: argparse.Namespace, trained: "Trained", plan: "Plan", device: str) -> Drawn:
     """Run a plan, with a bar."""
     import torch
 
@@ -168,7 +199,7 @@ def _little_memory(images: int, option: str = "--batch") -> Iterator[None]:
         raise Failed(message) from error
 
 
-def made_by(arguments: argparse.Namespace, trained: "Trained", plan: "Plan", device: str) -> dict[str, Any]:
+def _made_by(arguments: argparse.Namespace, trained: "Trained", plan: "Plan", device: str) -> dict[str, Any]:
     """How the images were made, to be written into the picture."""
     import torch
 
@@ -179,13 +210,7 @@ def made_by(arguments: argparse.Namespace, trained: "Trained", plan: "Plan", dev
     return {**net, "step": trained.step, **drawn, **how}
 
 
-def write_images(
-    arguments: argparse.Namespace,
-    out: Path,
-    made: Drawn,
-    layout: Callable[["Tensor"], "Tensor"],
-    about: dict[str, Any],
-) -> None:
+def _write(arguments: argparse.Namespace, out: Path, made: Drawn, layout: Layout, about: dict[str, Any]) -> None:
     """The picture layout(images), or the animation that ends with it, and the .npy."""
     import numpy as np
 
@@ -210,7 +235,7 @@ def write_images(
             raise Failed(f"{path} cannot be written ({why(error)})") from error
 
 
-def say_written(arguments: argparse.Namespace, out: Path, what: str, plan: "Plan", seconds: float) -> None:
+def _say_written(arguments: argparse.Namespace, out: Path, what: str, plan: "Plan", seconds: float) -> None:
     """One line at the end."""
     batches = -(-arguments.n // arguments.batch)
     names = f"{out} and {arguments.npy}" if arguments.npy else str(out)

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING
 from .. import datasets
 from ..files import check_writable, write_whole
 from ..kinds import NPY, NPZ, kind_of
-from .common import Commands, Failed, WrongUsage, find_device, load_images, new_command, there_is_no, whole_number
+from .common import (
+    Commands,
+    Failed,
+    WrongUsage,
+    add_device,
+    find_device,
+    load_images,
+    new_command,
+    there_is_no,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +56,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--n", type=whole_number(2), metavar="N", help="use this many of the samples (default: all)")
     parser.add_argument("--alone", action="store_true", help="measure the samples only, and nothing for scale")
     parser.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="of the bootstrap (default: 0)")
-    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda or cuda:1 (default: a GPU where there is one)")
+    add_device(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the numbers too, as .json")
 
 

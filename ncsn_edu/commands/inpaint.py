@@ -5,7 +5,6 @@ This file does NOT know how to inpaint or what a picture file looks like: sampli
 
 import argparse
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,14 +14,11 @@ from .drawing import (
     SOURCE,
     add_options,
     check_paper,
-    draw_images,
     langevin_settings,
-    made_by,
+    make_picture,
     output_of,
-    say_written,
     stem_of,
     trained_of,
-    write_images,
 )
 
 if TYPE_CHECKING:
@@ -70,16 +66,19 @@ def run(arguments: argparse.Namespace) -> int:
     generator = torch.Generator(device).manual_seed(arguments.seed)
     settings = langevin_settings(arguments, trained)
     plan = completion(trained, image.to(device), mask.to(device), settings, generator=generator)
-    start = time.monotonic()
-    made = draw_images(arguments, trained, plan, device)
-    made = made._replace(images=torch.where(mask.bool(), image, made.images))  # the paper's chains end with noise
     given = torch.stack([image, torch.where(mask.bool(), image, 0.5)])
     columns = arguments.columns or min(arguments.n + 2, 10)
-    about = made_by(arguments, trained, plan, device)
-    about |= {"image": Path(arguments.image).name, "mask": Path(arguments.mask).name}
-    write_images(arguments, out, made, lambda x: tile(torch.cat([given, x]), columns), about)
-    say_written(arguments, out, "completion", plan, time.monotonic() - start)
-    return 0
+    return make_picture(
+        arguments,
+        out,
+        trained,
+        plan,
+        device,
+        what="completion",
+        layout=lambda x: tile(torch.cat([given, x]), columns),
+        finish=lambda x: torch.where(mask.bool(), image, x),  # the paper's chains end with noise
+        about={"image": Path(arguments.image).name, "mask": Path(arguments.mask).name},
+    )
 
 
 def _image(asked: str, shape: tuple[int, int, int]) -> "Tensor":

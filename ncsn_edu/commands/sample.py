@@ -5,7 +5,6 @@ This file does NOT know how to sample or what a picture file looks like: samplin
 
 import argparse
 import math
-import time
 from typing import TYPE_CHECKING, Any
 
 from ..sampling import SAMPLERS
@@ -14,14 +13,11 @@ from .drawing import (
     SOURCE,
     add_options,
     check_paper,
-    draw_images,
     langevin_settings,
-    made_by,
+    make_picture,
     output_of,
-    say_written,
     stem_of,
     trained_of,
-    write_images,
 )
 
 if TYPE_CHECKING:
@@ -81,11 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     out = output_of(arguments, f"samples-{stem_of(arguments.source)}")
     trained, device = trained_of(arguments)
     plan = _plan(arguments, trained, device)
-    start = time.monotonic()
-    made = draw_images(arguments, trained, plan, device)
-    write_images(arguments, out, made, lambda x: tile(x, arguments.columns), made_by(arguments, trained, plan, device))
-    say_written(arguments, out, "image", plan, time.monotonic() - start)
-    return 0
+    columns = arguments.columns
+    return make_picture(arguments, out, trained, plan, device, what="image", layout=lambda x: tile(x, columns))
 
 
 def _check(arguments: argparse.Namespace) -> None:

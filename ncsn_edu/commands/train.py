@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .. import distributed, recipes
 from .common import (
-    MODES,
     Commands,
     Failed,
     WrongUsage,
+    add_device,
+    add_speed,
     check_bf16,
     find_device,
     load_labelled,
@@ -51,17 +52,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--warmup", type=whole_number(0), metavar="N", help="steps in which the learning rate rises to it"
     )
-    parser.add_argument(
-        "--bf16", action="store_true", help="run the net in bfloat16: on recent GPUs about twice as fast"
-    )
-    parser.add_argument(
-        "--compile",
-        nargs="?",
-        const="default",
-        choices=MODES,
-        metavar="MODE",
-        help="compile the net first, which takes up to minutes; reduce-overhead uses CUDA graphs",
-    )
+    add_speed(parser)
     parser.add_argument("--minutes", type=positive, metavar="M", help="stop after M minutes, to resume another time")
     parser.add_argument(
         "--from",
@@ -75,7 +66,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: runs/RECIPE-SCALE)")
     parser.add_argument("--resume", action="store_true", help="start at the newest checkpoint in that folder")
     parser.add_argument("--force", action="store_true", help="overwrite the results in that folder")
-    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda or cuda:1 (default: a GPU where there is one)")
+    add_device(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
