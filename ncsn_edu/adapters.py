@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import check_ladder, check_noise, check_positive, may_look
-from .core import expand_like
+from .core import as_tensor, expand_like
 from .schedules import nearest_level
 
 Net = Callable[..., Tensor]
@@ -199,8 +199,7 @@ class Accelerated(nn.Module):
 
     def forward(self, x: Tensor, sigma: float | Tensor, **told: Any) -> Tensor:
         """Score of p_sigma at x (B, *D), in the shape and the dtype of x."""
-        given = sigma.to(x) if isinstance(sigma, Tensor) else torch.full((1,), sigma, dtype=x.dtype, device=x.device)
-        sigmas = given.expand(len(x))
+        sigmas = as_tensor(sigma, x).expand(len(x))
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
             if self._compiled is not None:
                 try:

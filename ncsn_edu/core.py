@@ -90,10 +90,10 @@ class Evaluations:
         s = self.score(x, sigma)
         if not isinstance(s, Tensor) or s.shape != x.shape:
             shaped(s, x, _place(sigma, level, step))
-        finite = s.isfinite().all()
-        if not (checks.may_look(s) and finite):
+        finite, at_once = s.isfinite().all(), checks.may_look(s)
+        if not (at_once and finite):
             self._unchecked.append((finite, (sigma, level, step)))
-            if checks.may_look(s) or len(self._unchecked) >= CHECK_EVERY:
+            if at_once or len(self._unchecked) >= CHECK_EVERY:
                 self.finish()
         return s.to(x.dtype)
 

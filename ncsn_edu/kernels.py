@@ -68,10 +68,7 @@ def run_cells(
                     client.execute_cell(cell, index)
         except CellExecutionError as error:
             raise CellFailed(f"{error.ename}: {error.evalue}", index + 1, str(error)) from error
-        except (
-            TimeoutError,
-            RuntimeError,
-        ) as error:  # a cell took too long, or the kernel died
+        except (TimeoutError, RuntimeError) as error:  # a cell took too long, or the kernel died
             message = ": ".join(filter(None, [type(error).__name__, str(error), _last_words(log)]))
             raise CellFailed(message, index + 1, f"{notebook.cells[index].source}\n\n{message}") from error
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from . import __version__
+from .checks import check_count, check_positive
 from .files import write_whole
 from .logs import read_log, why_stopped
 
@@ -36,8 +37,6 @@ def share_of_bound(losses: Sequence[float], sigma: float, dim: int) -> float:
     -1/2 E||grad log p_sigma||^2, and by Tweedie's formula the score is -E[z | x~] / sigma, so that its mean square is
     at most E||z||^2 / sigma^2 = dim / sigma^2. Above 1 the losses belong to data that have no such noise.
     """
-    from .checks import check_count, check_positive
-
     return fmean(_last_third(losses)) / (-check_count("dim", dim) / (2 * check_positive("sigma", sigma) ** 2))
 
 

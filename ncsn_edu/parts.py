@@ -5,7 +5,7 @@ how a net is sampled. torch is imported inside functions only. This file does NO
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -189,7 +189,7 @@ class Ladder(Part):
 
     def of_weights(self) -> dict[str, Any]:
         """The settings that weights depend on: the levels, and not how they are drawn."""
-        return {"sigma_max": self.sigma_max, "sigma_min": self.sigma_min, "n_levels": self.n_levels}
+        return {field.name: getattr(self, field.name) for field in fields(Ladder)}
 
     def sigmas(self) -> "Tensor":
         """The levels, shape (n_levels,)."""
