@@ -21,7 +21,7 @@ heading = @printf '\n== %s\n' "$(1)"
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@printf '\nOptions go in ARGS: make notebooks ARGS=06; another Python: make PYTHON=python3.12 lab\n'
+	@printf '\nOptions go in ARGS: make notebooks ARGS=07; another Python: make PYTHON=python3.12 lab\n'
 
 lab: setup-lab ## set up and open JupyterLab
 	@$(RUN) "$(BIN)/python" -m ncsn_edu lab $(ARGS)
@@ -51,7 +51,7 @@ browser-test: setup-dev setup-browser ## tests that drive JupyterLab in a real b
 	$(call heading,browser tests)
 	@$(RUN) python -m pytest -q -m browser -n 2 tests/browser $(ARGS)
 
-notebooks: setup-dev ## make the notebooks from notebooks/source (ARGS=06 for one)
+notebooks: setup-dev ## make the notebooks from notebooks/source (ARGS=07 for one)
 	@$(RUN) python tools/notebooks.py build $(ARGS)
 
 pull: setup-dev ## carry an edit made in JupyterLab back to notebooks/source

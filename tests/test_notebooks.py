@@ -26,6 +26,7 @@ import notebooks as tool  # noqa: E402
 
 NAMES = tool.all_names(ROOT)
 WITHOUT_PREDICTIONS = {"00_start_here"}
+STILL_BOOLEANS = {"01", "02", "05", "06", "07", "08", "09", "10", "11"}  # to be emptied
 Rule = Callable[[NotebookNode], list[str]]
 
 # ---- reading a notebook ----------------------------------------------------------------------------------------
@@ -190,6 +191,30 @@ def stable_outputs(notebook: NotebookNode) -> list[str]:
     ]
 
 
+def rough_numbers_are_held(notebook: NotebookNode) -> list[str]:
+    """What stands after ≈ in an output is not compared with the stored one: an assert in the cell has to hold it."""
+    return [
+        f"an output has a number after ≈, and its cell has no assert: {text.strip()[:60]!r}"
+        for cell in code_cells(notebook)
+        if not any(isinstance(node, ast.Assert) for node in ast.walk(parsed(cell)))
+        for text in output_texts(cell)
+        if "≈" in text
+    ]
+
+
+def numbers_are_shown(notebook: NotebookNode) -> list[str]:
+    """No output reads True or False: the number says how far, and an assert whether."""
+    return [
+        f"an output reads {match[0]}: print the numbers, and assert what must hold"
+        for cell in code_cells(notebook)
+        for output in cell.outputs
+        if "text/markdown" not in output.get("data", {})  # that is code, displayed
+        if (
+            match := re.search(r"\b(True|False)\b", str(output.get("text") or output.get("data", {}).get("text/plain")))
+        )
+    ]
+
+
 RULES: list[Rule] = [
     run_whole,
     short_cells,
@@ -199,6 +224,8 @@ RULES: list[Rule] = [
     predictions,
     nothing_redefined,
     stable_outputs,
+    rough_numbers_are_held,
+    numbers_are_shown,
 ]
 
 
@@ -217,6 +244,8 @@ def test_source_and_notebook_agree(name):
 def test_house_rule(name, rule):
     if rule is predictions and name in WITHOUT_PREDICTIONS:
         pytest.skip("an overview, with nothing to predict yet")
+    if rule is numbers_are_shown and name[:2] in STILL_BOOLEANS:
+        pytest.skip("booleans are still printed here")
     problems = rule(nbformat.read(tool.notebook_path(ROOT, name), as_version=4))
     assert not problems, "\n".join(problems)
 
@@ -323,6 +352,9 @@ BREAKS = [
     (stable_outputs, prints(" 40%|####      | 4/10")),
     (stable_outputs, prints("<object at 0x7f3c52a1b2d0>")),
     (stable_outputs, lambda notebook: notebook.cells[4].outputs[0].data.update({tool.WIDGET_VIEW: {}})),
+    (rough_numbers_are_held, prints("J ≈ 0.79\n")),
+    (numbers_are_shown, prints("they agree: True\n")),
+    (numbers_are_shown, prints("J < 0.8: tensor(False)\n")),
 ]
 
 
@@ -348,6 +380,57 @@ def test_using_a_name_is_not_redefining_it(text):
     notebook = good_notebook()
     code_of(text)(notebook)
     assert nothing_redefined(notebook) == []
+
+
+# ---- references from notebook to notebook ----------------------------------------------------------------------
+
+
+def reference_problems(texts: dict[str, str]) -> list[str]:
+    """Links, "notebook 7" and "section 7.5" that lead nowhere, or elsewhere than they say. texts: {name: prose}."""
+    numbers = {int(name[:2]): name for name in texts}
+    sections = {found for text in texts.values() for found in re.findall(r"^## (\d+\.\d+)\b", text, re.MULTILINE)}
+    problems = []
+    for name, text in texts.items():
+        said = text.partition("## References")[0] + text.partition("**Next:**")[2]
+        said = re.sub(r"\s+", " ", re.sub(r"\d{4}, section \d[\d.]*", "", said))  # of a paper
+        for words, target in re.findall(r"\[([^\]]*)\]\((\w+)\.ipynb\)", said):
+            number = re.search(r"\d+", words)
+            if target not in texts or (number and int(number[0]) != int(target[:2])):
+                problems.append(f"{name}: [{words}]({target}.ipynb)")
+        own = name[:2].lstrip("0") or "0"
+        for section in re.findall(r"^## (\d+)\.", text, re.MULTILINE):
+            problems += [f"{name}: a section {section}.*"] if section != own else []
+        lists = re.findall(r"\b([Nn]otebooks?|[Ss]ections?) ((?:\d+(?:\.\d+)?(?:, | and | to )?)+)", said)
+        for kind, numbered in lists:
+            for found in re.findall(r"\d+(?:\.\d+)?", numbered):
+                known = found in sections if kind.lower().startswith("section") else int(float(found)) in numbers
+                problems += [] if known else [f"{name}: {kind} {found}"]
+    return problems
+
+
+def texts_of_notebooks(root: Path) -> dict[str, str]:
+    return {name: prose(nbformat.read(tool.notebook_path(root, name), as_version=4)) for name in tool.all_names(root)}
+
+
+def test_references_lead_to_what_they_say():
+    problems = reference_problems(texts_of_notebooks(ROOT))
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("## 1.1 A\nsection 1.1, [2 · B](02_b.ipynb), notebooks 1 and\n2, (Song 2019, section 4.3)", 0),
+        ("## 1.1 A\n[3 · B](02_b.ipynb)", 1),
+        ("## 1.1 A\n[2 · B](03_b.ipynb)", 1),
+        ("## 1.1 A\nsection\n1.2", 1),
+        ("## 1.1 A\nnotebooks 2 and 5", 1),
+        ("## 2.2 A", 1),
+        ("## 1.1 A\n## References\nsection 9.9\n**Next:** [1 · B](02_b.ipynb)", 1),
+    ],
+)
+def test_a_reference_that_leads_astray_is_noticed(text, wrong):
+    assert len(reference_problems({"01_a": text, "02_b": "## 2.1 B"})) == wrong
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ LAYERS = [
     "source",
     "widgets",
     "grading",
+    "practice",
     "doctor",
     "commands",
     "__main__",

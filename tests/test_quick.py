@@ -19,13 +19,13 @@ def uses() -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     ("changed", "near", "far"),
     [
-        ("ncsn_edu/mcmc.py", ["tests/test_samplers.py", "notebooks/source/03_langevin.py"], ["tests/test_datasets.py"]),
+        ("ncsn_edu/mcmc.py", ["tests/test_samplers.py", "notebooks/source/02_langevin.py"], ["tests/test_datasets.py"]),
         (
             "ncsn_edu/distributions.py",
             ["tests/test_distributions.py"],
             ["tests/test_doctor.py", "tests/test_datasets.py"],
         ),
-        ("ncsn_edu/nets/refinenet.py", ["notebooks/source/08_architecture.py"], ["tests/test_metrics.py"]),
+        ("ncsn_edu/nets/refinenet.py", ["notebooks/source/09_architecture.py"], ["tests/test_metrics.py"]),
         ("ncsn_edu/widgets/fields.py", ["tests/test_widgets.py"], ["tests/test_widgets_live.py"]),
         ("ncsn_edu/commands/train.py", ["tests/test_runs.py"], ["tests/test_doctor.py", "tests/test_losses.py"]),
         ("ncsn_edu/grading/confine.py", ["tests/test_grading.py"], ["tests/test_samplers.py"]),
@@ -53,11 +53,11 @@ def test_every_module_of_the_package_is_near_something(uses):
 
 
 def test_notebooks_that_take_too_long_are_left_out_and_named(monkeypatch):
-    sources = [f"notebooks/source/{name}.py" for name in ("09_train_and_sample", "01_scores", "03_langevin")]
+    sources = [f"notebooks/source/{name}.py" for name in ("10_train_and_sample", "01_scores", "02_langevin")]
     monkeypatch.setattr(quick, "NOTEBOOK_SECONDS", 60)
     chosen, left = quick.fitting(sources)
-    assert chosen == ["notebooks/01_scores.ipynb", "notebooks/03_langevin.ipynb"]
-    assert left == ["notebooks/09_train_and_sample.ipynb"]
+    assert chosen == ["notebooks/01_scores.ipynb", "notebooks/02_langevin.ipynb"]
+    assert left == ["notebooks/10_train_and_sample.ipynb"]
 
 
 def test_changes_are_those_since_the_branch_left_its_base_and_files_that_are_new(tmp_path, monkeypatch):

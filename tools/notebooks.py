@@ -5,7 +5,7 @@
     python tools/notebooks.py check [NAME...]     do sources and notebooks agree? (runs nothing)
     python tools/notebooks.py pull  [NAME...]     write the cells of NAME.ipynb back to source/NAME.py
 
-A source is a Python script in jupytext's percent format. A NAME is 06_annealing, 06 or a path; none means all.
+A source is a Python script in jupytext's percent format. A NAME is 07_annealing, 07 or a path; none means all.
 A cell's id is its position and the hash of its source, so that the same source always gives the same bytes, and
 a notebook that was edited still tells which source it came from.
 """
@@ -66,7 +66,7 @@ def all_names(root: Path) -> list[str]:
 
 
 def find_names(root: Path, wanted: Sequence[str]) -> list[str]:
-    """Full names for what was typed: 06_annealing, 06, or a path to either file."""
+    """Full names for what was typed: 07_annealing, 07, or a path to either file."""
     names = all_names(root)
     found = []
     for text in wanted:
@@ -337,7 +337,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     puller = commands.add_parser("pull", help="write notebooks edited in JupyterLab back to their sources")
     puller.add_argument("--force", action="store_true", help="overwrite uncommitted changes of the source")
     for command in (builder, checker, puller):
-        command.add_argument("names", nargs="*", metavar="NAME", help="06_annealing, 06, or a path; none means all")
+        command.add_argument("names", nargs="*", metavar="NAME", help="07_annealing, 07, or a path; none means all")
     options = parser.parse_args(arguments)
 
     try:

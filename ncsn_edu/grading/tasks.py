@@ -96,11 +96,8 @@ class Task:
             if not callable(function):
                 raise Wrong(f"there is no function {name}: run the cell that defines it, and keep its name")
             with self._as_theirs():
-                result = function(*map(_copied, arguments), **{key: _copied(value) for key, value in options.items()})
-            result = _tensors(result, name)
-            if shape is not None:
-                _has_shape(result, shape, name)
-            return result
+                result = function(*map(copied, arguments), **{key: copied(value) for key, value in options.items()})
+            return tensors(result, name, shape)
 
         return call
 
@@ -123,7 +120,7 @@ class Task:
 
     @contextlib.contextmanager
     def _as_theirs(self) -> Iterator[None]:
-        with _quietly(), theirs(), self._watch or contextlib.nullcontext():
+        with quietly(), theirs(), self._watch or contextlib.nullcontext():
             yield
 
     def uses(self, **right: Any) -> None:
@@ -159,7 +156,7 @@ class Task:
                 self._lost = True
                 self._failed |= points > 0
                 self._stopped = isinstance(error, KeyboardInterrupt)
-                print(f"✗ {text}{worth}: {_in_words(error, self._names)}")
+                print(f"✗ {text}{worth}: {in_words(error, self._names)}")
 
         return make
 
@@ -433,7 +430,7 @@ def _double(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Nothing is printed and nobody is warned."""
     with (
         warnings.catch_warnings(),
@@ -451,10 +448,22 @@ class _Nowhere(io.TextIOBase):
         return len(text)
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
+    """A copy of an array or a tensor, which may be changed; anything else as it is."""
     if isinstance(value, Tensor):
         return value.detach().clone().requires_grad_(value.requires_grad)
     return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def tensors(result: Any, name: str, shape: Sequence[int] | None = None) -> Any:
+    """What the learner's function `name` has returned as tensors of 64 bits on the CPU: one, or a tuple of them.
+
+    Raises Wrong where it is nothing, no numbers, or not of this shape.
+    """
+    found = _tensors(result, name)
+    if shape is not None:
+        _has_shape(found, shape, name)
+    return found
 
 
 def _tensors(result: Any, name: str) -> Any:
@@ -498,7 +507,7 @@ def _some(mask: Tensor) -> str:
     return "all of it" if mask.all() else f"{int(mask.sum())} of {mask.numel()} numbers"
 
 
-def _in_words(error: BaseException, names: MutableMapping[str, Any]) -> str:
+def in_words(error: BaseException, names: MutableMapping[str, Any]) -> str:
     """What went wrong, for the one who wrote the function: the line of theirs where it stopped, if it stopped.
 
     A line is theirs if it ran in the notebook's names.

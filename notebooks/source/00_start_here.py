@@ -77,7 +77,7 @@ word = points_of("score", 1000, generator)
 # be guessed; then the word, from the fourth picture on. It can be read once
 # $\sigma$ is clearly smaller than the strokes of the letters. Coarse things are
 # decided early, at high noise, and details late. That order is the reason why the
-# method works, and notebook 6 explains it.
+# method works, and notebook 7 explains it.
 # </details>
 
 # %%
@@ -113,17 +113,18 @@ plt.show()
 # | notebook | question | minutes |
 # |---|---|---|
 # | [01 Scores](01_scores.ipynb) | What is a score, and why does it not need the normalising constant? | 25 |
-# | [02 Score matching](02_score_matching.ipynb) | How can a score be learned from samples, and what does each way cost? | 50 |
-# | [03 Langevin dynamics](03_langevin.ipynb) | How do arrows become samples, and with which error? | 30 |
-# | [04 The manifold](04_manifold.ipynb) | Why does learning fail on images, and how does invisible noise repair it? | 30 |
-# | [05 Low density](05_low_density.ipynb) | Where is a learned score wrong, and what does that do to samples? | 35 |
-# | [06 Annealing](06_annealing.ipynb) | Why do chains get the weights of modes wrong, and how does a ladder of noise repair it? | 35 |
-# | [07 One network for all noise levels](07_noise_conditional.ipynb) | How does one network learn the scores of a whole ladder, and what is its loss worth? | 40 |
-# | [08 Architecture](08_architecture.ipynb) | What is each part of the paper's network for, and what breaks without it? | 45 |
-# | [09 Train and sample](09_train_and_sample.ipynb) | How do digits come out of noise, and how good are they? | 45 |
-# | [10 Inpainting](10_inpainting.ipynb) | How does the same network complete what is missing, and is that the true conditional? | 40 |
-# | [11 CIFAR-10 at full scale](11_cifar10_at_full_scale.ipynb) | What does a network for photographs cost, and how few evaluations make a sample that is as good? | 45 |
-# | [16 Judging samples](16_judging_samples.ipynb) | What does each number for samples see, and what has to be said beside it? | 40 |
+# | [02 Langevin dynamics](02_langevin.ipynb) | How do arrows become samples, and with which error? | 30 |
+# | [03 Score matching](03_score_matching.ipynb) | How can a score be learned from samples? | 90 |
+# | [04 Slices, and their price](04_slices.ipynb) | How does score matching get affordable in many dimensions, and what does each way cost? | 60 |
+# | [05 The manifold](05_manifold.ipynb) | Why does learning fail on images, and how does invisible noise repair it? | 30 |
+# | [06 Low density](06_low_density.ipynb) | Where is a learned score wrong, and what does that do to samples? | 35 |
+# | [07 Annealing](07_annealing.ipynb) | Why do chains get the weights of modes wrong, and how does a ladder of noise repair it? | 35 |
+# | [08 One network for all noise levels](08_noise_conditional.ipynb) | How does one network learn the scores of a whole ladder, and what is its loss worth? | 40 |
+# | [09 Architecture](09_architecture.ipynb) | What is each part of the paper's network for, and what breaks without it? | 45 |
+# | [10 Train and sample](10_train_and_sample.ipynb) | How do digits come out of noise, and how good are they? | 45 |
+# | [11 Inpainting](11_inpainting.ipynb) | How does the same network complete what is missing, and is that the true conditional? | 40 |
+# | [12 Judging samples](12_judging_samples.ipynb) | What does each number for samples see, and what has to be said beside it? | 40 |
+# | [13 CIFAR-10 at full scale](13_cifar10_at_full_scale.ipynb) | What does a network for photographs cost, and how few evaluations make a sample that is as good? | 45 |
 #
 # The numbers leave room for the chapters between: DDPM, VAE and SDEs as the same idea
 # (12 to 14).

@@ -20,7 +20,7 @@
 #
 # You need: derivatives, the density of a Gaussian, and a little PyTorch. Nothing is
 # learned from data here yet; that is the subject of
-# [notebook 2](02_score_matching.ipynb).
+# [notebook 3](03_score_matching.ipynb).
 
 # %%
 import math
@@ -146,7 +146,7 @@ plt.show()
 # says how much of the point it may claim: the posterior probability that $x$ came
 # from component $k$. Remember this: **the weights $w_k$ enter through the
 # responsibilities and nowhere else.** Where one component claims everything, its
-# weight cannot be seen. Notebook 6 is about nothing else.
+# weight cannot be seen. Notebook 7 is about nothing else.
 #
 # Written out for one point, with $S_k = I$:
 
@@ -250,7 +250,7 @@ print(f"saddle at ({saddle[0]:.4f}, {saddle[1]:.4f})")
 # weights that is exact; the lighter bump of an uneven pair drowns earlier.) At a
 # fixed point far from both modes the arrow shrinks about like
 # $1/(s^2 + \sigma^2)$: a wide density has a gentle score. That is the reason why
-# step sizes will grow with $\sigma^2$ in notebook 6. (At a *typical* point of
+# step sizes will grow with $\sigma^2$ in notebook 7. (At a *typical* point of
 # $p_\sigma$, which moves outwards as $\sigma$ grows, each coordinate of the score
 # is of size $1/\sqrt{s^2 + \sigma^2}$.)
 # </details>
@@ -282,7 +282,7 @@ plt.show()
 # are to the weights everywhere, and the closer this point is to the mean of
 # *everything*, $(3, 3)$: blurred, the density shows its coarse structure only. A
 # little blur keeps the details and loses the overview, a large one the other way
-# round. One noise level is never enough, and notebooks 6 and 7 will use a whole
+# round. One noise level is never enough, and notebooks 7 and 8 will use a whole
 # ladder of them.
 #
 # An arrow aims at the point $x + (1 + \sigma^2)\, s(x)$, so we can print where those of
@@ -349,7 +349,7 @@ plt.show()
 # their modes and forgotten where in them they began. What stayed the same is their
 # *distribution*. A sampler does not know where points belong; it knows how to leave
 # $p$ as it is. Whether it also *finds* $p$ from a bad start is a different
-# question, and notebooks 3 and 6 are about it.
+# question, and notebooks 2 and 7 are about it.
 #
 # ## 1.7 Your turn
 #
@@ -405,6 +405,6 @@ ScoreFieldExplorer()
 # - C. Bishop, *Pattern Recognition and Machine Learning*, 2006: chapter 9 on
 #   mixtures and responsibilities.
 #
-# **Next:** [2 · Score matching](02_score_matching.ipynb) learns these arrows from
+# **Next:** [3 · Score matching](03_score_matching.ipynb) learns these arrows from
 # samples; how arrows become samples is the subject of
-# [3 · Langevin dynamics](03_langevin.ipynb).
+# [2 · Langevin dynamics](02_langevin.ipynb).

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 EXPLORERS = {
     "01_scores": "ScoreFieldExplorer",
-    "02_score_matching": "ObjectiveExplorer",
-    "03_langevin": "LangevinExplorer",
-    "05_low_density": "ErrorExplorer",
-    "06_annealing": "AnnealingExplorer",
-    "07_noise_conditional": "NoiseLevelExplorer",
-    "09_train_and_sample": "SamplingExplorer",
-    "10_inpainting": "InpaintingExplorer",
+    "03_score_matching": "ObjectiveExplorer",
+    "02_langevin": "LangevinExplorer",
+    "06_low_density": "ErrorExplorer",
+    "07_annealing": "AnnealingExplorer",
+    "08_noise_conditional": "NoiseLevelExplorer",
+    "10_train_and_sample": "SamplingExplorer",
+    "11_inpainting": "InpaintingExplorer",
 }
 PROMPT = ".jp-InputArea-prompt"
 ERROR = ".jp-OutputArea-output[data-mime-type$='.error'], .jp-OutputArea-output[data-mime-type$='.stderr']"
@@ -250,7 +250,7 @@ def open_notebook(page: Page, lab: Lab, screenshots: Path) -> Callable[[str], No
     return lambda name: Notebook(page, lab, name, screenshots)
 
 
-@pytest.mark.parametrize("name", ["03_langevin", "10_inpainting"])  # one way for all of them
+@pytest.mark.parametrize("name", ["02_langevin", "11_inpainting"])  # one way for all of them
 def test_a_notebook_that_was_not_run_shows_the_stored_picture(open_notebook, name):
     notebook = open_notebook(name)
     stored = [out.data["image/png"] for out in notebook.stored.cells[notebook.place].outputs if "image/png" in out.data]
@@ -298,7 +298,7 @@ def settled(notebook: Notebook) -> str:
 
 def test_objective_explorer(open_notebook):
     """Training goes on beside the page: the picture follows, sliders answer, and the button stops it."""
-    notebook = open_notebook("02_score_matching")
+    notebook = open_notebook("03_score_matching")
     notebook.run_explorer()
     notebook.check_layout()
     notebook.screenshot("start")
@@ -333,7 +333,7 @@ def test_objective_explorer(open_notebook):
 
 
 def test_error_explorer(open_notebook):
-    notebook = open_notebook("05_low_density")
+    notebook = open_notebook("06_low_density")
     notebook.run_explorer()
     notebook.check_layout()
     notebook.screenshot("start")
@@ -354,7 +354,7 @@ def test_error_explorer(open_notebook):
 
 
 def test_langevin_explorer(open_notebook):
-    notebook = open_notebook("03_langevin")
+    notebook = open_notebook("02_langevin")
     notebook.run_explorer()
     notebook.check_layout()
     notebook.screenshot("start")
@@ -388,7 +388,7 @@ def test_langevin_explorer(open_notebook):
 
 
 def test_annealing_explorer(open_notebook):
-    notebook = open_notebook("06_annealing")
+    notebook = open_notebook("07_annealing")
     notebook.run_explorer()
     notebook.check_layout()
     notebook.screenshot("start")
@@ -429,7 +429,7 @@ def test_annealing_explorer(open_notebook):
 
 
 def test_noise_level_explorer(open_notebook):
-    notebook = open_notebook("07_noise_conditional")
+    notebook = open_notebook("08_noise_conditional")
     notebook.run_explorer()
     notebook.check_layout()
     notebook.screenshot("start")
@@ -457,7 +457,7 @@ def test_noise_level_explorer(open_notebook):
 
 def test_sampling_explorer(open_notebook):
     """Chains run beside the page, the slider goes back and forth meanwhile and afterwards, the button stops them."""
-    notebook = open_notebook("09_train_and_sample")
+    notebook = open_notebook("10_train_and_sample")
     notebook.run_explorer()
     notebook.check_layout()
     notebook.screenshot("start")
@@ -498,7 +498,7 @@ def test_sampling_explorer(open_notebook):
 
 def test_inpainting_explorer(open_notebook):
     """A mask is painted by mouse on the picture, and completed beside the page."""
-    notebook = open_notebook("10_inpainting")
+    notebook = open_notebook("11_inpainting")
     notebook.run_explorer()
     notebook.check_layout()
     notebook.screenshot("start")

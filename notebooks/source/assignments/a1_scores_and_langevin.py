@@ -5,7 +5,7 @@
 # Nothing here needs a GPU or the internet; each cell runs in seconds.*
 #
 # You write the score of a Gaussian mixture, with and without noise, and a sampler
-# that needs nothing but this score. Notebooks 1 and 3 are the lecture to it.
+# that needs nothing but this score. Notebooks 1 and 2 are the lecture to it.
 #
 # **How it works.** Put your code where it says `YOUR CODE HERE`, and delete the line
 # `raise NotImplementedError()`. Keep the names of the functions and the order of

@@ -7,7 +7,7 @@
 #
 # You write the losses that a score is learned with: the one that nobody can compute,
 # two that need derivatives, and one that needs noise. Then you train with one of them.
-# Notebook 2 is the lecture to it.
+# Notebook 3 is the lecture to it.
 #
 # **How it works.** Put your code where it says `YOUR CODE HERE`, and delete the line
 # `raise NotImplementedError()`. Keep the names of the functions and the order of
@@ -897,7 +897,7 @@ experiment()
 # below 0.1 the third. Both can be had with room to spare.
 #
 # *Stuck? `ncsn_edu.training.train` with `ne.ScoreMLP(sigma=0.5)` and the loss `ne.dsm` is
-# shown in notebook 2.*
+# shown in notebook 3.*
 
 
 # %% role="setup tests"

@@ -7,7 +7,7 @@
 # Scores that are learned go wrong where there are no data, and chains that follow a
 # perfect score still get the weights of the modes wrong. You measure both failures,
 # and then write the sampler that fixes them: annealed Langevin dynamics, with its
-# ladder of noise, its step sizes and its last step. Notebooks 4 to 7 are the lecture
+# ladder of noise, its step sizes and its last step. Notebooks 5 to 8 are the lecture
 # to it.
 #
 # **How it works.** Put your code where it says `YOUR CODE HERE`, and delete the line
@@ -230,7 +230,7 @@ def _():
 task.done()
 
 # %% [markdown]
-# With it you can do the sum of notebook 5. Along the diagonal the mixture from above
+# With it you can do the sum of notebook 6. Along the diagonal the mixture from above
 # has its modes at $\pm 5\sqrt2$, with variance 1. The paper trains on 1,280,000
 # points. How many of them lie in the middle, at most 2 away from the line that
 # separates the modes?

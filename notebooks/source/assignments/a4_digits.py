@@ -6,7 +6,7 @@
 #
 # You write what stands around a network: the data it sees, the loss, the training
 # loop with its average of the weights, the sampler, and inpainting. The network
-# itself comes with the package, trained on 8x8 digits. Notebooks 7, 9 and 10 are the
+# itself comes with the package, trained on 8x8 digits. Notebooks 8, 10 and 11 are the
 # lecture to it.
 #
 # **How it works.** Put your code where it says `YOUR CODE HERE`, and delete the line
@@ -624,7 +624,7 @@ task.done()
 # You may use your functions of Tasks 4 and 5.
 #
 # *Stuck? `ncsn_edu.training.train(model, batches, objective=ne.Denoising(sigmas),
-# n_steps=n, ema=decay)` lets you continue, after `import ncsn_edu.training`. Notebook 9
+# n_steps=n, ema=decay)` lets you continue, after `import ncsn_edu.training`. Notebook 10
 # shows its inside.*
 
 
@@ -1223,7 +1223,7 @@ task.done()
 #
 # `try_out(draw)`, in a cell of your own, shows your images and all these numbers. The
 # grading draws other random numbers: leave a margin. What to think about: ten steps
-# of $\epsilon = 0.6\, \sigma_L^2$ a level, as in notebook 9, are too many. On a
+# of $\epsilon = 0.6\, \sigma_L^2$ a level, as in notebook 10, are too many. On a
 # pixel that is always black a step multiplies what is wrong by
 # $1 - \epsilon / 2 \sigma_L^2$, and three such steps leave a lot of the noise of the
 # level before. A larger $\epsilon$ leaves less, and settles wider

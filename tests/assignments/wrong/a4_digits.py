@@ -996,7 +996,7 @@ def draw(score, sigmas, n):
     x, eps = torch.rand(n, 1, 8, 8), 0.2 * float(sigmas[-1]) ** 2
     return ne.last(ne.annealed_langevin(score, x, sigmas, eps=eps, n_steps_each=3, denoising=True))
 
-# %% 9 | all ten steps of notebook 9: over the budget
+# %% 9 | all ten steps of notebook 10: over the budget
 def draw(score, sigmas, n):
     x, eps = torch.rand(n, 1, 8, 8), 0.6 * float(sigmas[-1]) ** 2
     return ne.last(ne.annealed_langevin(score, x, sigmas, eps=eps, n_steps_each=10, denoising=True))

@@ -1,47 +1,44 @@
 # %% [markdown]
-# # 2 · Score matching
+# # 3 · Score matching
 #
-# *Reading and trying: about 50 minutes. Running every cell: about 40 seconds on a laptop, at full scale (two dimensions; the costs are measured up to 3072).*
+# *Reading and trying: about 90 minutes. Running every cell: about 25 seconds on a laptop, at full scale (two dimensions).*
 #
-# Notebook 1 computed scores from known densities. Here we learn them from samples.
-# The obvious loss needs the very score that we are looking for. **Score matching**
-# is the art of minimising that loss without knowing it, and there are three ways:
-# integrate by parts, look at random directions only, or add noise and predict it.
-# In this notebook you will
+# Notebook 1 computed scores from known densities, notebook 2 sampled with them. Here we
+# learn them from samples. The obvious loss needs the very score that we are looking for.
+# **Score matching** is the art of minimising that loss without knowing it. Two ways are
+# in this notebook: integrate by parts, or add noise and predict it. Notebook 4 makes the
+# first one affordable. You will
 #
-# - derive all of them, and read the few lines of the library that compute them;
+# - derive both, and read the few lines of the library that compute them;
 # - see that they estimate **one and the same number** and have one and the same
 #   minimiser, on a mixture where everything is known;
 # - learn the proof behind denoising, and recognise a popular one that proves
 #   nothing;
 # - find out why the loss of a perfect denoiser is not zero;
-# - measure what each way costs and how much it scatters, from 2 to 3072 dimensions;
 # - flip a sign and mix up $x$ and $\tilde x$, and learn how to notice.
 #
 # The map, with names as in the library. $D$ is the number of coordinates:
 #
 # | loss | section | what it asks of the network | what it learns |
 # |---|---|---|---|
-# | `explicit` | 2.1 | its value; and the true score | the score of what it sees |
-# | `implicit` | 2.2 | its value and $D$ backward passes | the same |
-# | `sliced` | 2.3 | its value and one backward pass | the same |
-# | `dsm` | 2.4 | its value | the score of what it sees, which is data with noise |
+# | `explicit` | 3.1 | its value; and the true score | the score of what it sees |
+# | `implicit` | 3.2 | its value and $D$ backward passes | the same |
+# | `dsm` | 3.3 | its value | the score of what it sees, which is data with noise |
+# | `sliced` | 4.1 | its value and one backward pass | the same as `implicit` |
 #
-# You need: notebook 1, partial integration, conditional expectations.
+# You need: notebook 1, integration by parts, conditional expectations.
 
 # %%
 import itertools
 import math
-import timeit
 from functools import partial
 
 import torch
 from matplotlib import pyplot as plt
 
 import ncsn_edu as ne
-from ncsn_edu import GaussianMixture, ScoreMLP, dsm, explicit, implicit, save_figure, show, sliced
-from ncsn_edu.losses import projection
-from ncsn_edu.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, density, grid, score_field, use_style
+from ncsn_edu import GaussianMixture, ScoreMLP, dsm, explicit, implicit, practice, save_figure, show
+from ncsn_edu.plots import BLUE, GREEN, GREY, ORANGE, RED, density, grid, score_field, use_style
 from ncsn_edu.training import train
 from ncsn_edu.widgets import ObjectiveExplorer
 
@@ -50,7 +47,7 @@ generator = torch.Generator().manual_seed(0)
 randn = partial(torch.randn, generator=generator, dtype=torch.float64)
 
 # %% [markdown]
-# ## 2.1 The loss we want, and cannot have
+# ## 3.1 The loss we want, and cannot have
 #
 # We look for a vector field $s_\theta(x)$ that is close to the score of the density
 # $p$, where data are. The natural measure is the mean squared distance. Half of it
@@ -66,7 +63,7 @@ randn = partial(torch.randn, generator=generator, dtype=torch.float64)
 # Our laboratory is a mixture, so here we do know it. We look at it through noise of
 # standard deviation $\sigma = 0.5$ and take $p_\sigma = p * \mathcal{N}(0, \sigma^2 I)$
 # as the density whose score is sought, in every section. The first methods would
-# work without noise as well. The last one needs it, and we want to compare.
+# work without noise as well. Denoising needs it, and we want to compare.
 
 # %%
 means = torch.tensor([[-2.0, -1.0], [2.0, 1.0]], dtype=torch.float64)
@@ -91,13 +88,14 @@ def fisher(score) -> float:
 
 
 constant = fisher(lambda x, sigma: 0 * x)  # 1/2 E||grad log p_sigma||^2
-print(f"mass on the grid is 1 to 1e-10: {abs(mass.sum() - 1) < 1e-10}")
+assert abs(mass.sum() - 1) < 1e-10
+print(f"mass on the grid: {mass.sum():.4f}")
 print(f"J of the true score: {fisher(mixture):.4f}, of the zero score: {constant:.4f}")
 
 # %% [markdown]
 # We also need somebody to judge. `student` is a fixed vector field, neither good nor
 # absurd: the score of a mixture whose groups are in the wrong places, and equally
-# heavy. Any other field would do as well. Until section 2.8 nothing learns. We only
+# heavy. Any other field would do as well. Until section 3.7 nothing learns. We only
 # ask each method *how wrong is the student?* and compare the answers.
 
 # %%
@@ -105,7 +103,7 @@ student = GaussianMixture([[-1.5, 0.0], [2.5, 0.0]], 1.0)
 print(f"J of the student: {fisher(student):.2f}")
 
 # %% [markdown]
-# ## 2.2 Implicit: integrate by parts
+# ## 3.2 Implicit: integrate by parts
 #
 # Expand the square:
 #
@@ -146,8 +144,10 @@ s, trace = student(x, sigma), 0
 for i in range(2):
     row = torch.autograd.grad(s[:, i].sum(), x, retain_graph=True)[0]  # row i of each example's Jacobian
     trace = trace + row[:, i]
-by_hand = trace + 0.5 * s.square().sum(1)
-print("the library computes the same:", torch.allclose(by_hand, implicit(student, x, sigma)))
+by_hand, library = trace + 0.5 * s.square().sum(1), implicit(student, x, sigma)
+assert torch.allclose(by_hand, library)
+for name, losses in {"by hand": by_hand, "library": library}.items():
+    print(f"{name}:", "  ".join(f"{loss:8.4f}" for loss in losses.tolist()))
 
 # %%
 show(implicit, ne.losses._jacobian_diagonal, docstring=False)
@@ -180,81 +180,12 @@ for slope in (0.0, -3.0):
 # itself and can never be negative. What is missing is the bracket:
 # $[\,s\,p\,]_0^1 = s(1) - s(0) = -3$, and $-1.5 + 3 = 1.5$ is the explicit loss
 # again. Pixels that are clipped to $[0, 1]$, data on a line, a finite data set: all
-# of them have such boundaries. A little noise removes every one. (Notebook 4 is
+# of them have such boundaries. A little noise removes every one. (Notebook 5 is
 # about this.)
 #
-# ## 2.3 Sliced: look in random directions
+# ## 3.3 Denoising: predict the noise
 #
-# The trace of a matrix can be estimated without its entries. Draw a random vector
-# with $\mathbb{E}[v v^\top] = I$. Then
-#
-# $$ \mathbb{E}_v[\,v^\top A\, v\,] = \mathbb{E}_v\,\mathrm{tr}(A\, v v^\top) = \mathrm{tr}\big(A\; \mathbb{E}[v v^\top]\big) = \mathrm{tr}(A) . $$
-#
-# This is **Hutchinson's estimator**. With $A = \nabla s$ it needs one product
-# $v^\top \nabla s$ instead of $D$ of them, and the **sliced** loss is (Song et al.
-# 2019)
-#
-# $$ \mathbb{E}_x \mathbb{E}_v \Big[\, v^\top (\nabla s)\, v + \tfrac12 (v^\top s)^2 \Big], $$
-#
-# that is, implicit score matching of the projections $v^\top s$. As
-# $\mathbb{E}_v (v^\top s)^2 = \|s\|^2$, the second term may be replaced by its mean:
-#
-# $$ \mathbb{E}_x \mathbb{E}_v \Big[\, v^\top (\nabla s)\, v + \tfrac12 \|s\|^2 \Big] \qquad\text{(variance reduced, SSM-VR)} . $$
-#
-# Look at the plain form in one direction $v$ of length 1. Project the data on $v$,
-# and the scores, too: $v^\top \nabla \log p$ is what one would have to match along
-# that line, and partial integration along that line is all that is needed. If the
-# scores agree along every line, they agree. The network still sees the whole $x$;
-# only the *comparison* is one-dimensional.
-#
-# Three distributions are in use, and each needs $\mathbb{E}[v v^\top] = I$:
-#
-# - **Gaussian**: independent coordinates of variance 1. Nothing to show.
-# - **Rademacher**, random signs: $v_i^2 = 1$ always, and $\mathbb{E}[v_i v_j] = 0$
-#   because the signs are independent.
-# - **Sphere**: on the *unit* sphere no coordinate is special, so
-#   $\mathbb{E}[v v^\top]$ is a multiple of $I$; and the $D$ squares sum to one, so
-#   it is $I/D$. The vector has to be multiplied by $\sqrt D$.
-
-# %%
-show(sliced, projection, docstring=False)
-
-# %% [markdown]
-# `_differentiable` makes $x$ a leaf of a fresh graph, so that the derivative with
-# respect to it exists also where the caller wanted none. With `n_projections` above
-# 1 the network runs once, and one more product is taken for each direction.
-#
-# Forgetting the $\sqrt D$ is a mistake that nothing reports. Here is a matrix of 10
-# dimensions with trace 10, and 100,000 directions of each kind.
-
-# %%
-matrix, zeros = randn(10, 10).fill_diagonal_(1.0), torch.zeros(100_000, 10, dtype=torch.float64)
-directions = {name: projection(zeros, name, generator) for name in ("gaussian", "rademacher", "sphere")}
-directions["unit sphere"] = directions["sphere"] / math.sqrt(10)
-for name, v in directions.items():
-    print(f"{name:12} mean of v'Av: {((v @ matrix) * v).sum(1).mean():5.1f}")
-
-# %% [markdown]
-# With the unit sphere the trace counts a tenth of what it should, and the minimiser
-# of the loss is a tenth of the score: too short, in the right direction, so that a
-# picture of arrows looks fine. (In the plain form both terms shrink alike, and the
-# mistake does no harm. The variance-reduced one mixes the two scales.)
-#
-# A product with the Jacobian can be had in two ways. **Reverse mode** gives
-# $v^\top \nabla s$, and its scalar product with $v$ follows. **Forward mode** gives
-# $(\nabla s)\, v$ along with $s$ in one sweep and keeps no graph. The library uses
-# the first, which every operation of PyTorch supports. Both give the same number:
-
-# %%
-v = projection(x, "rademacher", generator)
-reverse = (torch.autograd.grad(student(x, sigma), x, v)[0] * v).sum(1)
-_, product = torch.func.jvp(lambda x: student(x, sigma), (x.detach(),), (v,))
-print("reverse and forward mode agree:", torch.allclose(reverse, (v * product).sum(1)))
-
-# %% [markdown]
-# ## 2.4 Denoising: predict the noise
-#
-# The third way changes the question. Take a clean $x \sim p$, add noise,
+# The second way changes the question. Take a clean $x \sim p$, add noise,
 # $\tilde x = x + \sigma z$, and write $q(\tilde x \mid x) = \mathcal{N}(\tilde x; x, \sigma^2 I)$.
 # The score of *that* Gaussian is known:
 #
@@ -291,7 +222,32 @@ print("reverse and forward mode agree:", torch.allclose(reverse, (v * product).s
 # $$ \tfrac12 \mathbb{E}\Big\|s + \frac{z}{\sigma}\Big\|^2 \;=\; \underbrace{\tfrac12 \mathbb{E}\|s - \nabla \log p_\sigma\|^2}_{J} \;+\; \underbrace{\tfrac12\Big(\frac{D}{\sigma^2} - \mathbb{E}\|\nabla \log p_\sigma\|^2\Big)}_{\text{no } s \text{ in it}} . $$
 #
 # The library multiplies by $\sigma^2$, which keeps the loss of order one at every
-# noise level, and samples $z$:
+# noise level. Before you look at its code:
+#
+# **Write it.** The loss $\frac12 \|\sigma\, s(\tilde x, \sigma) + z\|^2$ of each example,
+# where the noise $z$ is given. Two lines are enough. Run the cell: it says how you
+# are doing, and an unwritten cell stops nothing below it.
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_loss(score, x, sigma, z):
+#     residual = sigma * score(x + sigma * z, sigma) + z
+#     return 0.5 * residual.square().sum(1)
+# ```
+# </details>
+
+
+# %%
+def my_loss(score, x, sigma, z):  # x and z: (B, D); returns (B,)
+    ...
+
+
+practice.denoising_loss(my_loss)
+
+# %% [markdown]
+# The library's version samples $z$ itself, and takes a noise level for each example, and
+# images as well as points:
 
 # %%
 show(dsm, ne.dsm_floor, docstring=False)
@@ -300,8 +256,8 @@ show(dsm, ne.dsm_floor, docstring=False)
 # Compare with the formula. The sign of `+ z` is that of *minus* the target: the loss
 # is $\frac12 \|\sigma s - (-z)\|^2$. The score gets `x + sigmas * z`, the noisy point,
 # and never sees $x$ or $z$ on their own. `dsm_floor` estimates the constant of the
-# last equation, times $\sigma^2$, by a formula of section 2.6. It needs the true
-# score, so it is there for laboratories like this one. Section 2.12 is about what
+# last equation, times $\sigma^2$, by a formula of section 3.5. It needs the true
+# score, so it is there for laboratories like this one. Section 3.8 is about what
 # happens if one of the two, the sign or the noisy point, goes wrong.
 #
 # **The same proof in other words.** The best prediction of a random target, in mean
@@ -328,14 +284,35 @@ show(dsm, ne.dsm_floor, docstring=False)
 #
 # We check it twice, on a line, where one can draw targets against $\tilde x$. First
 # without samples: $\mathbb{E}[x \mid \tilde x]$ is an integral over $x$, and the
-# library's `denoise(score, x, sigma)` is $\tilde x + \sigma^2 s(\tilde x)$.
+# library's `denoise(score, x, sigma)` is one line. Which?
+#
+# **Write it.** The mean of the clean points behind $\tilde x$, from the score there.
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_denoised(x, s, sigma):
+#     return x + sigma**2 * s
+# ```
+# </details>
+
+
+# %%
+def my_denoised(x, s, sigma):  # x, the noisy points, and s, the scores there: (B, D); returns (B, D)
+    ...
+
+
+practice.denoised(my_denoised)
 
 # %%
 line = GaussianMixture(means[:, :1] * 0.75, 0.2, [0.3, 0.7])
 clean, seen = torch.linspace(-8, 8, 4001).double(), torch.linspace(-3.5, 3.5, 71).double()[:, None]
 joint = line.log_prob(clean[:, None]) - (seen - clean) ** 2 / (2 * sigma**2)  # log p(x) q(x~|x) + const
 posterior_mean = joint.softmax(1) @ clean
-print("Tweedie to 1e-10:", torch.allclose(posterior_mean, ne.denoise(line, seen, sigma)[:, 0], atol=1e-10))
+denoised = ne.denoise(line, seen, sigma)[:, 0]
+assert torch.allclose(posterior_mean, denoised, atol=1e-10)
+for k in (20, 35, 45):
+    print(f"E[x | x~ = {seen[k].item():4.1f}]: integral {posterior_mean[k]:.6f}, Tweedie {denoised[k]:.6f}")
 
 # %% [markdown]
 # Then with samples, the way a network would see it: 200,000 pairs
@@ -383,7 +360,7 @@ plt.show()
 # Regression on targets that are wrong one by one, and right on average: this is the
 # whole secret of denoising, and the reason why it takes large batches.
 #
-# ## 2.5 Trap: a proof that proves 0 = 0
+# ## 3.4 Trap: a proof that proves 0 = 0
 #
 # Many texts argue for denoising like this: "the expectation of the target
 # $\nabla \log q(\tilde x \mid x)$ equals the expectation of $\nabla \log p_\sigma(\tilde x)$,
@@ -395,7 +372,7 @@ plt.show()
 # Both are zero, whatever the data are. If that made two targets interchangeable,
 # then *every* field with mean zero could replace the score: none at all, the score
 # with the wrong sign, arrows that run in circles. We take four such fields, and ask
-# them two questions. Is the mean zero? And does the proof of section 2.4 hold,
+# them two questions. Is the mean zero? And does the proof of section 3.3 hold,
 # $\mathbb{E}\langle s, \nabla \log p_\sigma\rangle = \mathbb{E}\langle s, -z/\sigma\rangle$?
 
 # %%
@@ -412,9 +389,9 @@ fields = {
 x, z = mixture.sample(200_000, generator=generator), randn(200_000, 2)
 for name, field in fields.items():
     s = field(x + sigma * z, sigma)
-    mean_zero = (s.mean(0).abs() <= 4 * s.std(0) / len(s) ** 0.5).all().item()
+    off = (s.mean(0).abs() / (s.std(0) / len(s) ** 0.5 + 1e-12)).max()  # in standard errors
     products = [round((s * t).sum(1).mean().item(), 1) + 0.0 for t in (mixture(x + sigma * z, sigma), -z / sigma)]
-    print(f"{name:15} mean zero: {mean_zero}  <s, score>, <s, target>: {products}  J = {fisher(field):.2f}")
+    print(f"{name:15} mean 0 to {off:.1f} s.e.  <s, score>, <s, target>: {products}  J = {fisher(field):.2f}")
 
 # %% [markdown]
 # All five have mean zero, and four of them are wrong; by the last column, the $J$ of
@@ -432,10 +409,10 @@ for name, field in fields.items():
 # for all targets with that mean. One counterexample ends it. And put a test
 # function into an identity: $s$ was missing on both sides of the false one.
 #
-# ## 2.6 The floor: denoising never gets to zero
+# ## 3.5 The floor: denoising never gets to zero
 #
 # A loss that stops at 0.77 looks like a network that is too small. Look at the
-# constant of section 2.4 once more, multiplied by $\sigma^2$:
+# constant of section 3.3 once more, multiplied by $\sigma^2$:
 #
 # $$ \mathbb{E}\,\tfrac12\|\sigma s(\tilde x) + z\|^2 = \sigma^2 J(s) + \underbrace{\frac D2 - \frac{\sigma^2}2\, \mathbb{E}\|\nabla \log p_\sigma\|^2}_{\text{floor}} . $$
 #
@@ -517,7 +494,7 @@ plt.show()
 # divergences (times $\sigma^2$), so training curves can be compared with each
 # other, at one $\sigma$.
 #
-# ## 2.7 One number, nine ways
+# ## 3.6 One number, three ways
 #
 # Now all together. Each method gives an estimate of the student's $J$ from 50,000
 # fresh samples:
@@ -526,63 +503,58 @@ plt.show()
 # |---|---|---|
 # | explicit | $x \sim p_\sigma$ | the loss |
 # | implicit | $x \sim p_\sigma$ | the loss $+ \frac12 \mathbb{E}\lVert\nabla \log p_\sigma\rVert^2$ |
-# | sliced, three distributions, two forms | $x \sim p_\sigma$ | the loss + the same constant |
 # | denoising | $x \sim p$ | (the loss − the floor) $/ \sigma^2$ |
 
 # %%
-n, draw = 50_000, lambda: noisy.sample(50_000, generator=generator)
+n = 50_000
 with torch.no_grad():
-    rows = {"explicit": explicit(student, draw(), mixture, sigma)}
-    rows["implicit"] = implicit(student, draw(), sigma, rows_at_once=2) + constant
-    for vr, kind in itertools.product((True, False), ("rademacher", "gaussian", "sphere")):
-        loss = sliced(student, draw(), sigma, distribution=kind, variance_reduced=vr, generator=generator)
-        rows[f"sliced {'VR' if vr else 'plain'}, {kind}"] = loss + constant
+    rows = {"explicit": explicit(student, noisy.sample(n, generator=generator), mixture, sigma)}
+    rows["implicit"] = implicit(student, noisy.sample(n, generator=generator), sigma, rows_at_once=2) + constant
     x = mixture.sample(n, generator=generator)
     rows["denoising"] = (dsm(student, x, sigma, generator=generator) - floor) / sigma**2
 
 # %% [markdown]
-# **Predict:** the next cell draws the nine means with bars of two standard errors,
+# **Predict:** the next cell draws the three means with bars of two standard errors,
 # and the value from the grid as a line. Which bar is the shortest, and why? Should
-# all nine bars touch the line?
+# all three bars touch the line?
 #
 # <details><summary>Answer</summary>
 #
 # The explicit one, half as long as the next: it compares $s$ with the truth at every
-# sample, so what scatters is the error alone. All others estimate the difference of
+# sample, so what scatters is the error alone. The others estimate the difference of
 # large numbers. Denoising divides a noise of order one by $\sigma^2 = 0.25$.
-# A bar of two standard errors misses about one time in twenty, so one miss among
-# nine would be no reason to worry.
+# A bar of two standard errors misses about one time in twenty, so a miss would be no
+# reason to worry.
 # </details>
 
 # %%
 estimates, exact = {name: (row.mean(), row.std() / n**0.5) for name, row in rows.items()}, fisher(student)
-fig, ax = plt.subplots(figsize=(6.8, 3.6))
+fig, ax = plt.subplots(figsize=(6.4, 2.2))
 for place, (mean, error) in enumerate(estimates.values()):
-    ax.errorbar(mean, -place, xerr=2 * error, fmt="o", ms=4, capsize=3, color=[BLUE, GREEN, *6 * [ORANGE], RED][place])
+    ax.errorbar(mean, -place, xerr=2 * error, fmt="o", ms=4, capsize=3, color=(BLUE, GREEN, RED)[place])
 ax.axvline(exact, color=GREY, lw=0.8)
 ax.set_yticks([-place for place in range(len(rows))], list(rows))
 ax.set(xlabel="estimate of $J$, bars of two standard errors", title=f"the student's $J$: {exact:.3f}")
 save_figure(fig, "score_matching_agree", numbers={name: value[0] for name, value in estimates.items()}, tolerance=1e-3)
 plt.show()
-print("all within 4 standard errors:", all(abs(mean - exact) < 4 * error for mean, error in estimates.values()))
+for name, (mean, error) in estimates.items():
+    print(f"{name:9} {mean:.3f} ± {error:.3f}: {abs(mean - exact) / error:.1f} standard errors from {exact:.3f}")
+assert all(abs(mean - exact) < 4 * error for mean, error in estimates.values())
 
 # %% [markdown]
 # Read it from the top. The explicit estimate needs the truth and is there for
 # comparison. Replacing the unknown score by a derivative (implicit) costs some
-# accuracy, and replacing the exact trace by one random direction costs more; how
-# much depends on the distribution. Denoising needs no derivative, and pays for
-# that here: its bar is the longest. That is a statement about $\sigma = 0.5$ and
-# this student. For a larger $\sigma$ the targets are calmer, but then one learns
-# the score of a more blurred density.
+# accuracy. Denoising needs no derivative, and pays for that here: its bar is the
+# longest. That is a statement about $\sigma = 0.5$ and this student. For a larger
+# $\sigma$ the targets are calmer, but then one learns the score of a more blurred
+# density.
 #
-# Nine estimates, one number. They differ in their scatter, and section 2.9 derives
-# that of the slices. Note that on *single* samples they do not agree: the implicit
-# loss of one point can be far below zero. Even with the constant
-# $\frac12 \mathbb{E}\|\nabla \log p_\sigma\|^2 = 0.91$ added, explicit and implicit
-# differ at one point by a random number, and only the *mean* of that number is
-# zero.
+# On *single* samples they do not agree: the implicit loss of one point can be far below
+# zero. Even with the constant $\frac12 \mathbb{E}\|\nabla \log p_\sigma\|^2 = 0.91$
+# added, explicit and implicit differ at one point by a random number, and only the
+# *mean* of that number is zero.
 #
-# ## 2.8 One minimiser
+# ## 3.7 One minimiser
 #
 # Equal up to constants means equal minimisers, for infinitely many samples. With
 # finitely many each has its own, and they scatter. To see that without an optimiser
@@ -605,23 +577,24 @@ def family(theta: torch.Tensor):
     return lambda x, sigma: sum(t * feature for t, feature in zip(theta, features(x), strict=True))
 
 
-print("the truth is in the family:", torch.allclose(family(truth)(points, sigma), mixture(points, sigma)))
+gap = (family(truth)(points, sigma) - mixture(points, sigma)).abs().max()
+assert gap < 1e-9
+print(f"the truth is in the family: J of theta = (-1, 1, 0) is {fisher(family(truth)):.4f}")
 
 # %% [markdown]
 # Each objective contains $s$ at most squared, and its derivative at most once. In
 # $\theta$ it is therefore exactly a quadratic, $\frac12 \theta^\top H \theta + g^\top \theta$
 # plus a constant: least squares in disguise. With features $\phi_k$ the matrix is
-# $H_{kl} = \mathbb{E}\langle \phi_k, \phi_l \rangle$ for all but the plain slices, and
-# the objectives differ only in where they take $g$ from:
+# $H_{kl} = \mathbb{E}\langle \phi_k, \phi_l \rangle$ for all of them, and the objectives
+# differ only in where they take $g$ from:
 #
 # | objective | $g_k$ |
 # |---|---|
 # | explicit | $-\,\mathbb{E}\langle \phi_k, \nabla \log p_\sigma \rangle$ |
 # | implicit | $\mathbb{E}\,\mathrm{tr}(\nabla \phi_k)$ |
-# | sliced | $\mathbb{E}\, v^\top (\nabla \phi_k)\, v$ |
 # | denoising | $\mathbb{E}\langle \phi_k(\tilde x), z/\sigma \rangle$, with $\sigma^2$ before all of it |
 #
-# The sections above say that these four are the same number. We let the library
+# The sections above say that these three are the same number. We let the library
 # compute the losses and take two derivatives at $\theta = 0$, which give $g$ and
 # $H$; one linear system gives the minimum.
 
@@ -637,8 +610,6 @@ def minimiser(loss) -> torch.Tensor:
 losses = {
     "explicit": (noisy, partial(explicit, true_score=mixture, sigma=sigma)),
     "implicit": (noisy, partial(implicit, sigma=sigma, rows_at_once=2)),
-    "sliced plain": (noisy, partial(sliced, sigma=sigma, variance_reduced=False, generator=generator)),
-    "sliced VR": (noisy, partial(sliced, sigma=sigma, generator=generator)),
     "denoising": (mixture, partial(dsm, sigma=sigma, generator=generator)),
 }
 
@@ -651,8 +622,7 @@ losses = {
 #
 # All means are at the truth. The explicit loss is zero at the truth for *every*
 # sample, so its minimiser does not depend on the data: knowing the answer, one
-# needs no statistics. The others know it on average only. Plain slices scatter
-# more than those with reduced variance, which come close to the exact trace.
+# needs no statistics. The others know it on average only.
 # </details>
 
 # %%
@@ -661,9 +631,9 @@ for name, (source, loss) in losses.items():
     data = [source.sample(1000, generator=generator) for _ in range(40)]
     found[name] = torch.stack([minimiser(lambda s, x=x, loss=loss: loss(s, x)) for x in data])
 
-fig, axes = plt.subplots(1, 3, figsize=(10.2, 2.9), sharey=True)
+fig, axes = plt.subplots(1, 3, figsize=(10.2, 2.4), sharey=True)
 for (place, values), k in itertools.product(enumerate(found.values()), range(3)):
-    style = {"fmt": "o", "ms": 4, "capsize": 3, "color": (BLUE, GREEN, PURPLE, ORANGE, RED)[place]}
+    style = {"fmt": "o", "ms": 4, "capsize": 3, "color": (BLUE, GREEN, RED)[place]}
     axes[k].errorbar(values[:, k].mean(), -place, xerr=values[:, k].std(), **style)
     axes[k].axvline(truth[k], color=GREY, lw=0.8)
     axes[k].set_title(rf"$\theta_{k + 1}$, truth {truth[k]:.0f}")
@@ -676,7 +646,12 @@ plt.show()
 # %%
 for name, values in found.items():
     off = (values.mean(0) - truth).abs() / (values.std(0) / 40**0.5 + 1e-9)
-    print(f"{name:13} mean within 4 standard errors of the truth: {(off < 4).all().item()}")
+    assert (off < 4).all()
+    print(
+        f"{name:9} mean theta",
+        [round(t, 2) + 0.0 for t in values.mean(0).tolist()],
+        f"off by {off.max():.1f} s.e. at most",
+    )
 
 # %% [markdown]
 # All of them are unbiased here up to terms that vanish with $1/n$: a minimiser is a
@@ -685,10 +660,10 @@ for name, values in found.items():
 # (Try 4000 points: half as long.) No objective sees the circles of $\theta_3$ where
 # there are none: a gradient comes out although nobody asked for one.
 #
-# Now networks, where no formula gives the minimum. Four copies of one net (same
-# initial weights), four objectives, 300 steps of Adam on fresh batches of 512, and
+# Now networks, where no formula gives the minimum. Three copies of one net (same
+# initial weights), three objectives, 300 steps of Adam on fresh batches of 512, and
 # 200 more with a tenth of the learning rate, to let the noise of the last batches
-# settle. The denoiser gets clean points and makes its own noise. The other three
+# settle. The denoiser gets clean points and makes its own noise. The other two
 # get noisy points, because they learn the score of what they are shown.
 
 
@@ -702,7 +677,7 @@ def learn(net: torch.nn.Module, name: str) -> torch.nn.Module:
 
 
 nets = {}
-for name in ("explicit", "implicit", "sliced VR", "denoising"):
+for name in ("explicit", "implicit", "denoising"):
     torch.manual_seed(0)
     nets[name] = learn(ScoreMLP(2, [64, 64], sigma=sigma), name)
 
@@ -714,352 +689,43 @@ for name in ("explicit", "implicit", "sliced VR", "denoising"):
 # <details><summary>Answer</summary>
 #
 # All of them come close: the explicit one leaves 0.2 % of the zero score's $J$, the
-# other three between 1 and 2.5 %. The explicit one is the best, as its targets
+# other two between 1 and 2.5 %. The explicit one is the best, as its targets
 # carry no noise. The arrows part where data are rare, in the corners: $J$ weighs
 # the error with $p_\sigma$, so that nothing forces a net to be right there.
-# (Notebook 5 is about those places.)
+# (Notebook 6 is about those places.)
 # </details>
 
 # %%
 reached = {name: fisher(net) for name, net in nets.items()}
-fig, axes = plt.subplots(1, 4, figsize=(11.6, 3.3))
+fig, axes = plt.subplots(1, 3, figsize=(9.4, 3.6))
 for ax, (name, net) in zip(axes, nets.items(), strict=True):
     density(ax, noisy.log_prob, extent=6)
     for field, color in ((mixture, BLUE), (net, "#303030")):
         score_field(ax, field, extent=6, sigma=sigma, n=14, max_length=6, color=color, width=0.006)
-    ax.set(title=f"{name}\n$J$ = {reached[name]:.3f} (zero: {constant:.2f})", xticks=[], yticks=[])
+    ax.set(title=f"{name}\n$J$ = {reached[name]:.3f}", xticks=[], yticks=[])
 save_figure(fig, "score_matching_trained", numbers=reached, tolerance=0.005)
 plt.show()
-print("each below 5 % of the zero score:", all(value < 0.05 * constant for value in reached.values()))
+for name, value in reached.items():
+    print(f"{name:9} leaves ≈ {100 * value / constant:.1f} % of the zero score's J = {constant:.2f}")
+assert all(value < 0.05 * constant for value in reached.values())
 
 # %% [markdown]
-# The three that learn from data end up alike, and a little worse than the explicit
+# The two that learn from data end up alike, and a little worse than the explicit
 # one: its targets are exact, theirs are right on average only. Denoising comes
-# last here, in line with the bars of section 2.7: at this $\sigma$ its loss scatters
+# last here, in line with the bars of section 3.6: at this $\sigma$ its loss scatters
 # most, and so do its gradients. It is also the cheapest, and could have had more
-# steps in the same time (section 2.10).
+# steps in the same time: section 4.5 counts.
 #
-# One more warning before we compare prices. Matching scores on the data is matching
+# One more warning. Matching scores on the data is matching
 # *densities* only where the support is connected: "equal scores, equal densities"
-# fails for modes that lie far apart, as [6 · Slow mixing, and annealing](06_annealing.ipynb)
+# fails for modes that lie far apart, as [7 · Slow mixing, and annealing](07_annealing.ipynb)
 # shows.
 #
-# ## 2.9 How much do slices scatter?
-#
-# In two dimensions it hardly mattered whether slices were plain or reduced: in the
-# figure of section 2.7 their bars were about equally long. Images have
-# thousands of dimensions. What happens on the way?
-#
-# A slice replaces a trace by a random number with the right mean. How large is its
-# variance? For a fixed $x$ the trace term is a quadratic form $v^\top A v$ with
-# $A = \nabla s(x)$, symmetric if $s$ is a gradient. The plain form is a quadratic
-# form, too: $v^\top A v + \frac12 (v^\top s)^2 = v^\top \big(A + \frac12 s s^\top\big) v$.
-# So three formulas serve both. For a symmetric matrix $M$:
-#
-# | distribution of $v$ | $\mathrm{Var}(v^\top M v)$ | zero for |
-# |---|---|---|
-# | Gaussian | $2 \lVert M\rVert_F^2$ | $M = 0$ |
-# | Rademacher | $2 \big(\lVert M\rVert_F^2 - \sum_i M_{ii}^2\big)$ | diagonal $M$ |
-# | sphere of radius $\sqrt D$ | $\frac{2D}{D+2} \big(\lVert M\rVert_F^2 - \frac1D (\mathrm{tr}\, M)^2\big)$ | multiples of $I$ |
-#
-# Why? In the eigenbasis of $M$ a Gaussian form is $\sum_i \lambda_i v_i^2$ with
-# independent $v_i$ and $\mathrm{Var}(v_i^2) = 2$: the first row. Signs have
-# $v_i^2 = 1$ without any variance, and only the products
-# $2 M_{ij} v_i v_j$, $i < j$, are random, uncorrelated, each with variance
-# $4 M_{ij}^2$: the second. A Gaussian vector is a direction times an independent
-# length, $\mathbb{E}\|v\|^4 = D(D+2)$, and dividing the length out of
-# $\mathbb{E}(v^\top M v)^2 = (\mathrm{tr} M)^2 + 2\|M\|_F^2$ gives the third.
-#
-# The rows tell when a slice is exact. For independent coordinates the Jacobian of the
-# score is diagonal, and *one* vector of signs gives the trace without error. For an
-# isotropic Gaussian it is a multiple of the identity, and the sphere is exact as
-# well, because $v^\top v = D$ always. The Gaussian vector is never exact: its length
-# is random, and that adds scatter only. By the same table it never scatters less than
-# the signs.
-#
-# To compare this with the library, take a Gaussian $\mathcal{N}(0, \Sigma)$ with
-# correlations $\Sigma_{ij} = 0.7^{|i-j|}$ between neighbours, like pixels in a row. Its
-# score is $-Px$ with $P = \Sigma^{-1}$. For the plain form the formulas have to be
-# averaged over $x$, with $s \sim \mathcal{N}(0, P)$: then $\|M\|_F^2$ and
-# $(\mathrm{tr} M)^2$ both become $\frac14 (\mathrm{tr} P)^2 + \frac12 \|P\|_F^2$, and
-# $M_{ii}^2$ becomes $\frac34 P_{ii}^2$ (exercise 1).
-
-
-# %%
-def correlated(dim: int) -> GaussianMixture:
-    apart = (torch.arange(dim)[:, None] - torch.arange(dim)).abs()
-    return GaussianMixture(torch.zeros(1, dim), (0.7 ** apart.double())[None])
-
-
-def variance(dim: int, distribution: str, reduced: bool = True) -> float:
-    P = correlated(dim).covariances[0].inverse()
-    squares, trace_2, diagonal = P.square().sum(), P.trace() ** 2, P.diagonal().square().sum()
-    if not reduced:
-        squares = trace_2 = trace_2 / 4 + squares / 2
-        diagonal = 0.75 * diagonal
-    sphere = 2 * dim / (dim + 2) * (squares - trace_2 / dim)
-    return {"gaussian": 2 * squares, "rademacher": 2 * (squares - diagonal), "sphere": sphere}[distribution].item()
-
-
-# %% [markdown]
-# Measuring is simple: ask `sliced` twice for the same $x$, with fresh directions.
-# Half the mean square of the difference is the variance due to $v$ alone. What also
-# scatters, in training, is $x$. Over samples *and* directions the variance of an
-# example's loss is
-#
-# $$ \mathrm{Var} = \mathrm{Var}_x\big(\text{exact loss}\big) + \frac{1}{n}\, \mathbb{E}_x \mathrm{Var}_v ,\qquad n \text{ directions for each } x. $$
-#
-# **Predict:** the left panel shows the variance due to $v$ against $D$, on double
-# logarithmic axes. How steep are the plain forms, how steep the reduced ones? Which
-# distribution wins? In the right panel, $D = 32$, more directions are spent on each
-# $x$. How far down do the curves go?
-#
-# <details><summary>Answer</summary>
-#
-# $\|A\|_F^2$ is a sum of order $D$, so the reduced forms grow like $D$. The plain
-# ones hold $\|s\|^4 \sim D^2$: at large $D$ they are useless. The three
-# distributions differ by factors, not by powers; signs and the sphere never do
-# worse than the Gaussian. The curves on the right go down to $\mathrm{Var}_x$ and no
-# further: once that dominates, spend your time on more data, not on more
-# directions.
-# </details>
-
-
-# %%
-@torch.no_grad()
-def slices(dim: int, **options) -> torch.Tensor:  # the loss twice, with fresh directions for the same x: (2, 4000)
-    x = correlated(dim).sample(4000, generator=generator)
-    return torch.stack([sliced(correlated(dim), x, generator=generator, **options) for _ in range(2)])
-
-
-dims, counts = [2, 4, 8, 16, 32, 64], [1, 2, 4, 8, 16, 32]
-colors = {"gaussian": BLUE, "rademacher": GREEN, "sphere": ORANGE}
-from_x = variance(32, "gaussian") / 4  # Var of 1/2 ||s||^2 is ||P||^2 / 2; the trace does not vary
-
-# %%
-fig, (left, right) = plt.subplots(1, 2, figsize=(9.8, 3.8))
-off = []
-for name, color in colors.items():
-    for vr, marks in ((True, ("o", "-")), (False, ("x", ":"))):
-        theory = [variance(dim, name, vr) for dim in dims]
-        measured = [slices(dim, distribution=name, variance_reduced=vr).diff(dim=0).square().mean() / 2 for dim in dims]
-        left.loglog(dims, theory, marks[1], color=color, lw=1)
-        left.loglog(dims, measured, marks[0], ms=5, color=color, label=f"{name}, {'VR' if vr else 'plain'}")
-        off += [a / b - 1 for a, b in zip(measured, theory, strict=True)]
-    right.loglog(counts, [from_x + variance(32, name) / k for k in counts], color=color, lw=1)
-    whole = [slices(32, distribution=name, n_projections=k)[0].var() for k in counts]
-    right.loglog(counts, whole, "o", ms=5, color=color, label=name)
-right.axhline(from_x, color=GREY, ls="--", lw=0.8, label="from $x$ alone")
-left.set(xlabel="$D$", title="variance due to $v$", xticks=dims, xticklabels=dims)
-right.set(xlabel="directions for each $x$", title="whole variance, VR, $D$ = 32", xticks=counts, xticklabels=counts)
-right.set_yticks([200, 400, 800], [200, 400, 800])
-for ax in (left, right):
-    ax.minorticks_off()
-    ax.legend(fontsize=8)
-numbers = {"rms_off": torch.tensor(off).square().mean().sqrt()}
-save_figure(fig, "score_matching_variance", numbers=numbers, tolerance=0.005)
-plt.show()
-
-# %% [markdown]
-# Points are measured, lines are the formulas. At $D = 64$ the variance of the plain
-# form is some ten times that of the reduced one for Gaussian directions, and more
-# than thirty times for signs. At $D = 2$ there is little between the two, and for
-# Gaussian directions the plain form is even a bit better. By the formulas above it
-# is better exactly where $(\mathrm{tr} P)^2 < 2 \|P\|_F^2$. Here that is
-# $15.4 < 22.9$; for uncorrelated coordinates, $P = I$, the two forms tie at $D = 2$
-# (exercise 1). The ranking of signs and sphere depends on $A$: signs are exact for
-# a diagonal Jacobian, the sphere for a multiple of the identity. The library takes
-# signs and reduced variance where you do not ask for something else.
-#
-# The right panel answers a practical question. A second direction for each $x$ costs
-# half of what a second example costs, or more. With signs it removes a quarter of
-# the variance at $D = 32$, a second example removes half of it (in the mean of a
-# batch). So one direction and a larger batch is the usual choice, and the sensible
-# one.
-#
-# ## 2.10 What does it cost?
-#
-# Count backward passes through the network for one step of training. Denoising: one,
-# for the gradient with respect to the parameters. Sliced: one for $v^\top \nabla s$
-# and another for the parameters, which now differentiates the first one as well.
-# The exact trace: $D$, and then one for the parameters, through all of them. Before
-# that last one everything has to stay in memory.
-#
-# | | forward | backward, with respect to $x$ | backward, for the parameters |
-# |---|---|---|---|
-# | denoising | 1 | 0 | 1 |
-# | sliced, $n$ directions | 1 | $n$ | 1, through $1 + n$ passes |
-# | exact trace | 1 | $D$ | 1, through $1 + D$ passes |
-#
-# The next function counts both exactly: a hook on the output of the network is
-# called once in each backward pass, and PyTorch reports what it keeps for later.
-
-
-# %%
-def count_costs(loss, dim: int) -> tuple[int, int]:
-    net, kept, passes = ScoreMLP(dim, [64], sigma=sigma), {}, []
-
-    def watched(x, sigma):
-        s = net(x, sigma)
-        s.register_hook(lambda gradient: passes.append(1))
-        return s
-
-    def keep(tensor):
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        mean = loss(watched, torch.ones(4, dim), sigma).mean()
-    mean.backward()
-    return len(passes), sum(kept.values()) / 2**20
-
-
-# %%
-ways = {"exact trace": (implicit, GREEN), "sliced": (sliced, ORANGE), "denoising": (dsm, RED)}
-sizes = [2, 8, 32, 128, 512, 1024]
-prices = {name: torch.tensor([count_costs(loss, dim) for dim in sizes]).T for name, (loss, _) in ways.items()}
-
-# %% [markdown]
-# **Predict:** on double logarithmic axes, a network with one hidden layer of 64 and
-# a batch of 4. What is the slope of the exact trace in the number of backward
-# passes? And in memory: one pass keeps arrays as long as $D$; how steep does that
-# make the trace, and how steep are the other two?
-#
-# <details><summary>Answer</summary>
-#
-# $D + 1$ passes, slope 1; the others are flat at two and one. In memory the trace
-# keeps $D$ passes of about $D$ numbers each, so it turns to slope 2, and the others
-# to slope 1. For an image of CIFAR-10, $D = 3072$, the exact trace is out of the
-# question; a slice costs about as much as two ordinary steps.
-# </details>
-
-# %%
-fig, axes = plt.subplots(1, 2, figsize=(9.2, 3.4))
-for ax, which, title in zip(axes, (0, 1), ("backward passes a step", "kept for the last pass [MiB]"), strict=True):
-    for name, (_, color) in ways.items():
-        ax.loglog(sizes, prices[name][which], "o-", ms=4, color=color, label=name)
-    ax.set(xlabel="$D$", title=title)
-axes[0].legend()
-numbers = {f"{name}, passes": price[0, -1] for name, price in prices.items()}
-numbers["slope of memory"] = (prices["exact trace"][1, -1] / prices["exact trace"][1, -2]).log2()
-save_figure(fig, "score_matching_cost", numbers=numbers, tolerance=0.05)
-plt.show()
-
-# %% [markdown]
-# The memory of the trace could be bought back: take the gradient with respect to the
-# parameters row by row, and throw each row's graph away at once. Then the memory is
-# that of a single slice, and the passes double. The time stays what it is. A random
-# row instead of all of them, $v = \sqrt D\, e_i$ with a random $i$, also has
-# $\mathbb{E}[v v^\top] = I$ and costs one pass. It is one more distribution for section
-# 2.9, unbiased like the others, and good only where the entries of the diagonal are
-# all alike.
-#
-# These were counts, the same on every machine. What does *your* machine say? The
-# next figure is measured while the cell runs, up to the 3072 numbers of a CIFAR-10
-# image, so it will look a little different for you. It is the one figure of this
-# notebook that no test compares.
-
-
-# %%
-def milliseconds(loss, dim: int) -> float:
-    net, x = ScoreMLP(dim, [64], sigma=sigma), torch.ones(4, dim)
-    repeat = 1 if loss is implicit and dim > 100 else 20
-    return 1e3 * min(timeit.repeat(lambda: loss(net, x, sigma).mean().backward(), number=1, repeat=repeat))
-
-
-sizes = [2, 8, 32, 128, 512, 1024, 3072]
-clock = {name: [milliseconds(loss, dim) for dim in sizes] for name, (loss, _) in ways.items()}
-
-# %% [markdown]
-# **Predict:** the slope of the exact trace in time? It makes $D$ passes, and a pass
-# through a net with $D$ inputs costs something like $D$, so is it 2? And by which
-# factor is a slice slower than denoising?
-#
-# <details><summary>Answer</summary>
-#
-# For these small nets the time of a pass is mostly the overhead of calling PyTorch,
-# whatever $D$ is. So the slope is about 1 at first and steepens only when the
-# arrays become large. A slice makes two passes for one, the second through a graph
-# twice as long. The title says what your machine measured. Factors of about four
-# are often quoted; the counts do not demand it, and the factor depends on net,
-# batch and machine.
-# </details>
-
-# %%
-factor = torch.tensor([a / b for a, b in zip(clock["sliced"], clock["denoising"], strict=True)]).median()
-fig, ax = plt.subplots(figsize=(6.0, 3.6))
-for name, (_, color) in ways.items():
-    ax.loglog(sizes, clock[name], "o-", ms=4, color=color, label=name)
-    ax.annotate(f"  {clock[name][-1]:,.1f} ms", (3072, clock[name][-1]), va="center", fontsize=8)
-ax.set(xlabel="$D$", ylabel="ms a step", xlim=(1.5, 15_000), title=f"here a slice costs {factor:.1f} times denoising")
-ax.legend()
-plt.show()
-
-# %% [markdown]
-# The numbers at the right end belong to 3072 coordinates and 4 examples. For a real
-# network on images each of these passes is many times as much work. If it is a
-# hundred times as much, multiply the number at the end of the upper curve by a
-# hundred: minutes, for a *single step*.
-#
-# So which one to use? Denoising, wherever a little noise does no harm: it is the
-# cheapest, needs no derivative of the network with respect to its input, and gives
-# the score at that noise level, which is just what samplers with many levels ask
-# for. Sliced, where the score of the data themselves is wanted, or $\sigma$ must be
-# so small that the targets $-z/\sigma$ drown in their own variance. The exact
-# trace, in few dimensions and as the yardstick.
-#
-# ## 2.11 A variant: learn an energy
-#
-# A network with $D$ outputs can be any vector field; the score is a gradient. One
-# can have that by construction: let the net compute a single number, the energy
-# $E_\theta(x)$, and take $s = -\nabla_x E_\theta$. Every loss works as before, at
-# the price of one backward pass more for each evaluation of $s$. Trained by
-# denoising, the step is then about that of a slice; trained by slices, it contains
-# third derivatives of the network. That is why the activations should be smooth:
-# the second derivative of a ReLU is zero wherever it exists, and a plain network of
-# ReLUs, taken as an energy, has a score that is constant in patches.
-#
-# Our energy is $\frac12 \|x - f(x)\|^2$ with a network $f$, which grows far from the
-# data, as an energy should: $e^{-E}$ then has a chance to be a density.
-
-# %%
-show(ne.EnergyScore.forward, docstring=False)
-
-
-# %%
-class Energy(ScoreMLP):  # any network that gives one number will do
-    def forward(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
-        return 0.5 * (x - super().forward(x, sigma)).square().sum(1)
-
-
-nets["energy"] = learn(ne.EnergyScore(Energy(2, [64, 64], sigma=sigma)), "denoising")
-
-# %% [markdown]
-# A smooth field on the plane is a gradient exactly when its Jacobian is symmetric,
-# that is, when it has no curl $\partial_1 s_2 - \partial_2 s_1$. (That is the third
-# feature of section 2.8.) We ask both denoisers at the same hundred points, and the
-# referee about $J$.
-
-# %%
-for name in ("denoising", "energy"):
-    score = lambda row, net=nets[name]: net(row[None], sigma)[0]  # noqa: E731
-    jacobians = torch.stack(
-        [torch.autograd.functional.jacobian(score, row) for row in noisy.sample(100, generator=generator)]
-    )
-    curl, good = (jacobians[:, 0, 1] - jacobians[:, 1, 0]).abs().mean(), fisher(nets[name]) < 0.05 * constant
-    print(f"{name:10} no curl to 1e-6: {(curl < 1e-6).item()},  J below 5 % of the zero score's: {good}")
-
-# %% [markdown]
-# Both are good scores, and only one of them is the gradient of something. In
-# practice the free field is the usual choice: it is cheaper, and samplers do not
-# mind a little curl. An energy pays where you want to *compare* points,
-# $\log p(a) - \log p(b) = E(b) - E(a)$, which a free field cannot offer.
-#
-# ## 2.12 Trap: the sign of the target, and the wrong point
+# ## 3.8 Trap: the sign of the target, and the wrong point
 #
 # Two mistakes of one character each. (a) The target is $-z/\sigma$, so the loss is
 # $\|\sigma s + z\|^2$; write $\sigma s - z$. (b) The network must see $\tilde x$; give
-# it $x$. Neither crashes, both train. The family of section 2.8 tells us without
+# it $x$. Neither crashes, both train. The family of section 3.7 tells us without
 # any training where they lead.
 #
 # **Predict:** for the right loss and both mistakes the next cell draws the field
@@ -1078,7 +744,7 @@ for name in ("denoising", "energy"):
 
 # %%
 x, z = mixture.sample(200_000, generator=generator), randn(200_000, 2)
-mistakes, outcomes = {"right": (x + sigma * z, z), "sign turned": (x + sigma * z, -z), "score at x": (x, z)}, {}
+mistakes, outcomes = {"right": (x + sigma * z, z), "sign flipped": (x + sigma * z, -z), "score at x": (x, z)}, {}
 for name, (at, noise) in mistakes.items():
     loss = lambda s, at=at, noise=noise: 0.5 * (sigma * s(at, sigma) + noise).square().sum(1)  # noqa: E731
     theta = minimiser(loss)
@@ -1118,16 +784,16 @@ for name, (theta, *_) in outcomes.items():
 # pass, all of them from this notebook:
 #
 # 1. On a density with a known score, loss + constant equals the explicit loss, for
-#    some *wrong* field, within the standard error (2.7). A right field hides
+#    some *wrong* field, within the standard error (section 3.6). A right field hides
 #    factors: whatever multiplies zero is zero.
-# 2. The minimiser in a linear family is the truth (2.8).
+# 2. The minimiser in a linear family is the truth (section 3.7).
 # 3. The zero score costs what it should: 0 for the implicit losses, $D/2$ for
-#    denoising (2.6).
-# 4. The mean over many directions is the exact trace, in more than one dimension,
-#    so that a forgotten $\sqrt D$ shows (2.3).
-# 5. What is learned denoises (this section).
+#    denoising (section 3.5).
+# 4. What is learned denoises (this section).
 #
-# ## 2.13 Your turn
+# Notebook 4 adds a fifth, for slices.
+#
+# ## 3.9 Your turn
 #
 # The explorer trains one small net under the objective of your choice. Left: the
 # true field and the learned one. Right: the loss minus its constant (a running
@@ -1137,14 +803,21 @@ for name, (theta, *_) in outcomes.items():
 # - Train with **denoising**, then with **explicit**. The blue curves end close to
 #   each other; how much rougher is the orange one? Which of the two curves would you
 #   have on real data?
-# - Lower the **noise sigma** to 0.1 and compare denoising with **sliced, variance
-#   reduced**. Whose loss is the noisier now? What does the floor, divided by
-#   $\sigma^2$, have to do with it?
-# - Take the plain **sliced** objective with the Gaussian distribution and one
-#   **projection**; then twenty; then signs and reduced variance with one. Which of
-#   the two remedies buys more, and which is free?
 # - Raise **sigma** to 2. The divergence falls fast, for every objective. Have the
 #   nets become better, or the question easier?
+# - Lower **sigma** to 0.1 with **denoising**. What does the orange curve do, and what
+#   does the floor, divided by $\sigma^2$, have to do with it?
+#
+# <details><summary>Answers</summary>
+#
+# - The orange curve of denoising is the rougher one: its targets scatter, and the
+#   difference loss − floor is divided by $\sigma^2$. On real data nobody has the
+#   explicit loss, the blue curve or the constant: only the orange one, shifted.
+# - The question is easier: $p_\sigma$ is nearly one wide Gaussian, its score nearly
+#   linear, and $J$ of the zero score itself is small.
+# - It gets rougher by far. Near $\sigma = 0$ the floor is nearly $D/2$; what is left to
+#   learn is of order $\sigma^2$, and its estimate divides noise of order one by it.
+# </details>
 
 # %%
 ObjectiveExplorer()
@@ -1153,31 +826,60 @@ ObjectiveExplorer()
 # ## What you should be able to do now
 #
 # - Derive the implicit loss, and name the condition at the boundary that it needs.
-# - Explain why one random direction is enough for an unbiased trace, where
-#   $\sqrt D$ comes from on the sphere, and what reduces the variance.
 # - Prove that denoising finds the score of $p_\sigma$, by the scalar product or by
 #   conditional expectation, and say why equal means prove nothing.
 # - Name the floor and the starting value of a denoising loss, and read a training
 #   curve by them.
-# - Choose a method for given $D$, noise and budget.
 # - Notice a flipped sign or a missing tilde without looking at the code.
 #
 # ## Exercises
 #
-# 1. Fill in the averages of section 2.9: for $s \sim \mathcal{N}(0, P)$ and
-#    $M = -P + \frac12 s s^\top$ compute $\mathbb{E}\|M\|_F^2$,
-#    $\mathbb{E}(\mathrm{tr} M)^2$ and $\mathbb{E} M_{ii}^2$. For $P = I$ and Gaussian $v$
-#    compare the plain form, $D(D+2)/2$, with the reduced one, $2D$. At which $D$ do they
-#    tie? Show that for any $P$ the plain one is better where
-#    $(\mathrm{tr} P)^2 < 2 \|P\|_F^2$. Confirm both with `sliced`.
-# 2. Replace the Gaussian noise of denoising by another one, such as
+# 1. Replace the Gaussian noise of denoising by another one, such as
 #    $\tilde x = x + \sigma u$ with Laplace-distributed $u$. What is the target now?
-#    Which step of the proof changes? Fit the family of section 2.8 with it. Which
+#    Which step of the proof changes? Fit the family of section 3.7 with it. Which
 #    density's score do you expect to find?
-# 3. Let $\sigma$ go to 0 in section 2.8: repeat the fit of $\theta_1$ and $\theta_2$
+#    <details><summary>Hint</summary>
+#
+#    The proof never uses that $q$ is Gaussian. It uses $\nabla_{\tilde x} \log q(\tilde x \mid x)$.
+#    </details>
+#    <details><summary>Answer</summary>
+#
+#    The target is $-\mathrm{sign}(\tilde x - x)/b$ in each coordinate, where $b$ is the
+#    scale of the noise ($b = \sigma/\sqrt2$ if its standard deviation is $\sigma$). No step
+#    changes. The score that is found is that of $p * \text{Laplace}$, which is not in the
+#    family: its components are no longer Gaussian, and the fit is the nearest member.
+#    </details>
+# 2. Let $\sigma$ go to 0 in section 3.7: repeat the fit of $\theta_1$ and $\theta_2$
 #    for $\sigma$ = 0.5, 0.2, 0.05 by denoising and by implicit matching. (Change
 #    the features: the variance is $0.75 + \sigma^2$, and the tanh needs it.) Whose
 #    bars explode, and how does that follow from the floor?
+#    <details><summary>Answer</summary>
+#
+#    Those of denoising, about like $1/\sigma$: its $g$ is the mean of
+#    $\langle \phi, z/\sigma\rangle$, whose standard deviation grows like $1/\sigma$, while
+#    its mean stays. In the language of the floor: nearly all of the loss is the floor,
+#    $D/2$, whose scatter does not shrink with $\sigma$, and what depends on $\theta$ is of
+#    order $\sigma^2$. The bars of implicit matching hardly change.
+#    </details>
+# 3. Fit an **unnormalised model** without ever computing $Z$: data on the line from
+#    $p(x) \propto e^{-x^4/4}$, the model $\log p_\theta(x) = -\theta_1 x^2/2 - \theta_2 x^4/4 - \log Z(\theta)$,
+#    the implicit loss. (Draw the data with `ne.mala`, or by rejection.) Which linear
+#    system gives $\theta$? What would maximum likelihood have to know in addition?
+#    <details><summary>Hint</summary>
+#
+#    $s = -\theta_1 x - \theta_2 x^3$ is linear in $\theta$, and its derivative is
+#    $-\theta_1 - 3\,\theta_2\, x^2$.
+#    </details>
+#    <details><summary>Answer</summary>
+#
+#    With $m_k = \mathbb{E}\,x^k$ the loss is
+#    $-\theta_1 - 3\theta_2 m_2 + \frac12(\theta_1^2 m_2 + 2\theta_1\theta_2 m_4 + \theta_2^2 m_6)$,
+#    and the system $\begin{pmatrix} m_2 & m_4 \\ m_4 & m_6 \end{pmatrix} \theta = \begin{pmatrix} 1 \\ 3 m_2 \end{pmatrix}$.
+#    Its solution is $(0, 1)$, up to chance. The gradient of the log-likelihood is
+#    $\mathbb{E}_{\text{data}}[\phi] - \mathbb{E}_{p_\theta}[\phi]$: the second mean is taken over
+#    the *model*, so that every step needs samples from it. Score matching avoids $Z$ and
+#    this mean; what it leaves you with is still unnormalised.
+#    </details>
 #
 # ## References
 #
@@ -1185,13 +887,9 @@ ObjectiveExplorer()
 #   Matching*, JMLR 2005: the implicit loss, Theorem 1 and its conditions.
 # - P. Vincent, *A Connection Between Score Matching and Denoising Autoencoders*,
 #   Neural Computation 2011: the proof by the scalar product.
-# - Y. Song, S. Garg, J. Shi and S. Ermon, *Sliced Score Matching: A Scalable
-#   Approach to Density and Score Estimation*, UAI 2019: slices, and SSM-VR.
 # - Y. Song and S. Ermon, *Generative Modeling by Estimating Gradients of the Data
 #   Distribution*, NeurIPS 2019: section 2.1, where these losses meet.
-# - M. Hutchinson, *A Stochastic Estimator of the Trace of the Influence Matrix for
-#   Laplacian Smoothing Splines*, Communications in Statistics 1989.
 # - B. Efron, *Tweedie's Formula and Selection Bias*, JASA 2011.
 #
-# **Next:** how scores become samples, in
-# [3 · Langevin dynamics](03_langevin.ipynb).
+# **Next:** [4 · Slices, and their price](04_slices.ipynb): the implicit loss for more
+# than a few dimensions, what each way costs, and energies.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 11 · CIFAR-10 at full scale
+# # 13 · CIFAR-10 at full scale
 #
 # *Reading and trying: about 45 minutes. Running every cell: about a minute on a laptop.
 # The stored outputs are those of a compact network that two CPU cores trained at laptop
@@ -19,10 +19,10 @@
 #   as good as a thousand evaluations;
 # - put numbers on the samples that would stand in a review.
 #
-# You need [7 · One network for all noise levels](07_noise_conditional.ipynb),
-# [8 · Architecture](08_architecture.ipynb) and
-# [9 · Train and sample](09_train_and_sample.ipynb); and, for the numbers,
-# [16 · Judging samples](16_judging_samples.ipynb).
+# You need [8 · One network for all noise levels](08_noise_conditional.ipynb),
+# [9 · Architecture](09_architecture.ipynb) and
+# [10 · Train and sample](10_train_and_sample.ipynb); and, for the numbers,
+# [12 · Judging samples](12_judging_samples.ipynb).
 
 # %%
 import json
@@ -51,9 +51,9 @@ use_style()
 # or the folder of a run of your own: after
 # `python -m ncsn_edu train cifar10 --scale paper`, started where this repository lies,
 # write `"../runs/cifar10-paper"` (paths count from the folder of the notebook). Before
-# you run all cells again, let `tools/quality.py` make the numbers of section 11.5. And
+# you run all cells again, let `tools/quality.py` make the numbers of section 13.5. And
 # `load_trained` puts the network on the CPU, where the paper's one takes an hour and
-# more for the samples of section 11.4; draw them on a GPU by the command `sample`.
+# more for the samples of section 13.4; draw them on a GPU by the command `sample`.
 
 # %%
 SOURCE = "cifar10_small"
@@ -71,7 +71,7 @@ def numbers_of(what):
 
 
 # %% [markdown]
-# ## 11.1 The bill
+# ## 13.1 The bill
 #
 # Before training anything for days, count. The unit is the FLOP, one multiplication
 # or one addition. A convolution with a $3 \times 3$ kernel from $c$ to $c'$ channels
@@ -116,7 +116,7 @@ for (name, scale), label in runs.items():
 # its matrix units take these at half the speed of bfloat16, while twice as many bytes
 # are moved. A card of 2019, without such units for float32, does about
 # $5 \cdot 10^{12}$. None of these speeds of GPUs is measured; they are computed from
-# what the makers state. Section 11.2 measures.
+# what the makers state. Section 13.2 measures.
 #
 # **Predict:** how long does the paper's training take on the two cores: a day, a week,
 # three months? And on the GPUs?
@@ -149,7 +149,7 @@ plt.show()
 
 # %% [markdown]
 # What does the compact network give up? It is the U-Net of
-# [notebook 9](09_train_and_sample.ipynb) with four resolutions in place of two, and
+# [notebook 10](10_train_and_sample.ipynb) with four resolutions in place of two, and
 # attention at the smallest: a 25th of the parameters, a 115th of the work for each
 # image, and it is shown a 20th as many images. Together that is three orders of
 # magnitude. Two things make up for a part of it: it takes any $\sigma$, so that better
@@ -168,10 +168,10 @@ plt.show()
 # Look at the levels. The paper starts at $\sigma = 1$, from uniform noise. But two
 # photographs are up to 51 apart. With noise of 1 that is still a gap of 51 standard
 # deviations, which no chain crosses, and what a chain becomes is settled by its start
-# ([notebook 6](06_annealing.ipynb)). NCSNv2 takes 50, the largest distance. We take 20:
+# ([notebook 7](07_annealing.ipynb)). NCSNv2 takes 50, the largest distance. We take 20:
 # a gap of two and a half is crossed.
 #
-# ## 11.2 Fast, and stopped at any time
+# ## 13.2 Fast, and stopped at any time
 #
 # The paper's experiment takes a line to get the data and a line to start. On a
 # GPU, two words make it fast:
@@ -249,7 +249,7 @@ else:
 # within fifty steps, with the step and the level, and the last checkpoint is from
 # before.
 #
-# ## 11.3 A loss of 1536, and down
+# ## 13.3 A loss of 1536, and down
 #
 # One check is free. A score of zero costs $\tfrac12 \lVert z \rVert^2$, and there are
 # $32 \cdot 32 \cdot 3 = 3072$ pixel values: $D/2 = 1536$ at every level, whatever the
@@ -272,7 +272,7 @@ for name, score in {"zero": lambda x, sigma: torch.zeros_like(x), "U-Net, fresh"
 # %% [markdown]
 # (1543 and not 1536: the mean over 64 images scatters by $\sqrt{D/2}/8 \approx 5$.)
 #
-# **Trap: noise that is guessed to within 5 %.** The U-Net of notebook 9 guesses the
+# **Trap: noise that is guessed to within 5 %.** The U-Net of notebook 10 guesses the
 # noise $z$, and its score is minus the guess by $\sigma$. Suppose that it is off by
 # 5 %. At $\sigma = 0.01$ this moves a pixel by 0.0005. At $\sigma = 20$ it moves it by
 # 1, four times as much as the pixels of photographs vary. Langevin dynamics forgets
@@ -353,7 +353,7 @@ plt.show()
 # those ten levels our network has about 287, interpolated between the dots on the
 # right: that is the number to compare with.
 #
-# ## 11.4 Photographs out of noise
+# ## 13.4 Photographs out of noise
 #
 # How to sample? A thousand evaluations of annealed Langevin dynamics are the paper's
 # way. Our network takes any $\sigma$, and that allows a shorter one. It is worth two
@@ -474,7 +474,7 @@ save_figure(fig, "cifar_flow", numbers=numbers, tolerance=0.03)
 plt.show()
 
 # %% [markdown]
-# ## 11.5 The same quality for less
+# ## 13.5 The same quality for less
 #
 # The paper asks its network a thousand times for an image. Most of that is not needed.
 # Five ways to ask less, all of them with the same network:
@@ -586,11 +586,11 @@ for sampler, value in cheap.items():
 #   the smallest $\eta$ that gets from level to level, $1 - \gamma$, consistent annealed
 #   sampling *is* the flow, by Euler's method (put both into `fresh` in its source).
 #
-# On the digits of notebook 9, from $\sigma = 1$ down, annealed Langevin dynamics with 101
+# On the digits of notebook 10, from $\sigma = 1$ down, annealed Langevin dynamics with 101
 # evaluations was good enough. A ranking of samplers belongs to a network, a ladder, a
 # data set and a measure.
 #
-# ## 11.6 What a number is worth
+# ## 13.6 What a number is worth
 #
 # A distance of some size in the space of some classifier tells nothing by itself. It
 # needs neighbours whose quality you know. The command puts them beside:
@@ -614,7 +614,7 @@ for what, found in known.items():
 # - **Training images** are the floor: as many real images, against the held-out ones.
 #   2.5 is nothing but the bias of 512 images. With 1000, 2000, 5000 and 10,000 it is
 #   1.22, 0.56, 0.27 and 0.19 ([model card](../ncsn_edu/weights/judge_cifar10.md)): it falls
-#   like $1/n$ at first, as notebook 16 derives, and then a little less, as the training
+#   like $1/n$ at first, as notebook 12 derives, and then a little less, as the training
 #   images are not quite like others to a network that was trained on them.
 # - **Noise of 0.1** on real images: 116, although every person would recognise them. This
 #   classifier has never seen noise, and takes it for something terrible. So a sampler
@@ -632,7 +632,7 @@ for what, found in known.items():
 #
 # The card of the weights has the same with 1024 samples, with intervals.
 #
-# ## 11.7 Copies?
+# ## 13.7 Copies?
 #
 # A network with a million parameters cannot hold 50,000 photographs of 3072 numbers. It
 # is still good practice to look, and to look in two spaces: pixels find a copy, features
@@ -682,12 +682,12 @@ else:
 # The mean distance by pixels is 9.8. Shared among 3072 numbers that is
 # $9.8/\sqrt{3072} = 0.18$ for each, three quarters of what pixels vary at all. A copy
 # would be near 0. So these samples were not learned by heart, in either sense. (For a
-# large network that was trained for days the question is a serious one; see section 9.7
+# large network that was trained for days the question is a serious one; see section 10.7
 # for what a perfect score does.)
 #
-# ## 11.8 Completing photographs
+# ## 13.8 Completing photographs
 #
-# Algorithm 2 of [notebook 10](10_inpainting.ipynb), with colours. No photograph of
+# Algorithm 2 of [notebook 11](11_inpainting.ipynb), with colours. No photograph of
 # CIFAR-10 is needed: scikit-learn brings two pictures, a pagoda and a dahlia. We cut a
 # square out of each and shrink it to 32x32. The network has never seen either.
 #
@@ -756,7 +756,7 @@ plt.show()
 InpaintingExplorer(net.score, net.sigmas, photographs, eps=net.sampling.eps, n_steps_each=10)
 
 # %% [markdown]
-# ## 11.9 From here to the paper
+# ## 13.9 From here to the paper
 #
 # What would the paper's network add? Nothing in the method. Its published numbers are an
 # inception score of 8.87 and an FID of 25.3 from 50,000 samples; NCSNv2 with the
@@ -772,7 +772,7 @@ InpaintingExplorer(net.score, net.sigmas, photographs, eps=net.sampling.eps, n_s
 # The library calls the result FID then, and only then. One difference is left:
 # `--paper` takes the printed step, $\epsilon = 2 \cdot 10^{-5}$. The published code
 # behind the FID of 25.3 has `step_lr` $2 \cdot 10^{-5}$, which is
-# $\epsilon = 4 \cdot 10^{-5}$ in our letters ([notebook 3](03_langevin.ipynb));
+# $\epsilon = 4 \cdot 10^{-5}$ in our letters ([notebook 2](02_langevin.ipynb));
 # `--eps 4e-5 --steps-each 100` takes that step, and ends with a denoising step, which
 # that code does not have. Mind the bill: 50,000 images of a thousand evaluations are
 # $10^{18}$ FLOP, as much as the training was.
@@ -820,5 +820,5 @@ InpaintingExplorer(net.score, net.sigmas, photographs, eps=net.sampling.eps, n_s
 # - A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009:
 #   CIFAR-10.
 #
-# **Next:** [16 · Judging samples](16_judging_samples.ipynb): what each of these numbers
+# **Next:** [12 · Judging samples](12_judging_samples.ipynb): what each of these numbers
 # sees, and what it does not.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 10 · Inpainting
+# # 11 · Inpainting
 #
 # *Reading and trying: about 40 minutes. Running every cell: about 90 seconds on a laptop,
 # at laptop scale (8x8 digits, and mixtures of Gaussians).*
@@ -20,8 +20,8 @@
 #   noisy image drawn too often, and clamping within the chain.
 #
 # You need: annealed Langevin dynamics from
-# [6 · Slow mixing, and annealing](06_annealing.ipynb), and a net as in
-# notebooks 7 to 9. One comes with the package, so that nothing is trained
+# [7 · Slow mixing, and annealing](07_annealing.ipynb), and a net as in
+# notebooks 8 to 10. One comes with the package, so that nothing is trained
 # here.
 
 # %%
@@ -42,7 +42,7 @@ from ncsn_edu.widgets import InpaintingExplorer
 use_style()
 
 # %% [markdown]
-# ## 10.1 The score of what is missing
+# ## 11.1 The score of what is missing
 #
 # Split the coordinates of $x$ into those that are known, $x_k = y$, and those
 # that are missing, $x_m$. A mask says which: $m = 1$ where known, 0 where
@@ -100,7 +100,7 @@ conditional = whole.perturb(0.7).posterior(mask, x[0])
 print("one is a slice of the other:", torch.allclose(conditional(x[:, mask == 0]), whole(x, 0.7)[:, mask == 0]))
 
 # %% [markdown]
-# ## 10.2 Algorithm 2
+# ## 11.2 Algorithm 2
 #
 # One question is open: which $\tilde y$? We know the clean $y$, and at level
 # $\sigma_i$ the net expects noise $\sigma_i$ on *every* pixel; it never saw an
@@ -149,10 +149,10 @@ ne.show(inpaint, docstring=False)
 #
 # Each is harmless without the other. With endless steps only the last level
 # counts, and it is right up to its own small noise. With the clean $y$ in the
-# condition, notebook 6 applies as it stands. Together they can hurt, and we
+# condition, notebook 7 applies as it stands. Together they can hurt, and we
 # are going to measure how much.
 #
-# ## 10.3 Judged against the truth
+# ## 11.3 Judged against the truth
 #
 # Two mixtures in the plane, each of two Gaussians around $(-1, -2)$ and
 # $(1, 2)$. The first coordinate is known, the second missing. They differ in
@@ -252,9 +252,9 @@ plt.show()
 #
 # Look at one completion of the sharp world, and nothing is wrong with it. Look
 # at ten, and you would say that both modes occur. Only counting shows the
-# error, as in notebook 6.
+# error, as in notebook 7.
 #
-# ## 10.4 When does the known part decide?
+# ## 11.4 When does the known part decide?
 #
 # What does the sampler *ask for* at each level? Given the noisy $\tilde y$,
 # the weight of the upper component is a responsibility, with $w^2 + \sigma^2$
@@ -278,7 +278,7 @@ plt.show()
 # and by 4.39 in the other. **A conditional that changes quickly with $y$ needs
 # a sharp view of $y$**, and a sharp view is what the early levels do not have.
 #
-# On the other side stands the question of notebook 6: until which level do
+# On the other side stands the question of notebook 7: until which level do
 # chains still cross from one mode to the other? After that it does not matter
 # what is asked for. Here the modes are 4 apart.
 #
@@ -327,7 +327,7 @@ plt.show()
 # The dots leave the red curve between $\sigma = 1$ and 0.5 in both panels:
 # there the chains stop crossing, and the fate of each is decided. In the
 # gentle world the red curve is nearly down by then, and what is missing is the
-# small excess of section 10.3. In the sharp world it has hardly begun to fall.
+# small excess of section 11.3. In the sharp world it has hardly begun to fall.
 # That is the whole story of the error:
 #
 # > Algorithm 2 gets a choice right if the known part, *seen through noise of the size
@@ -341,9 +341,9 @@ plt.show()
 #
 # It is not a mistake that more care in the last levels would repair. More steps
 # help, but slowly: the time to cross grows exponentially with the square of the
-# distance in units of $\sigma$ (notebook 3).
+# distance in units of $\sigma$ (notebook 2).
 #
-# ## 10.5 Why images suffer less
+# ## 11.5 Why images suffer less
 #
 # A digit has no single pixel on which all depends. Its stroke passes through
 # many pixels, and each of them says the same thing with its own noise.
@@ -407,7 +407,7 @@ plt.show()
 # pixels that know which way the head is turned, and perhaps three that know
 # the colour of the eyes.
 #
-# ## 10.6 Variants in circulation
+# ## 11.6 Variants in circulation
 #
 # Implementations differ in small things, and papers in larger ones. We judge
 # them all by the same exact conditional, at the same 1000 evaluations. Three
@@ -422,7 +422,7 @@ plt.show()
 #
 # Why does the paper draw $\tilde y$ only once a level? With one $\tilde y$ a
 # level is plain Langevin dynamics for a fixed density,
-# $p_{\sigma_i}(\tilde x_m \mid \tilde y)$, and everything that notebook 3 says
+# $p_{\sigma_i}(\tilde x_m \mid \tilde y)$, and everything that notebook 2 says
 # about its stationary distribution and its bias holds. Drawn anew at each step,
 # the density changes under the chain while it walks. That has a stationary
 # distribution too, but nobody can write it down.
@@ -491,7 +491,7 @@ def one_step_a_level(score, x, *, image, ladder, rounds):
 # For reference we add what nobody has on images: annealed Langevin dynamics
 # with the score of the **exact conditional** at each level, that is
 # $p(\tilde x_m \mid y)$ with the clean $y$. It has finite steps but no noisy
-# $\tilde y$, and separates the two approximations of section 10.2. Three known
+# $\tilde y$, and separates the two approximations of section 11.2. Three known
 # values, whose exact weights are 0.3, 0.1 and 0.03, and 1500 completions of
 # each, in one batch.
 
@@ -579,7 +579,7 @@ plt.show()
 # $y$ by a gradient through the denoised image (Chung et al. 2023). Both cost
 # more than two lines.
 #
-# ## 10.7 Figure 6: digits
+# ## 11.7 Figure 6: digits
 #
 # Now the net. It was trained on whole digits of 8x8 pixels, on half of
 # scikit-learn's collection; the images below are from the other half. Its
@@ -668,10 +668,10 @@ plt.show()
 #
 # And look at the thickness of the strokes, and at their slant. Both belong to
 # the writer, and both are legible in any half of a digit, through a lot of
-# noise: many pixels know about them. In the language of section 10.5 they are
+# noise: many pixels know about them. In the language of section 11.5 they are
 # choices with a large $K$.
 #
-# ## 10.8 Traps: hidden pixels, and clamping
+# ## 11.8 Traps: hidden pixels, and clamping
 #
 # **Hidden pixels must not be used.** It sounds too plain to test, and it
 # happens all the time: the chain starts from the image plus noise, a contrast
@@ -724,10 +724,10 @@ for sigma in (1.0, 0.1):
 # |---|---|---|
 # | hidden pixels are used | completions that are too good | change them: nothing may change |
 # | the mask is upside down | the known part is invented, the missing one "restored" | the known part comes back up to $\sigma_L$ |
-# | $\tilde y$ once a step, or once a level | little difference (section 10.6) | watch the known part: it changes only where a level begins |
+# | $\tilde y$ once a step, or once a level | little difference (section 11.6) | watch the known part: it changes only where a level begins |
 # | clamping within the chain | a shade too much grey, or nothing at all | at level $\sigma$ the known part has rms distance $\sigma$ from $y$ |
 #
-# ## 10.9 Where the net is unsure
+# ## 11.9 Where the net is unsure
 #
 # Several completions of one image are samples of a distribution, and a
 # distribution has a spread. We take four digits of which only the upper half
@@ -809,10 +809,10 @@ print("no spread where the image is known:", spread[:, :, :4].max().item() == 0)
 # similar digits and not digits with the same upper half; and the judge is a
 # nearest neighbour itself. But where blue has one class only, many orange ones
 # would be a bad sign, and where blue has two, a single orange one is worth a
-# second look (section 10.4).
+# second look (section 11.4).
 #
 # The map says how far the completions *of this sampler, with this net*
-# disagree. It is not the uncertainty of the world: section 10.4 showed a
+# disagree. It is not the uncertainty of the world: section 11.4 showed a
 # sampler that disagrees with itself 40 : 60 where 10 : 90 is right. But it is
 # cheap, and it points to the pixels for which one completion would have been a
 # lie.
@@ -870,7 +870,7 @@ plt.show()
 # missing pixels are from the next known one. (The same holds for scratches: a
 # long thin one takes away many pixels and little information.)
 #
-# ## 10.10 Your turn
+# ## 11.10 Your turn
 #
 # The explorer completes an image as often as you like. Choose a mask, or paint
 # one with the mouse, and press **Complete**.
@@ -917,7 +917,7 @@ InpaintingExplorer(net.score, net.sigmas, images[:20], **sampling)
 #    share above 0 for $T = 10, 100, 1000$ steps a level, and for 10 and 40
 #    levels with 1000 evaluations in all. Compare with the time that a chain
 #    needs to cross between modes 4 apart at the level where the red curve of
-#    section 10.4 comes down.
+#    section 11.4 comes down.
 # 2. Complete digits with the *clean* known part pasted at all levels (write
 #    the loop with `net.score`). Judge 64 completions by their distance to the
 #    nearest training image and by the share that keeps the class of the
@@ -943,4 +943,4 @@ InpaintingExplorer(net.score, net.sigmas, images[:20], **sampling)
 # - H. Chung et al., *Diffusion Posterior Sampling for General Noisy Inverse
 #   Problems*, ICLR 2023: a gradient towards the known part.
 #
-# **Next:** [11 · CIFAR-10 at full scale](11_cifar10_at_full_scale.ipynb)
+# **Next:** [13 · CIFAR-10 at full scale](13_cifar10_at_full_scale.ipynb)

@@ -1,9 +1,9 @@
 # %% [markdown]
-# # 4 · The manifold hypothesis
+# # 5 · The manifold hypothesis
 #
 # *Reading and trying: about 30 minutes. Running every cell: about 45 seconds on a laptop, at a scale of its own: 8x8 digits, or the laptop scale (a quarter of an hour) where CIFAR-10 is on your machine.*
 #
-# Notebook 2 learns a score from samples alone, by partial integration. Here we look
+# Notebook 3 learns a score from samples alone, by partial integration. Here we look
 # at the small print: the data must fill the space. Images do not, and on them
 # the loss has no minimum. You will
 #
@@ -15,7 +15,7 @@
 # - step into the trap that a falling loss means learning.
 #
 # You need: the score from [1 · Scores](01_scores.ipynb), and implicit and sliced
-# score matching from [2 · Score matching](02_score_matching.ipynb).
+# score matching from [3 · Score matching](03_score_matching.ipynb).
 
 # %%
 import copy
@@ -36,7 +36,7 @@ from ncsn_edu.training import train
 use_style()
 
 # %% [markdown]
-# ## 4.1 Images are a thin set
+# ## 5.1 Images are a thin set
 #
 # A photograph of $32 \times 32 \times 3$ values is a point in 3072 dimensions. Draw
 # such a point at random and you see static, never a photograph. Neighbouring pixels
@@ -100,7 +100,7 @@ plt.show()
 # The images are clamped to $[0, 1]$ for the display; the data that a model gets
 # are not.
 #
-# ## 4.2 What breaks
+# ## 5.2 What breaks
 #
 # Two things do, and they are different.
 #
@@ -140,7 +140,7 @@ plt.show()
 # A parabola instead of a slope, with the right answer at its bottom: $-x_\perp/\sigma^2$
 # is the score of $\mathcal{N}(0, \sigma^2)$.
 #
-# ## 4.3 The same on a circle
+# ## 5.3 The same on a circle
 #
 # A network does not know this argument. Does it find the hole? Data on the unit
 # circle, exactly; a small net; the exact implicit loss. And the same with noise
@@ -280,10 +280,10 @@ print("clean: beyond 50 times that bound:", ends["clean"] / lowest > 50)
 # clean curve is even, for its size, the smoother one of the two, and if you had only
 # that one you might call it a success. On images it will be less quiet.
 #
-# ## 4.4 A floor for any data
+# ## 5.4 A floor for any data
 #
 # For images nobody knows $\mathbb{E}\|\nabla \log p_\sigma\|^2$. But a bound holds for
-# *every* data set. Tweedie's formula (notebook 2) writes the score of the noised data
+# *every* data set. Tweedie's formula (notebook 3) writes the score of the noised data
 # $\tilde x = x + \sigma z$ as a conditional mean, $\nabla \log p_\sigma(\tilde x) = -\mathbb{E}[z \mid \tilde x]/\sigma$.
 # The square of a mean is at most the mean of the square, so
 #
@@ -296,7 +296,7 @@ print("clean: beyond 50 times that bound:", ends["clean"] / lowest > 50)
 # thinner the surface, the closer the bound. For the circle, one direction across: it
 # is half of $-D/(2\sigma^2) = -25$.
 #
-# ## 4.5 Figure 1: real images
+# ## 5.5 Figure 1: real images
 #
 # The paper trains a ResNet of 32 filters by variance-reduced sliced score matching
 # with Adam (learning rate $10^{-3}$, batches of 128) for 50,000 iterations, on
@@ -325,7 +325,7 @@ show(recipe.learned, Slicing.__call__, docstring=False)
 # fills the space with little cubes, so that the data *have* a density, and one might
 # hope that the trouble is over. The published code of this figure does not
 # dequantise, and the claim is about data without a density, so neither do we.
-# Section 4.6 tries the cubes.
+# Section 5.6 tries the cubes.
 #
 # Six runs: three seeds, each once clean and once with noise. The two runs of a seed
 # start from the same net, see the same images in the same order, and slice along
@@ -341,7 +341,7 @@ for sigma, seed in itertools.product(curves, range(3)):
 # %% [markdown]
 # Two numbers sum up a run. The first is the usual one for such curves, the
 # **relative spread**: standard deviation over size of the mean, in the last third
-# of the run. The second uses what section 4.4 gave us: the mean of the last third
+# of the run. The second uses what section 5.4 gave us: the mean of the last third
 # as a **share of the bound** $-D/(2\sigma^2)$. On noised data no score can come above
 # 1, but for the scatter of batches.
 
@@ -435,7 +435,7 @@ print("the clean runs spread more:", bool(table["clean"][0].min() > table["noise
 # while it runs. On one core of a processor a step takes seconds, and both runs of
 # 50,000 steps the better part of a week, so it wants a GPU.
 #
-# ## 4.6 Trap: "the loss goes down, so it learns"
+# ## 5.6 Trap: "the loss goes down, so it learns"
 #
 # In most of machine learning a falling training loss is good news, at least about
 # the training. Here the clean loss falls faster and lower than the noised one, and
@@ -469,7 +469,7 @@ for sigma, kind in ((0.2, "noised"), (0.0, "clean")):
 #    \tfrac12\,\mathbb{E}[s^2] = \frac{1}{2h} \cdot 2 \cdot \frac{M^2 w}{3} = \frac{M^2 w}{3h} . $$
 #
 # Let $w \to 0$ first, and the price vanishes; then $M \to \infty$, and again
-# $J \to -\infty$. It is the boundary term of section 4.2: $p\,s$ does not vanish at the
+# $J \to -\infty$. It is the boundary term of section 5.2: $p\,s$ does not vanish at the
 # edges of the cube, where $p$ jumps. A density is not enough; it must be a
 # differentiable one. Gaussian noise makes one, uniform noise does not.
 #
@@ -495,7 +495,7 @@ print("dequantised: beyond the bound of noise 0.01:", share_of_bound(run, recipe
 # never luck. It is a mistake in the bound, in the code or in the problem, and here
 # it was the problem.
 #
-# ## 4.7 What noise buys, and what it costs
+# ## 5.7 What noise buys, and what it costs
 #
 # Noise of standard deviation 0.01 makes the score exist everywhere, puts a floor
 # under the loss, and makes the theorem hold. It costs a distribution: the net
@@ -503,12 +503,12 @@ print("dequantised: beyond the bound of noise 0.01:", share_of_bound(run, recipe
 # the first figure showed.
 #
 # Is the problem solved, then? Look at the size of things: at $\sigma = 0.01$ the score of
-# a typical noisy image has a length of up to $\sqrt{D}/\sigma$ (section 4.4), and it is
+# a typical noisy image has a length of up to $\sqrt{D}/\sigma$ (section 5.4), and it is
 # learned only within about $\sqrt{D}\,\sigma$ of the data. A sampler starts far outside,
 # where the net has never seen a point. More noise reaches farther and blurs more. That
-# dilemma, low density between the modes, is the subject of [5 · Where there are no
-# data](05_low_density.ipynb), and the ladder of noise levels in [6 ·
-# Annealing](06_annealing.ipynb) is its solution.
+# dilemma, low density between the modes, is the subject of [6 · Where there are no
+# data](06_low_density.ipynb), and the ladder of noise levels in [7 ·
+# Annealing](07_annealing.ipynb) is its solution.
 #
 # ## What you should be able to do now
 #
@@ -546,5 +546,5 @@ print("dequantised: beyond the bound of noise 0.01:", share_of_bound(run, recipe
 #   models*, ICLR 2016: dequantisation.
 # - The published code: github.com/ermongroup/ncsn, `runners/scorenet_runner.py`.
 #
-# **Next:** [5 · Where there are no data](05_low_density.ipynb) asks what a score net
+# **Next:** [6 · Where there are no data](06_low_density.ipynb) asks what a score net
 # knows far from all data.

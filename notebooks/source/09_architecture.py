@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 8 · The architecture of NCSN
+# # 9 · The architecture of NCSN
 #
 # *Reading and trying: about 45 minutes. Running every cell: about 60 seconds on a laptop. The nets are counted at the paper's scale, and run at a scale of their own: 16 filters or fewer.*
 #
@@ -21,8 +21,8 @@
 #
 # You need: convolutions and residual blocks, the perturbed score from
 # [1 · Scores](01_scores.ipynb), the denoising loss from
-# [2 · Score matching](02_score_matching.ipynb), and annealed Langevin
-# dynamics from [6 · Annealing](06_annealing.ipynb).
+# [3 · Score matching](03_score_matching.ipynb), and annealed Langevin
+# dynamics from [7 · Annealing](07_annealing.ipynb).
 
 # %%
 import itertools
@@ -46,7 +46,7 @@ from ncsn_edu.training import train
 use_style()
 
 # %% [markdown]
-# ## 8.1 What a score network must be
+# ## 9.1 What a score network must be
 #
 # The score $s(x, \sigma) = \nabla_x \log p_\sigma(x)$ of an image is an
 # arrow in the space of images: one number for each pixel and colour. That
@@ -197,7 +197,7 @@ plt.show()
 # would halve the image again, and again. This network stops at half size,
 # $16 \times 16$. A score must say something about every pixel, and what is
 # lost by shrinking has to be guessed on the way back. Stages 3 and 4 have
-# the dilations instead; section 8.6 measures what they buy.
+# the dilations instead; section 9.6 measures what they buy.
 #
 # Check one box by hand; it is the best way to be sure that you have
 # understood it. Stage 1 is two residual blocks, each of two convolutions
@@ -218,7 +218,7 @@ plt.show()
 # $T = 100$ steps needs 1000 evaluations, about 20 TFLOP for one image of
 # $32 \times 32$.
 #
-# ## 8.2 The norm, step by step
+# ## 9.2 The norm, step by step
 #
 # The network has 71 norms. Take $h$ of shape $(B, C, H, W)$: $B$ images,
 # $C$ channels. A norm shifts and scales its input to mean 0 and variance 1,
@@ -280,7 +280,7 @@ print(f"instance norm cannot tell them apart, to 0.01: {gap < 0.01}")
 # **Conditional instance norm** (Dumoulin et al. 2017) has a row of
 # parameters for each of $L$ classes. Here the classes are noise levels:
 # $\text{out} = \gamma_{ic}\, h_c + \beta_{ic}$ at level $i$. This is how
-# NCSN knows $\sigma$; section 8.4 looks at it. It does not help with
+# NCSN knows $\sigma$; section 9.4 looks at it. It does not help with
 # colours: $\gamma$ and $\beta$ are the same for all images.
 #
 # **CondInstanceNorm++** adds one term. What was thrown away is $\mu$, one
@@ -398,7 +398,7 @@ for channels in (3, 8, 64, 256):
 # has it. There is nothing special about $C - 1$: it is what the published code
 # computes, and the published weights were trained with it.
 #
-# ## 8.3 Where the norm stands
+# ## 9.3 Where the norm stands
 #
 # The refine blocks of the original RefineNet have no norms at all; in the
 # classifiers of its time the norm stands behind the convolution. Here the
@@ -450,9 +450,9 @@ print("means of ones along the top row:", [f"{v:.2f}" for v in MeanPool()(torch.
 # at 0, so that a zero outside the image is an average value and no black
 # frame. That is a good side of having the norm *before* the pooling. Zeros
 # around a stream that was not normalised are another matter, and we meet
-# them in section 8.5.
+# them in section 9.5.
 #
-# ## 8.4 How the level enters
+# ## 9.4 How the level enters
 #
 # At level $i$ every norm takes row $i$ of three tables, $\gamma$, $\alpha$
 # and $\beta$, each of shape $(L, C)$. In other words, an **embedding** of
@@ -517,9 +517,9 @@ for name, net, own in (("NCSN", cifar, share), ("NCSNv2", v2, 0), ("U-Net", unet
 # (The U-Net of this package is small: one block per resolution, two
 # resolutions. Count the same number of filters, not the same power.) NCSNv2
 # has no norm in its refine blocks and max pooling in place of average
-# pooling. Technique 3, as the paper calls it, is the subject of section 8.8.
+# pooling. Technique 3, as the paper calls it, is the subject of section 9.8.
 #
-# ## 8.5 What forgetting colours does to samples
+# ## 9.5 What forgetting colours does to samples
 #
 # Time to train. Two nets that differ in one thing: in one of them
 # $\alpha = 0$. Same seed, same initial weights, same batches, same budget.
@@ -552,7 +552,7 @@ class CondInstanceNorm(CondInstanceNormPlus):
 #
 # The net is small, so that it trains in seconds: two of the library's
 # residual blocks (one of them dilated) between a first and a last
-# convolution. Its output is divided by $\sigma$; section 8.8 says why this
+# convolution. Its output is divided by $\sigma$; section 9.8 says why this
 # helps a short training. The ladder starts at $\sigma_1 = 2$, eight levels
 # down to 0.05.
 
@@ -804,7 +804,7 @@ plt.show()
 # shown that the full RefineNet without the ++ would fail in the same way; it
 # has more leaks, as you saw. What we have shown is the mechanism.
 #
-# ## 8.6 How far it sees
+# ## 9.6 How far it sees
 #
 # A $3 \times 3$ convolution sees one pixel to each side. Stack $n$ of them
 # and it is $n$ pixels: slow growth. Halving the image doubles the reach of
@@ -987,7 +987,7 @@ plt.show()
 # These are networks before training, and of 8 filters. Training moves the
 # shares, and exercise 3 asks how much dilation is worth then.
 #
-# ## 8.7 Averages and ELU, for a smooth score
+# ## 9.7 Averages and ELU, for a smooth score
 #
 # The RefineNet of 2017 has ReLU and max pooling. NCSN has ELU and average
 # pooling throughout: the authors report better-looking images with
@@ -1065,7 +1065,7 @@ plt.show()
 # not differentiate the score, and a sampler does not either. Smoothness is
 # a good property for a score to have, and not a condition for a picture.
 #
-# ## 8.8 How large a score is
+# ## 9.8 How large a score is
 #
 # One thing is left to explain: the division by $\sigma$ in our small net.
 # By Tweedie's formula $s(\tilde x, \sigma) = -\mathbb{E}[z \mid \tilde
@@ -1132,16 +1132,16 @@ plt.show()
 # decide. Expect the loss of the last levels to come down last. For
 # $f(x)/\sigma$ the gradient with respect to $f$ is $f + z$, the same size at
 # all levels before training. (After training it is the part of the noise that
-# cannot be guessed, which is largest at the small levels: section 7.7 measures
+# cannot be guessed, which is largest at the small levels: section 8.7 measures
 # a factor of about 3, for a net that divides. So the division by $\sigma$
 # decides which levels have the larger gradients.)
 #
 # The same factor is behind the weight $\lambda = \sigma^2$ of the loss
-# (notebook 7): the residual $\sigma s + z$ is of size 1 at all levels. And
+# (notebook 8): the residual $\sigma s + z$ is of size 1 at all levels. And
 # it is why our small nets divide: with 500 steps there is no time to learn
 # a factor of 40.
 #
-# ## 8.9 Trap: `align_corners`
+# ## 9.9 Trap: `align_corners`
 #
 # The refine blocks bring the coarse features to the fine size by bilinear
 # interpolation. There are two conventions for where the pixels are: at the
@@ -1201,14 +1201,14 @@ for aligned in (True, False):
 #    that the *strength* of the tint, and not its hue, tells the classes
 #    apart. Does the net with $\alpha$ now fail? Why less badly than you
 #    expected? (Think of the biases of the convolutions, and of the border.)
-# 2. Train the two nets of section 8.5 on a ladder that starts at
+# 2. Train the two nets of section 9.5 on a ladder that starts at
 #    $\sigma_1 = 1$ and at 4 in place of 2. How does the scatter of the mean
 #    colour grow with $\sigma_1$, and how should it, if the mean of a
 #    channel makes a random walk with $\alpha_i \propto \sigma_i^2$?
 # 3. Take dilation out by `without_dilation` and train both variants as an
 #    `ne.NCSN` of 8 filters on MNIST or, if you have it, CIFAR-10. At which
 #    levels does the loss differ, the large or the small ones? Predict it
-#    from section 8.6 first.
+#    from section 9.6 first.
 #
 # ## References
 #
@@ -1233,4 +1233,4 @@ for aligned in (True, False):
 # - The published code: github.com/ermongroup/ncsn,
 #   `models/cond_refinenet_dilated.py`.
 #
-# **Next:** [9 · Train and sample](09_train_and_sample.ipynb)
+# **Next:** [10 · Train and sample](10_train_and_sample.ipynb)

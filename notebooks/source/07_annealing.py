@@ -1,9 +1,9 @@
 # %% [markdown]
-# # 6 · Slow mixing, and annealing
+# # 7 · Slow mixing, and annealing
 #
 # *Reading and trying: about 35 minutes. Running every cell: about 30 seconds on a laptop, at full scale (the paper's own: 1280 chains).*
 #
-# Notebook 3 ended with chains that could not cross a valley. Here we see that it is
+# Notebook 2 ended with chains that could not cross a valley. Here we see that it is
 # worse than slow: where modes fall apart, the score **does not contain** their
 # weights at all. Then we meet the idea that made score-based models work: look at
 # the data through noise, and take the noise away level by level. You will
@@ -30,7 +30,7 @@ use_style()
 mixture = GaussianMixture([[-5.0, -5.0], [5.0, 5.0]], 1.0, [0.2, 0.8])
 
 # %% [markdown]
-# ## 6.1 Blind to the weights
+# ## 7.1 Blind to the weights
 #
 # Suppose the data consist of two groups that never meet: $p = \pi\, p_1$ on one
 # region, $(1 - \pi)\, p_2$ on another. On the first region
@@ -88,17 +88,17 @@ plt.show()
 #
 # So the information is not gone, but it sits where nobody looks. A network learns
 # the score from data, and where there are none it has no reason to be right;
-# [notebook 5](05_low_density.ipynb) measures how wrong it is there. In this notebook
+# [notebook 6](06_low_density.ipynb) measures how wrong it is there. In this notebook
 # we give the sampler every advantage and let it use the *exact* score everywhere.
 #
-# ## 6.2 A sampler that is wrong with confidence
+# ## 7.2 A sampler that is wrong with confidence
 #
 # Now Langevin dynamics with the *exact* score: 1280 chains, started evenly over the
 # square $[-8, 8]^2$, 1000 steps with $\alpha = 0.1$.
 #
 # **Predict:** the truth is 0.2 in the lower left mode. What share will the chains
 # have there: 0.2, 0.5, 0.8? Where does the number come from? (The next cell prints
-# it with its 95 % confidence interval; the picture follows in section 6.4.)
+# it with its 95 % confidence interval; the picture follows in section 7.4.)
 #
 # <details><summary>Answer</summary>
 #
@@ -123,7 +123,7 @@ assert 0.44 < found.weight[0] < 0.54
 
 # %% [markdown]
 # Would more steps help? The modes are $10\sqrt2 \approx 14$ standard deviations
-# apart. Notebook 3 found that the time to cross grows like $e^{d^2/8}$, which is
+# apart. Notebook 2 found that the time to cross grows like $e^{d^2/8}$, which is
 # $e^{25}$ here, or $7 \cdot 10^{10}$ steps of a size of order one. At a million
 # steps a second that is a day for a single crossing, with an exact score, in two
 # dimensions.
@@ -135,7 +135,7 @@ assert 0.44 < found.weight[0] < 0.54
 # the test to remember: **start from different places, and see whether the results
 # agree.**
 #
-# ## 6.3 More noise, fewer problems
+# ## 7.3 More noise, fewer problems
 #
 # Blur the data with noise of standard deviation $\sigma$. If $\sigma$ is larger
 # than the gap, there is only one mode, its score knows everything about the
@@ -164,10 +164,10 @@ assert 0.44 < found.weight[0] < 0.54
 ne.show(annealed_langevin)
 
 # %% [markdown]
-# ## 6.4 Figure 3 of the paper
+# ## 7.4 Figure 3 of the paper
 #
-# Which ladder? The paper's text and its code differ here. The text (section 4.3)
-# names noise levels from 10 to 0.1; section 6.6 tries them. The published code
+# Which ladder? Text and code of the paper differ here. The text (2019, section 4.3)
+# names noise levels from 10 to 0.1; section 7.6 tries them. The published code
 # (`runners/toy_runner.py`) does something simpler: it lets the *standard deviation
 # of the components* fall from 20 to 1, over 10 levels of 100 steps, with
 # $\epsilon = 0.1$. We follow the code. At the last level the components have
@@ -267,7 +267,7 @@ assert abs(small / theory - 1) < 0.06 and abs(big / theory - 1) < 0.06
 # this is no accident. The widths, on the other hand, agree with ULA's formula
 # within the error. Where does the small excess come from?
 #
-# ## 6.5 Where the weights are decided
+# ## 7.5 Where the weights are decided
 #
 # At which level do the chains learn that the small mode has weight 0.2? We can
 # watch it, and we know what to expect: in equilibrium at level $i$ the share of
@@ -322,14 +322,14 @@ plt.show()
 # or more steps at each. Physicists know this as quenching: cool a glass too fast,
 # and it keeps the disorder of the temperature at which it froze.
 #
-# ## 6.6 Trap: the ladder in the text of the paper
+# ## 7.6 Trap: the ladder in the text of the paper
 #
 # The paper's text, and many texts after it, describe this figure with a *noise*
 # ladder, $\sigma$ from 10 to 0.1. Put together with the $\epsilon = 0.1$ of the
 # code and the exact perturbed score, that cannot run. Compute the first step before
 # running it:
 # $\alpha_1 = \epsilon\, \sigma_1^2/\sigma_L^2 = 0.1 \cdot 100/0.01 = 1000$. The
-# density there has variance $1 + \sigma_1^2 = 101$, and notebook 3 says that a step
+# density there has variance $1 + \sigma_1^2 = 101$, and notebook 2 says that a step
 # must stay below $4 \cdot 101 = 404$. In general
 #
 # $$ \frac{\epsilon}{\sigma_L^2} \;<\; 4\,\Big(1 + \frac{s^2}{\sigma_i^2}\Big) \quad\text{for every } i, $$
@@ -401,9 +401,9 @@ for sigma_1, eps in ((20, 0.003), (10, 0.002), (1, 0.005)):
 # %% [markdown]
 # The first two ladders do what they should: widths within a few percent, weights
 # within a few hundredths. (5000 chains scatter by 0.006. With more of them both
-# ladders come to 0.215, the frozen excess of section 6.5.) Both cost 1000
+# ladders come to 0.215, the frozen excess of section 7.5.) Both cost 1000
 # evaluations of the score a chain. With a closed form that is nothing; with the
-# network of notebook 8 it is 20 GFLOP each, and the choice of ladder becomes a
+# network of notebook 9 it is 20 GFLOP each, and the choice of ladder becomes a
 # question of money. Techniques 1, 2 and 4 of Song & Ermon 2020 (NCSNv2; in
 # `ncsn_edu.schedules`) turn it into three small calculations.
 #
@@ -412,7 +412,7 @@ for sigma_1, eps in ((20, 0.003), (10, 0.002), (1, 0.005)):
 # weights. That is the rule of thumb of NCSNv2: take $\sigma_1$ about as large as
 # the largest distance between data points.
 #
-# ## 6.7 Trap: the blurred mixture has variance $s^2 + \sigma^2$
+# ## 7.7 Trap: the blurred mixture has variance $s^2 + \sigma^2$
 #
 # Two mistakes that look alike. (a) Take the *true* perturbed score and stop the
 # ladder at $\sigma_L = 1$: you then sample from $p_{\sigma_L}$ and not from $p$.
@@ -426,7 +426,7 @@ for sigma_1, eps in ((20, 0.003), (10, 0.002), (1, 0.005)):
 #
 # (a) $\sqrt{1 + 1} = 1.41$, and slightly more by ULA's bias. (b) 0.1. Neither shows
 # in the mode weights, which are 0.21 to 0.22 in all three, the frozen excess of
-# section 6.5: **always check the width as well**, one number is never enough to
+# section 7.5: **always check the width as well**, one number is never enough to
 # judge samples.
 # </details>
 
@@ -434,7 +434,7 @@ for sigma_1, eps in ((20, 0.003), (10, 0.002), (1, 0.005)):
 # The three runs first, 12,800 chains each, of which the figure shows 1280. (Of 1280
 # the share alone would scatter by 0.011.) The runs differ in two things only: the
 # model that is asked for the score, and where the ladder ends. Note that
-# `five_points` in the last one is the very model that was *right* in section 6.4:
+# `five_points` in the last one is the very model that was *right* in section 7.4:
 # there the ladder stopped at $\sigma_L = 1$, which supplied the width of the modes.
 # A variance may be counted with the data or with the noise, but it has to be
 # counted once.
@@ -485,7 +485,7 @@ for name, x in (("before", too_wide), ("after", ne.denoise(mixture, too_wide, 1.
 # difference is invisible; here it is the whole width. Denoising cannot repair a
 # ladder that stops too early.
 #
-# ## 6.8 Your turn
+# ## 7.8 Your turn
 #
 # The explorer predicts before it runs: the middle panel shows, level by level, the
 # step as a share of its limit; what is in the shaded area explodes. Change the
@@ -524,7 +524,7 @@ AnnealingExplorer()
 #
 # 1. Replace $\alpha_i \propto \sigma_i^2$ by $\alpha_i \propto \sigma_i$ (write the
 #    loop yourself, it has five lines with `langevin` at each level; start with
-#    $\epsilon = 0.1$ and the ladder of section 6.4). Which levels suffer, and which
+#    $\epsilon = 0.1$ and the ladder of section 7.4). Which levels suffer, and which
 #    share results? Explain it with the signal-to-noise ratio of a step.
 # 2. Measure the share in the small mode for $L = 3, 5, 10, 30$ at a constant number
 #    of $L \cdot T = 1000$ evaluations, with error bars over twenty repetitions. Is
@@ -545,5 +545,5 @@ AnnealingExplorer()
 # - R. Neal, *Annealed importance sampling*, Statistics and Computing 2001:
 #   annealing of distributions, with weights.
 #
-# **Next:** [7 · One network for all noise levels](07_noise_conditional.ipynb) trains
+# **Next:** [8 · One network for all noise levels](08_noise_conditional.ipynb) trains
 # one network that knows the score at every level of the ladder.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 5 · Where there are no data
+# # 6 · Where there are no data
 #
 # *Reading and trying: about 35 minutes. Running every cell: about 75 seconds on a laptop, at full scale (the paper's own net, batches and number of steps).*
 #
@@ -40,7 +40,7 @@ plots.use_style()
 mixture = GaussianMixture([[-5.0, -5.0], [5.0, 5.0]], 1.0, [0.2, 0.8])
 
 # %% [markdown]
-# ## 5.1 What the objective cannot see
+# ## 6.1 What the objective cannot see
 #
 # Every objective of score matching is, up to a constant that does not depend on
 # the model, the **Fisher divergence**
@@ -102,7 +102,7 @@ drawn = mixture.log_prob(mixture.sample(1_280_000, generator=generator))
 print("points below -20:", (drawn < -20).sum().item())
 
 # %% [markdown]
-# ## 5.2 Training, as in the paper
+# ## 6.2 Training, as in the paper
 #
 # The net is a perceptron 2-128-128-2 with softplus between the layers, 17,154
 # numbers to learn. Softplus is smooth, and has to be: the loss contains the
@@ -223,7 +223,7 @@ assert (measured[:, -1, 0] <= 0.05).all() and (measured[:, -1, 2] >= 5 * measure
 # true score is 2. The median error in the empty part is about 4, more than twenty
 # times that near the modes. Where exactly?
 #
-# ## 5.3 Figure 2 of the paper
+# ## 6.3 Figure 2 of the paper
 #
 # **Predict:** you will see the true field, the learned field, and a map of the
 # error of net 0. Around the modes the fields agree. How will they differ? Where
@@ -316,7 +316,7 @@ plt.show()
 # itself. The brightest part of the map, in the corners, is larger still: there
 # the net overshoots, with arrows longer than the true ones.
 #
-# ## 5.4 Error against density
+# ## 6.4 Error against density
 #
 # The map for one net is a picture; the law behind it is the error as a function
 # of $\log p$. We sort the points of the square into bins of $\log p$ and take the
@@ -362,7 +362,7 @@ plt.show()
 # square. With no data, nothing but the smoothness of the net keeps the error at
 # one half.
 #
-# ## 5.5 Trap: "a small loss means a good score"
+# ## 6.5 Trap: "a small loss means a good score"
 #
 # The loss is an expectation under $p$, and 5.1 says what that implies. Take the
 # implication at its word. Here is a score that is the true one where
@@ -416,7 +416,7 @@ for name, score in (("sabotaged", sabotaged), ("net 0", learned)):
 # derivative from $\log p$ to $s$, and what remains is an average under $p$ and no
 # other.
 #
-# ## 5.6 Trap: "more training will fix it"
+# ## 6.6 Trap: "more training will fix it"
 #
 # Perhaps the nets only need time. We took the errors during the training, so the
 # answer costs nothing.
@@ -461,12 +461,12 @@ assert 0.8 < change < 1.5
 # a distance of $\sqrt2$, and would give $5 \cdot 10^{-10}$.) The place of the
 # crease is all that the score knows of the weights.
 #
-# ## 5.7 What a sampler makes of it
+# ## 6.7 What a sampler makes of it
 #
 # Now Langevin dynamics, from the same 1280 starting points in the square, with
 # the same noise, once with the true score and once with each learned one:
 # $\alpha = 0.1$ and 300 steps. By then nothing crosses the middle any more.
-# (Notebook 6 runs 1000 steps, with the same result.)
+# (Notebook 7 runs 1000 steps, with the same result.)
 
 # %%
 start = 8 * (2 * torch.rand(1280, 2, generator=generator) - 1)
@@ -521,7 +521,7 @@ print("no chain ran away:", all((x.abs() < 10).all().item() for x, _ in runs.val
 # - **Slow mixing.** The *true* score gives about one half instead of 0.20. Its
 #   arrows are right at every point; it is the chains that cannot cross the
 #   middle. No training can repair this, and it is the subject of
-#   [6 · Annealing](06_annealing.ipynb).
+#   [7 · Annealing](07_annealing.ipynb).
 # - **A wrong score.** The *learned* scores start the same chains into a field
 #   that is too weak in the middle: in the diagonal picture of 5.3 the true score
 #   comes up to almost 7 at the jump, while the net is still near zero there. So
@@ -565,7 +565,7 @@ print("no chain ran away:", all((x.abs() < 10).all().item() for x, _ in runs.val
 # own in the empty part, as the sabotaged score of 5.5 shows: its loss was
 # perfect, and its chains would be driven away from the data.
 #
-# ## 5.8 What noise does to the error
+# ## 6.8 What noise does to the error
 #
 # If the trouble is that no data fall into the empty part, put some there: add
 # noise of standard deviation $\sigma$ to the data. The net then learns the score
@@ -685,10 +685,10 @@ print("at sigma 4 a fifth of the error in the strip, or less:", table[4.0][0] < 
 # to sample with the largest, whose score is right everywhere, and end with the
 # smallest, by when the chains have arrived where that one is right too. Each
 # level only has to be right where the level before it leaves the chains. That is
-# the ladder of notebook 6, where we gave it exact scores; a net that learns all
+# the ladder of notebook 7, where we gave it exact scores; a net that learns all
 # of its levels at once comes after it.
 #
-# ## 5.9 Your turn
+# ## 6.9 Your turn
 #
 # The explorer trains a smaller net (two layers of 64) on two modes of your
 # choice. Change the sliders, say what will happen, then press **Train**; pressed
@@ -750,5 +750,5 @@ ErrorExplorer()
 # - L. Wenliang and H. Kanagawa, *Blindness of score-based methods to isolated
 #   components and mixing proportions*, 2020: the two failures, in theory.
 #
-# **Next:** [6 · Annealing](06_annealing.ipynb) gives the chains exact scores, and
+# **Next:** [7 · Annealing](07_annealing.ipynb) gives the chains exact scores, and
 # repairs the other failure.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 3 · Langevin dynamics
+# # 2 · Langevin dynamics
 #
 # *Reading and trying: about 30 minutes. Running every cell: about 20 seconds on a laptop, at full scale (two dimensions).*
 #
@@ -29,7 +29,7 @@ from ncsn_edu.widgets import LangevinExplorer
 use_style()
 
 # %% [markdown]
-# ## 3.1 One step
+# ## 2.1 One step
 #
 # From any $x_0$, repeat (Song & Ermon 2019, eq. 4; $z$ is fresh standard normal
 # noise in each step):
@@ -98,7 +98,7 @@ plt.show()
 # single step, and the path is a scribble. There it takes some tens of steps to
 # forget where one was: the drift takes back a twentieth of the distance in each.
 #
-# ## 3.2 One step size, four names
+# ## 2.2 One step size, four names
 #
 # Many bugs in samplers are conversions. The same step is written in four ways:
 #
@@ -114,7 +114,7 @@ plt.show()
 # differ by a factor of two. (`annealed_langevin` has the printed value as its
 # default.) The lowest noise level is $\sigma_L = 0.01$. The converters in
 # `ncsn_edu.schedules` take it around the circle. (In the table $\sigma_i$ are the
-# noise levels of notebook 6, $\sigma_L$ the lowest of them, and $D$ the number of
+# noise levels of notebook 7, $\sigma_L$ the lowest of them, and $D$ the number of
 # coordinates.)
 
 # %%
@@ -151,7 +151,7 @@ for drift_name, drift in (("alpha/2", alpha / 2), ("alpha", alpha)):
         print(f"drift {drift_name:7} and noise {noise_name:11}: variance {x.var().item():.2f}")
 
 # %% [markdown]
-# ## 3.3 The bias of a finite step
+# ## 2.3 The bias of a finite step
 #
 # With a finite $\alpha$ the stationary distribution is not quite $p$. For a
 # Gaussian $\mathcal{N}(0, s^2)$ one can say exactly what it is. ($s$ is its
@@ -176,7 +176,7 @@ for drift_name, drift in (("alpha/2", alpha / 2), ("alpha", alpha)):
 #
 # otherwise the chain stays where it is, and that stay counts. It needs $\log p$, up
 # to a constant, and not the score alone. Networks trained by score matching do not
-# provide it, so image models live with ULA, small steps and (notebook 6) annealing.
+# provide it, so image models live with ULA, small steps and (notebook 7) annealing.
 
 # %%
 show(mala, docstring=False)
@@ -239,7 +239,7 @@ for alpha, variance, rate in zip(alphas, ula, rates, strict=True):
 assert worst < 0.05 and numbers["mala_worst_error"] < 0.04
 
 # %% [markdown]
-# ## 3.4 The step at which it explodes
+# ## 2.4 The step at which it explodes
 #
 # The limit $\alpha < 4 s^2$ concerns the *smallest* variance in any direction: in a
 # narrow valley a chain can explode across while it hardly moves along.
@@ -261,7 +261,7 @@ for share in (0.9, 1.1):
 # %% [markdown]
 # Just below the limit nothing alarming happens, except that the narrow direction is
 # far too wide: at 0.9 of the limit its variance is ten times the true one, as
-# section 3.3 predicts. Stability is not accuracy. A step of a tenth of the limit is
+# section 2.3 predicts. Stability is not accuracy. A step of a tenth of the limit is
 # a fair start: its bias is some 11 %, and halving it halves that.
 #
 # A sampler of this package never hands you NaN: it stops, and says at which step
@@ -276,7 +276,7 @@ for share in (0.9, 1.1):
 # > Annealing will do something related with a single number: its step follows the
 # > width of the *noise*, $\alpha_i \propto \sigma_i^2$.
 #
-# ## 3.5 What no step size solves
+# ## 2.5 What no step size solves
 #
 # Between two modes lies a region where $p$ is tiny. A chain that wants to cross it
 # must climb against the score by luck.
@@ -320,10 +320,10 @@ plt.show()
 # The error bars are Wilson's intervals for a share among 500 chains; at zero
 # crossings the interval still reaches up to 0.008, because "never seen" is not
 # "never". Nothing in the chains themselves would have told us: at a distance of 10
-# they look perfectly settled, in one half of the world. Notebook 6 takes up this
+# they look perfectly settled, in one half of the world. Notebook 7 takes up this
 # thread.
 #
-# ## 3.6 Watching a chain converge
+# ## 2.6 Watching a chain converge
 #
 # How many steps are enough? A simple, honest way is to follow a number whose true
 # value you know, or to start chains in very different places and wait until they
@@ -339,7 +339,7 @@ plt.show()
 # $6 \cdot 0.95^n < 0.1$ from $n = 80$ on. The variance starts at 0, since all
 # chains start at one point, and rises to $1/(1 - 0.1/4) = 1.026$: past the truth,
 # to ULA's own stationary variance. (The picture cannot show the difference: these
-# 8000 numbers scatter by 1.6 %. Section 3.3 can.)
+# 8000 numbers scatter by 1.6 %. Section 2.3 can.)
 # </details>
 
 # %%
@@ -368,9 +368,9 @@ plt.show()
 # slowest one decides. Halving $\alpha$ halves the bias and doubles the number of
 # steps: that is the bargain of every sampler without a correction.
 #
-# ## 3.7 Your turn
+# ## 2.7 Your turn
 #
-# The explorer runs 600 chains live on the mixture of section 3.1. Try, and predict
+# The explorer runs 600 chains live on the mixture of section 2.1. Try, and predict
 # first:
 #
 # - Start all chains in the **left mode**. How many steps until the left mode keeps
@@ -428,6 +428,6 @@ LangevinExplorer()
 # - Y. Song et al., *Score-Based Generative Modeling through Stochastic Differential
 #   Equations*, ICLR 2021: Algorithm 4.
 #
-# **Next:** [4 · The manifold hypothesis](04_manifold.ipynb) and [5 · Where there
-# are no data](05_low_density.ipynb) show what fails when the score is learned; the
-# remedy for slow mixing is [6 · Annealing](06_annealing.ipynb).
+# **Next:** [5 · The manifold hypothesis](05_manifold.ipynb) and [6 · Where there
+# are no data](06_low_density.ipynb) show what fails when the score is learned; the
+# remedy for slow mixing is [7 · Annealing](07_annealing.ipynb).

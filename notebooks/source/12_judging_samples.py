@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 16 · Judging samples
+# # 12 · Judging samples
 #
 # *Reading and trying: about 40 minutes. Running every cell: about 40 seconds on a laptop, at full scale for what is asked here (known Gaussians of up to 50,000 samples, and digits of 8x8 pixels).*
 #
@@ -16,7 +16,7 @@
 # - read a bootstrap interval, and know what it leaves out.
 #
 # You need: means, covariances and their eigenvalues. The digits and the classifier
-# are those of [9 · Train and sample](09_train_and_sample.ipynb), where three such
+# are those of [10 · Train and sample](10_train_and_sample.ipynb), where three such
 # numbers were met for the first time.
 
 # %%
@@ -43,7 +43,7 @@ from ncsn_edu.plots import BLUE, GREEN, GREY, ORANGE, RED, images, use_style
 use_style()
 
 # %% [markdown]
-# ## 16.1 What we would like, and what we can have
+# ## 12.1 What we would like, and what we can have
 #
 # A model is good if its distribution $q$ is the data's $p$. We have samples of both
 # and neither density. (Some models know their density. Most do not, and a good
@@ -70,7 +70,7 @@ use_style()
 # what does not matter for that: a shift, a thicker pen, a little slant. So distances
 # in its features come nearer to what a person calls similar. By the same token they
 # are blind to whatever the net was taught to ignore. Nobody knows exactly what that
-# is; one finds out by trying, as in section 16.3. And features of a net that was
+# is; one finds out by trying, as in section 12.3. And features of a net that was
 # trained on photographs of dogs and cars say little about galaxies.
 #
 # Our net is the classifier of digits that ships with the package. It is right on
@@ -84,7 +84,7 @@ reference = extract(held_out, net)
 print(reference.values.shape, "features of the held-out digits, by", reference.net)
 
 # %% [markdown]
-# ## 16.2 The Frechet distance, and its bias
+# ## 12.2 The Frechet distance, and its bias
 #
 # Take two Gaussians with means $\mu_x, \mu_y$ and covariances $S_x, S_y$. Moving the
 # mass of one to the other, along straight lines and at the least total squared
@@ -225,7 +225,7 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# ## 16.3 Known defects
+# ## 12.3 Known defects
 #
 # A number is worth what it notices. We take 600 training digits, which are as good
 # as samples can be, and give them defects whose nature we know:
@@ -262,7 +262,7 @@ heaps = {
 }
 
 # %% [markdown]
-# Five numbers for each. `memory` is the one of notebook 9: the mean distance to the
+# Five numbers for each. `memory` is the one of notebook 10: the mean distance to the
 # nearest training image, divided by that to the nearest held-out one.
 
 # %%
@@ -339,7 +339,7 @@ plt.show()
 # there", and a third one for "are they new".
 
 # %% [markdown]
-# ## 16.4 Precision against recall
+# ## 12.4 Precision against recall
 #
 # Precision asks what share of the samples lies near real images, recall what share
 # of the real images lies near samples. Near means: inside a ball around one of the
@@ -394,7 +394,7 @@ plt.show()
 # A model that is narrowed like this makes prettier sheets of samples. It is a worse
 # model of the data. Both are true, and a single number can only say one of them.
 #
-# ## 16.5 A score that never looks at real images
+# ## 12.5 A score that never looks at real images
 #
 # The classifier score (Salimans et al. 2016) asks two things of the class
 # probabilities: each image should belong to one class for sure, and the classes
@@ -416,7 +416,7 @@ for name, x in rows.items():
 # It is still quoted, because it is old, cheap, and needs no reference. Then let it
 # be one of several.
 #
-# ## 16.6 What an interval says
+# ## 12.6 What an interval says
 #
 # The library gives every number an interval, by the **bootstrap**: draw as many
 # images *from the set*, with repetition, compute the number again, do so a hundred
@@ -434,7 +434,7 @@ show(frechet, docstring=False)
 #
 # - how biased it is. Redrawn sets repeat images, have fewer different ones, and so
 #   an even larger bias: the spread is taken around *their* mean and put around the
-#   number. What the bias is, section 16.2 says;
+#   number. What the bias is, section 12.2 says;
 # - how the number depends on the training seed. That is another spread, usually a
 #   larger one, and takes other trainings;
 # - whether the features see what you care about.
@@ -442,7 +442,7 @@ show(frechet, docstring=False)
 # A test of whether it is right: draw sets again and again, and count how often the
 # interval holds the mean of all of them. The library's own tests do that.
 #
-# ## 16.7 Before you believe a number
+# ## 12.7 Before you believe a number
 #
 # A list for papers, and for your own.
 #
@@ -502,6 +502,6 @@ show(frechet, docstring=False)
 # - G. Parmar et al., *On aliased resizing and surprising subtleties in GAN
 #   evaluation*, CVPR 2022.
 #
-# **Next:** samples of your own. [11 · CIFAR-10 at full
-# scale](11_cifar10_at_full_scale.ipynb) has the commands, and a network that is judged
+# **Next:** samples of your own. [13 · CIFAR-10 at full
+# scale](13_cifar10_at_full_scale.ipynb) has the commands, and a network that is judged
 # by these numbers.

@@ -1,12 +1,12 @@
 # %% [markdown]
-# # 9 · Train and sample
+# # 10 · Train and sample
 #
 # *Reading and trying: about 45 minutes. Running every cell: about five minutes on a laptop without a GPU, at laptop scale: small images (8x8, and 28x28 from stored weights), compact networks, the paper's algorithms.*
 #
 # All parts are on the table: the ladder and its loss
-# ([notebook 7](07_noise_conditional.ipynb)), the network
-# ([notebook 8](08_architecture.ipynb)), annealed Langevin dynamics
-# ([notebook 6](06_annealing.ipynb)). Now they meet on images. You will
+# ([notebook 8](08_noise_conditional.ipynb)), the network
+# ([notebook 9](09_architecture.ipynb)), annealed Langevin dynamics
+# ([notebook 7](07_annealing.ipynb)). Now they meet on images. You will
 #
 # - train a score network on handwritten digits, from nothing, in about two minutes;
 # - sample from it, and watch digits condense out of noise (the paper's Figure 4);
@@ -32,7 +32,7 @@ from ncsn_edu.widgets import SamplingExplorer, watch
 use_style()
 
 # %% [markdown]
-# ## 9.1 The data
+# ## 10.1 The data
 #
 # scikit-learn brings 1797 digits of 8x8 pixels, so nothing has to be downloaded. A
 # fixed random half is for training. The other half the network never sees; it tells
@@ -40,7 +40,7 @@ use_style()
 #
 # Why a random half, and not the first one? The file is sorted by writer, and people
 # write differently. Two halves by different hands are further apart than any good
-# sampler is from its data: the distance of section 9.5 between them is 0.29,
+# sampler is from its data: the distance of section 10.5 between them is 0.29,
 # between two random halves 0.08. Whoever wants to know whether a network has
 # learned a *distribution* has to compare with new draws from that same
 # distribution. (Whether it can also imitate hands that it has never seen is another
@@ -48,7 +48,7 @@ use_style()
 #
 # The pixels have 17 grey values. A density over numbers that are all multiples of
 # 1/16 would be a comb of spikes, and no score is right for that
-# ([notebook 4](04_manifold.ipynb)). So every time an image is drawn, its pixels are
+# ([notebook 5](05_manifold.ipynb)). So every time an image is drawn, its pixels are
 # **dequantised**: an integer $v$ of $0 \dots 255$ becomes $(v + u)/256$ with a
 # fresh uniform $u$. That is what `batches` serves, shuffled, endlessly.
 
@@ -60,10 +60,10 @@ sigmas = geometric(1.0, 0.01, 10)
 print(f"{len(train_images)} images to train on, {len(held_out)} held out, {train_images[0].numel()} pixels each")
 
 # %% [markdown]
-# ## 9.2 Training, live
+# ## 10.2 Training, live
 #
 # The network of the paper is large for a laptop. In its place we train a compact
-# U-Net, a third of a million parameters, that is told $\log \sigma$ (notebook 8). It
+# U-Net, a third of a million parameters, that is told $\log \sigma$ (notebook 9). It
 # guesses the noise $z$, and `EpsScore` makes the score of that: $-f/\sigma$. What it
 # sees is $u = (2x - 1)/\sqrt{1 + 4\sigma^2}$: pixels of about the same size at every
 # level, so that the first layer meets no surprise. The loss is the paper's (equation 6, with $\lambda = \sigma^2$): one
@@ -187,7 +187,7 @@ plt.show()
 # part of it. Most of it comes from the small levels, where the digit is settled and
 # only the noise on each pixel remains to be found. How far could it fall? The least
 # possible loss on *digits* is not known. The least possible one on *these 898
-# images* is that of the ideal denoiser of section 9.7: 1.6, 2.3, 1.2 and 0.2 at the
+# images* is that of the ideal denoiser of section 10.7: 1.6, 2.3, 1.2 and 0.2 at the
 # four largest levels and less than 0.5 at each of the others, 0.6 in the mean,
 # where the network is at 10. But a network with a loss of 0.6 would not draw better
 # digits: it would have learned the training set by heart. How much of it a network
@@ -198,17 +198,17 @@ plt.show()
 # compare a network with *itself*: a curve that rises, or jumps, says that something
 # broke. Use it for that, and judge samples as samples.
 #
-# ## 9.3 Algorithm 1, seen from inside
+# ## 10.3 Algorithm 1, seen from inside
 #
 # Annealed Langevin dynamics needs three choices. The paper takes $T = 100$ steps a
 # level and $\epsilon = 2 \cdot 10^{-5}$, which is a step of
 # $\alpha_i / 2 = 0.1\, \sigma_i^2$ and a thousand evaluations. On digits we take
 # $T = 10$ and $\alpha_i / 2 = 0.3\, \sigma_i^2$: a tenth of the work, and section
-# 9.5 will show that it is not worse. The last choice is to end with a **denoising
+# 10.5 will show that it is not worse. The last choice is to end with a **denoising
 # step**, $x + \sigma_L^2\, s(x, \sigma_L)$: it takes away the last bit of noise,
 # too little to see and enough to spoil distances between images.
 #
-# Where do the step sizes come from? Notebook 6 gave the limit: a step is stable
+# Where do the step sizes come from? Notebook 7 gave the limit: a step is stable
 # while $\alpha_i < 4\,(\sigma_i^2 + s^2)$, with $s^2$ the variance of the data in
 # its narrowest direction. Black border pixels do not vary at all, so $s = 0$, and
 # $\alpha_i / 2 < 2\,\sigma_i^2$ remains. With 0.3 we stay well below that, and
@@ -282,7 +282,7 @@ SamplingExplorer(shipped.score, shipped.sigmas, shipped.shape, n=16, eps=6e-5, n
 # chain coming down from the level above, with too much noise for the new one. If it
 # *stays* above 1, chains are where the network has never been.
 #
-# ## 9.4 Uncurated samples
+# ## 10.4 Uncurated samples
 #
 # No picking: the first hundred that come out, as in the paper's Figure 5.
 #
@@ -319,7 +319,7 @@ plt.show()
 # paper's settings are taken, and much of what followed the paper was about lowering
 # it.
 #
-# ## 9.5 Are they any good?
+# ## 10.5 Are they any good?
 #
 # Looking is not enough: it takes time, and one sees what one hopes for. Three
 # numbers, each with its weak side:
@@ -440,11 +440,11 @@ plt.show()
 # pixels would not show it. That is why one looks for neighbours in the space of a
 # classifier's features as well, where a shift counts for little.
 #
-# ## 9.6 A network that knows one level
+# ## 10.6 A network that knows one level
 #
 # Is the ladder needed at all? The paper's baseline is the same network with a
 # single noise level, trained and sampled with that level alone: plain Langevin
-# dynamics. [Notebook 5](05_low_density.ipynb) and [notebook 6](06_annealing.ipynb)
+# dynamics. [Notebook 6](06_low_density.ipynb) and [notebook 7](07_annealing.ipynb)
 # said why that should fail, on points in the plane. Here are images, with two
 # choices of the level, and as many evaluations as above.
 #
@@ -504,7 +504,7 @@ assert min(j.frechet for j in verdict.values()) > 2 * u_net.frechet
 # there from anywhere, and blurs. Small noise is sharp, and blind at a distance. A
 # ladder has both, and each level hands over to the next where that one can see.
 #
-# ## 9.7 A perfect score that learned by heart
+# ## 10.7 A perfect score that learned by heart
 #
 # One more cheat, the most instructive. The training images themselves are a
 # distribution: 898 points. Blurred with noise, it is a Gaussian mixture with 898
@@ -517,7 +517,7 @@ assert min(j.frechet for j in verdict.values()) > 2 * u_net.frechet
 # $w_n \propto \exp(-\lVert \tilde x - x_n \rVert^2 / 2\sigma^2)$ that sum to 1. Its
 # score is known in closed form (`Empirical`), and that mean is called the *ideal
 # denoiser*. It minimises the training loss, up to the dequantisation, which makes a
-# small cube of each point. No network can do better on it: section 9.2 has its loss
+# small cube of each point. No network can do better on it: section 10.2 has its loss
 # at each level.
 #
 # **Predict:** we put this best of all scores into Algorithm 1. What are the
@@ -565,7 +565,7 @@ assert distance.max() < 0.1
 # samples are copies. Between the two lies what we want, and neither the loss nor
 # any single number tells where.
 #
-# ## 9.8 MNIST, from weights that ship
+# ## 10.8 MNIST, from weights that ship
 #
 # Handwritten digits of 28x28 pixels: twelve times as many numbers, and nothing in
 # the method changes. What changes is the bill. One evaluation of this network, a
@@ -578,7 +578,7 @@ assert distance.max() < 0.1
 # One setting is another: forty steps a level in place of ten. Larger images need
 # more steps to agree on what they show. Larger steps are no way out. The chain of a
 # step $\alpha/2 = 0.8\,\sigma^2$ settles at 1.67 times the variance of its level, that
-# of $0.3\,\sigma^2$ at 1.18 times ([notebook 3](03_langevin.ipynb) has the formula).
+# of $0.3\,\sigma^2$ at 1.18 times ([notebook 2](02_langevin.ipynb) has the formula).
 # The network takes the surplus for strokes, and the digits come out too bold.
 #
 # We draw six chains, keep what four of them look like at the end of every second
@@ -622,7 +622,7 @@ plt.show()
 # missing shows where digits are decided, in the middle of the ladder:
 # strokes that are well drawn and do not know of each other.
 #
-# ## 9.9 The same on the command line
+# ## 10.9 The same on the command line
 #
 # The experiments above are recipes, at three scales:
 #
@@ -680,4 +680,4 @@ plt.show()
 #   distributions](https://doi.org/10.1016/0047-259X(82)90077-X), Journal of
 #   Multivariate Analysis 12, 1982.
 #
-# **Next:** [10 · Inpainting](10_inpainting.ipynb)
+# **Next:** [11 · Inpainting](11_inpainting.ipynb)

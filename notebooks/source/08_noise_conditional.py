@@ -1,9 +1,9 @@
 # %% [markdown]
-# # 7 · One network for all noise levels
+# # 8 · One network for all noise levels
 #
 # *Reading and trying: about 40 minutes. Running every cell: about 60 seconds on a laptop, at laptop scale (two dimensions, and pictures of 8x8 pixels).*
 #
-# Notebook 5 ended with scores that are wrong where there are no data, notebook 6
+# Notebook 6 ended with scores that are wrong where there are no data, notebook 7
 # with a ladder of noise levels and exact scores on it. A **noise-conditional
 # score network** joins the two: one net $s_\theta(x, \sigma)$ that learns the
 # score of $p_\sigma$ at every level of the ladder from samples. You will
@@ -18,10 +18,10 @@
 # - step into three traps: the wrong ratios, a lost $D$, and $\sigma^2$ for
 #   $\sigma$.
 #
-# You need: denoising score matching from [2 · Score
-# matching](02_score_matching.ipynb), the failure of [5 · Low
-# density](05_low_density.ipynb), and Algorithm 1 from [6 ·
-# Annealing](06_annealing.ipynb).
+# You need: denoising score matching from [3 · Score
+# matching](03_score_matching.ipynb), the failure of [6 · Low
+# density](06_low_density.ipynb), and Algorithm 1 from [7 ·
+# Annealing](07_annealing.ipynb).
 
 # %%
 import itertools
@@ -41,10 +41,10 @@ plots.use_style()
 generator = torch.Generator().manual_seed(0)
 
 # %% [markdown]
-# ## 7.1 The ladder
+# ## 8.1 The ladder
 #
 # Write $p_\sigma = p * \mathcal{N}(0, \sigma^2 I)$ for the data seen through
-# noise. Notebook 5 found that no single $\sigma$ will do. So take many,
+# noise. Notebook 6 found that no single $\sigma$ will do. So take many,
 #
 # $$ \sigma_1 > \sigma_2 > \dots > \sigma_L > 0, \qquad
 #    \frac{\sigma_1}{\sigma_2} = \frac{\sigma_2}{\sigma_3} = \dots = \frac{\sigma_{L-1}}{\sigma_L} = \gamma , $$
@@ -141,13 +141,13 @@ plt.show()
 #   level, that no level helps it with?
 # - Raise **sigma_L** to 0.1. Would you accept such pictures as data?
 # - Raise the number of **levels** to 50. What happens to the ratio gamma, and to
-#   the overlap of neighbouring levels (section 7.2 explains it)?
+#   the overlap of neighbouring levels (section 8.2 explains it)?
 
 # %%
 NoiseLevelExplorer(images.float(), sigma_1=1.0, sigma_L=0.01, n_levels=10, level=5)
 
 # %% [markdown]
-# ## 7.2 Trap: "strictly decreasing ratios"
+# ## 8.2 Trap: "strictly decreasing ratios"
 #
 # The *levels* decrease. The *ratios* are equal. You will meet the condition
 # misprinted as $\sigma_1/\sigma_2 > \sigma_2/\sigma_3 > \dots > 1$, which is
@@ -184,7 +184,7 @@ for name, ladder in ladders.items():
 # each level a copy of the one before it on a smaller scale. `geometric` is the
 # only ladder that has this symmetry.
 #
-# ## 7.3 The loss
+# ## 8.3 The loss
 #
 # At one level, denoising score matching asks for
 #
@@ -207,7 +207,7 @@ for name, ladder in ladders.items():
 # $$ \mathbb{E}\,\Big\|\frac{\tilde x - x}{\sigma^2}\Big\|^2 = \frac{\mathbb{E}\|z\|^2}{\sigma^2} = \frac{D}{\sigma^2} . $$
 #
 # At a typical noisy point a good $s_\theta$ has a length of at most that order,
-# $\|s\| \lesssim \sqrt{D}/\sigma$ (notebook 4), and of just that order where the
+# $\|s\| \lesssim \sqrt{D}/\sigma$ (notebook 5), and of just that order where the
 # noise can be told from the data. So $\ell$ itself grows like $1/\sigma^2$ down
 # the ladder, by a factor of 10,000 from 1 to 0.01, and the sum would be the last
 # level and nothing else. The choice $\lambda(\sigma) = \sigma^2$ takes that out.
@@ -268,7 +268,7 @@ show(ne.Denoising.__call__, random_sigmas, dsm, docstring=False)
 # for each row, and each row gets noise of its own size. `dsm` draws $z$, forms the
 # noisy point, asks the score *there* and for *that* $\sigma$, and returns one number
 # a row. Everything that is new in this notebook is the line that draws; the loss at
-# a level is that of notebook 2. This is the very code that trains below, and that
+# a level is that of notebook 3. This is the very code that trains below, and that
 # trains NCSN on photographs. (Without labels and without a weight the lines about
 # them do nothing. `multilevel_dsm` makes a `Denoising` and calls it once.)
 #
@@ -290,9 +290,9 @@ drawn = torch.stack([ne.multilevel_dsm(misled, images, sigmas, generator=generat
 print(f"mean over the ladder / mean over random levels: {by_hand / drawn.mean():.2f}")
 
 # %% [markdown]
-# ## 7.4 The floor
+# ## 8.4 The floor
 #
-# Notebook 2 showed that a denoising loss does not go to zero. Level by level, and
+# Notebook 3 showed that a denoising loss does not go to zero. Level by level, and
 # with the weight,
 #
 # $$ \sigma^2 \ell(\theta; \sigma) = \underbrace{\tfrac{\sigma^2}{2}\, \mathbb{E}\,\|s_\theta - \nabla \log p_\sigma\|^2}_{\text{what training can remove}}
@@ -300,11 +300,11 @@ print(f"mean over the ladder / mean over random levels: {by_hand / drawn.mean():
 #
 # The floor is half the variance of the noise given the noisy point, the part that
 # cannot be guessed from it, and it differs from level to level. To see it we need
-# data whose scores are known: from here on the mixture of notebooks 5 and 6, two
+# data whose scores are known: from here on the mixture of notebooks 6 and 7, two
 # modes in the plane. It asks for a ladder of its own. The gap is 14, so
 # $\sigma_1 = 20$. At the other end we stop at $\sigma_L = 0.5$, half of the
 # modes' standard deviation. That is *larger* than one would choose, on purpose:
-# section 7.9 wants to see what it does.
+# section 8.9 wants to see what it does.
 
 # %%
 mixture = GaussianMixture([[-5.0, -5.0], [5.0, 5.0]], 1.0, [0.2, 0.8])
@@ -326,7 +326,7 @@ size = truth.square().sum(1).reshape(10, 2000).mean(1)  # E||score||^2 at each l
 # one number for each level, and training never sees it.
 #
 # What floor do we expect? For a single Gaussian mode of variance $s^2 = 1$ in the
-# plane, notebook 2 has
+# plane, notebook 3 has
 # $\frac{D}{2} \frac{s^2}{s^2 + \sigma^2} = 1/(1 + \sigma^2)$: 0.8 at $\sigma_L$
 # and 0.002 at $\sigma_1$. With two modes there is one more thing that a noisy
 # point does not tell.
@@ -339,7 +339,7 @@ def wrong(net) -> torch.Tensor:
 
 
 # %% [markdown]
-# ## 7.5 One net, ten levels
+# ## 8.5 One net, ten levels
 #
 # The net is a perceptron, $3 \to 64 \to 64 \to 64 \to 2$. Its third input is
 # $\log \sigma$:
@@ -358,13 +358,13 @@ show(NoiseConditionalMLP.forward, docstring=False)
 #
 # The three matrices and their offsets are
 # $(3 \cdot 64 + 64) + 2\,(64 \cdot 64 + 64) + (64 \cdot 2 + 2) = 8706$ numbers,
-# half as many as the net of notebook 5 had for a single level. Nothing in it
+# half as many as the net of notebook 6 had for a single level. Nothing in it
 # belongs to one level: what is learned at $\sigma = 2.6$ changes the answer at
 # 1.7 too.
 #
 # Training: batches of 256 fresh points, Adam, 3000 steps with learning rate 0.003
 # and 1000 with a tenth of it. (The second part removes most of the fluctuation
-# that notebook 5 saw at a constant rate.)
+# that notebook 6 saw at a constant rate.)
 
 
 # %%
@@ -380,7 +380,7 @@ def fresh_net():
 
 
 # %% [markdown]
-# `Denoising(sigmas)` is the loss of section 7.3, with levels and noise drawn by
+# `Denoising(sigmas)` is the loss of section 8.3, with levels and noise drawn by
 # `own`. At 25 steps, evenly spaced on a logarithmic scale, we ask the
 # referee.
 
@@ -461,10 +461,10 @@ plt.show()
 # `state.level_losses(10)` averages over a batch.
 #
 # *The middle is hard.* Around $\sigma = 2$ the modes have just parted, the crease
-# of notebook 5 appears, and the error is largest for most of the training. It is
-# also the range where notebook 6 found that the weights of the modes are decided.
+# of notebook 6 appears, and the error is largest for most of the training. It is
+# also the range where notebook 7 found that the weights of the modes are decided.
 #
-# ## 7.6 Against the exact score
+# ## 8.6 Against the exact score
 #
 # Now the fields. The relative error is the root of $\mathbb{E}\|s - s^*\|^2$ over
 # that of $\mathbb{E}\|s^*\|^2$, under the $p_\sigma$ of the level.
@@ -510,14 +510,14 @@ print("relative error below 0.15 at every level:", (relative < 0.15).all().item(
 # precision.
 #
 # The last column is worth a second look. In the gap the learned arrows are wrong,
-# just as in notebook 5. Training on many levels has *not* taught the net the
+# just as in notebook 6. Training on many levels has *not* taught the net the
 # score of $p_{0.5}$ where $p_{0.5}$ has no points, and it could not. What it has
 # learned is the score of $p_{20}$ there, of $p_{13}$, and so on down to the level
 # at which the gap runs dry. A sampler that comes down the ladder has left the gap
 # by then. **Each level needs to be right only where the level above leaves the
 # chains.**
 #
-# ## 7.7 What the weight does: loss and gradients
+# ## 8.7 What the weight does: loss and gradients
 #
 # $\lambda = \sigma^2$ weighs the levels equally *in the loss*. Training does not
 # see the loss, it sees gradients, and those of a batch scatter around their mean.
@@ -610,7 +610,7 @@ plt.show()
 # them. (This holds for a net whose output is divided by $\sigma$. NCSN does not
 # divide. There the gradient with respect to the output has a factor $\sigma$, and
 # at first the gradients of the small levels are the *smallest*, by a factor of a
-# hundred on the paper's ladder: section 8.8.)
+# hundred on the paper's ladder: section 9.8.)
 #
 # With $\lambda = 1$ the factor is multiplied by $\sigma_1^2/\sigma_L^2 = 1600$.
 # Whatever the net wants to learn about $\sigma_1$ arrives in gradients a thousand
@@ -622,7 +622,7 @@ plt.show()
 # equal. But what is at stake is a factor of three or four, not of thousands, and
 # $\sigma^2$ needs no knowledge of the data.
 #
-# ## 7.8 Trap: $x + \sigma^2 z$ for $x + \sigma z$
+# ## 8.8 Trap: $x + \sigma^2 z$ for $x + \sigma z$
 #
 # The variance is $\sigma^2$, so the noise is $\sigma^2 z$? It happens, in code of
 # all ages. Nothing crashes. At $\sigma = 1$ it is even right, and on a ladder
@@ -631,11 +631,11 @@ plt.show()
 #
 # To know it without training, take the best *linear* denoiser, which sees the
 # data as one Gaussian with their covariance. In a direction of variance $v$
-# notebook 2 found its loss to be $\frac12 \frac{v}{v + \sigma^2}$. With the
+# notebook 3 found its loss to be $\frac12 \frac{v}{v + \sigma^2}$. With the
 # mistake the noise has standard deviation $\sigma^2$; so the loss *at level
 # $\sigma$* is the right loss *at level $\sigma^2$*.
 #
-# **Predict:** the next figure shows the digit at the ten levels of section 7.1,
+# **Predict:** the next figure shows the digit at the ten levels of section 8.1,
 # right and mistaken, and the two losses by level, with $D/2 = 32$ as a dashed
 # line. Will the mistaken loss be higher or lower? What does it look like at the
 # small levels? What would *you* conclude from it?
@@ -677,7 +677,7 @@ plt.show()
 # 256 grey values, $\sigma = 0.01$ would become a noise of a fortieth of one grey
 # value. The mean over the ladder rises too, and nothing in it looks like a bug:
 # it is what a harder data set would show. Compare it with the first figure of
-# section 7.5, where a perfect net has a loss of 0.8 out of 1 at the last level.
+# section 8.5, where a perfect net has a loss of 0.8 out of 1 at the last level.
 # *A high loss at small levels is normal. What is not normal is that denoising
 # fails there.*
 #
@@ -732,12 +732,12 @@ report("x + sigma z  ", x_exact)
 # third, and still the picture would show two round clouds in the right places.
 #
 # One line would have caught it on the first day: the standard deviation of
-# $\tilde x - x$ must be $\sigma$. Or denoise a batch, as notebook 2 advises. With
+# $\tilde x - x$ must be $\sigma$. Or denoise a batch, as notebook 3 advises. With
 # the mistake $\sigma^2 s = \sigma^3\, \nabla \log p_{\sigma^2}$, where noise
 # $\sigma^2$ would need $\sigma^4\, \nabla \log p_{\sigma^2}$: at $\sigma = 0.1$
 # that overshoots ten times, and the points end up further away than they were.
 #
-# ## 7.9 Sampling, with weights and widths
+# ## 8.9 Sampling, with weights and widths
 #
 # Now the learned net takes the place of the exact score in Algorithm 1. Nothing
 # else changes: `annealed_langevin` calls `score(x, sigma)`, once a step, and does
@@ -808,7 +808,7 @@ plt.show()
 # Now all three sample, from the same starting points: 1000 steps on the ladder,
 # 300 at the small level, after which nothing crosses the middle any more, and 200
 # at the large one, where chains need no more. A fourth panel has the run with the
-# exact scores on the ladder, from section 7.8.
+# exact scores on the ladder, from section 8.8.
 #
 # **Predict:** the share of the small mode and the width of the big one, for each
 # of them. (The truth for $p$ is 0.2 and 1.) Which will have the right weights,
@@ -845,13 +845,13 @@ plt.show()
 # %% [markdown]
 # The second cloud has lost the two modes; its "big mode" is simply the half of
 # the plane on that side. The first one looks like data, and only counting reveals
-# the weight, as so often in notebook 6. The third has the right weights, and the
+# the weight, as so often in notebook 7. The third has the right weights, and the
 # width that belongs to its last level. The fourth, with scores that nobody had to
 # learn, is no better: 4000 chains scatter by 0.006 in the share, and both shares
 # lie within two or three such units of 0.20.
 #
-# So one method removes both failures. The empty part of notebook 5 does no
-# harm, since the levels that meet it have data there. The valley of notebook 6
+# So one method removes both failures. The empty part of notebook 6 does no
+# harm, since the levels that meet it have data there. The valley of notebook 7
 # does none either, since it is crossed before it opens. And the training needed
 # nothing but samples: it never asked for the mixture's own score.
 
@@ -908,7 +908,7 @@ plt.show()
 # percent either way. For images there is no $s$ to compare with, and the grey
 # step takes its place.
 #
-# ## 7.10 What the net is told
+# ## 8.10 What the net is told
 #
 # A sampler calls `score(x, sigma)`, and so does a loss. What the net makes of the
 # number $\sigma$ is its own business. The perceptron takes $\log\sigma$, so that
@@ -930,7 +930,7 @@ for name, some in (("between two levels", between), ("below the last", torch.ten
 #
 # The network of the paper, NCSN, does it differently. It numbers its levels
 # $1 \dots L$, and every normalisation layer holds a table with one row of numbers
-# for each level (notebook 8). Nothing connects row 3 with row 4, so nothing could
+# for each level (notebook 9). Nothing connects row 3 with row 4, so nothing could
 # be said about a level in between. `ne.NCSN` looks up the row itself, from the
 # number $\sigma$ that samplers and losses hand over. A $\sigma$ that is not on
 # its ladder is an error:
@@ -953,9 +953,9 @@ except ValueError as error:
 # lets one change the ladder after training. The code around them is the same,
 # since only the net knows which of the two it is. NCSNv2 takes a third way: its
 # net is not told $\sigma$ at all, and its output is divided by $\sigma$ (notebook
-# 8).
+# 9).
 #
-# ## 7.11 A page to keep
+# ## 8.11 A page to keep
 #
 # What you see when a noise-conditional net goes wrong, and where to look first:
 #
@@ -1004,7 +1004,7 @@ except ValueError as error:
 # 3. Train with `Denoising(sigmas, draw=...)`, where $\log\sigma$ is drawn
 #    evenly from an interval instead of from a ladder. Then draw the middle
 #    levels, $\sigma$ from 1 to 5, twice as often as the others. Does the error of
-#    section 7.6 fall where you wanted it to, and what does it cost elsewhere?
+#    section 8.6 fall where you wanted it to, and what does it cost elsewhere?
 #
 # ## References
 #
@@ -1017,4 +1017,4 @@ except ValueError as error:
 # - A. Jolicoeur-Martineau et al., *Adversarial score matching and improved
 #   sampling for image generation*, ICLR 2021: the final denoising step.
 #
-# **Next:** [8 · The architecture](08_architecture.ipynb)
+# **Next:** [9 · The architecture](09_architecture.ipynb)
