@@ -49,7 +49,7 @@ from .metrics import (
     ModeWeights as ModeWeights, energy_distance as energy_distance, energy_test as energy_test,
     mode_moments as mode_moments, mode_weights as mode_weights,
 )
-from .figures import FigureDiffers as FigureDiffers, save_figure as save_figure
+from .figures import FigureDiffers as FigureDiffers, save_figure as save_figure, show_figure as show_figure
 from .source import show as show
 from .bars import progress as progress
 

@@ -1,7 +1,8 @@
 """Figures that anyone can regenerate, and that are tested: save_figure writes them, or compares with what is stored.
 
 The environment says which: with NCSN_EDU_FIGURES=check nothing is written, and a figure that no longer comes out as
-it is stored raises FigureDiffers. This file does NOT draw, and does not run notebooks.
+it is stored raises FigureDiffers. In a notebook the figure is shown, as it is stored, with its caption.
+This file does NOT draw, and does not run notebooks.
 """
 
 import ast
@@ -17,13 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .files import expanded, why, write_whole
+from .outputs import check_words, in_notebook, show_picture
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
+    from PIL.Image import Image as PillowImage
 
 DPI = 100
 RELATIVE = 1e-4  # a number without a tolerance: a rerun moves the last bits, not four digits
+WORDS = ("alt", "caption")  # what is kept of a figure besides its numbers
 ZERO = 1e-12  # below this, differences are rounding errors in double precision
 
 # What counts as the same picture; RMS on a scale from 0 to 1, measured on figures of 5 x 4 inches. Let pass: another
@@ -44,41 +48,56 @@ def save_figure(
     fig: "Figure",
     name: str,
     *,
+    alt: str | None = None,
+    caption: str | None = None,
     numbers: Mapping[str, float] = {},
     tolerance: Mapping[str, float] | float = {},
-) -> Path:
-    """Write figures/NAME.png and figures/NAME.json; or compare with them, where NCSN_EDU_FIGURES=check.
+) -> None:
+    """Write figures/NAME.png and figures/NAME.json; or compare with them, where NCSN_EDU_FIGURES=check. Show both.
 
+    `alt` says what is to be seen, in plain words for those who do not see it. `caption` is the sentence below the
+    figure, and may hold $formulas$; both are kept in NAME.json.
     `numbers` are the figure's statement in figures (plain numbers, numpy scalars or tensors of shape ()), kept to 6
     significant digits. `tolerance` says how far each may move, absolutely, or is one number for all;
     without one a number may move by a relative 1e-4.
     NCSN_EDU_FIGURES_ONLY (names with commas between them) leaves every other figure alone; to the file that
-    NCSN_EDU_FIGURES_DONE names, a line with the name of each figure that came out well is added. Returns the
-    picture's path.
+    NCSN_EDU_FIGURES_DONE names, a line with the name of each figure that came out well is added. In a notebook the
+    picture is shown, and the figure closed: no plt.show() is needed.
 
     Raises FigureDiffers (check), FileNotFoundError (check, nothing stored), ValueError or TypeError (bad input),
     OSError (the folder cannot be written).
     """
-    record = _record(fig, name, numbers, tolerance)
+    record = _record(fig, name, numbers, tolerance) | check_words(f"figure {name}", alt, caption)
+    picture = _picture(fig)
+    keep(name, picture, record)
+    _show(fig, picture, record)
+
+
+def show_figure(fig: "Figure", *, alt: str, caption: str) -> None:
+    """Show a figure as `save_figure` does, and store nothing: for what is different on every machine, such as times."""
+    _check_figure(fig, "show_figure")
+    words = check_words("the figure", alt, caption)
+    _show(fig, _picture(fig), words)
+
+
+def keep(name: str, picture: bytes, record: dict[str, Any]) -> None:
+    """Write the picture, a PNG file, and its record; or compare with them; or leave both alone, as the user asked."""
     mode = os.environ.get("NCSN_EDU_FIGURES") or "write"
     if mode not in ("write", "check"):
         raise ValueError(
             f"NCSN_EDU_FIGURES is {mode!r}: set it to 'check' to compare, to 'write' to write, or unset it"
         )
-    folder = figures_folder()
-    path = folder / f"{name}.png"
     only = [part.strip() for part in os.environ.get("NCSN_EDU_FIGURES_ONLY", "").split(",") if part.strip()]
     if only and name not in only:
-        return path
-    picture = _picture(fig)
+        return
+    folder = figures_folder()
     if mode == "check":
         _compare(folder, name, picture, record)
     else:
         make_writable(folder)
-        write_whole(path, picture)
-        write_whole(path.with_suffix(".json"), _json(record))
+        write_whole(folder / f"{name}.png", picture)
+        write_whole(folder / f"{name}.json", _json(record))
     _note(name)
-    return path
 
 
 def figures_folder() -> Path:
@@ -106,6 +125,15 @@ def make_writable(folder: Path) -> None:
         ) from error
 
 
+def stored_caption(name: str) -> str:
+    """The caption in figures/NAME.json; "" where there is none, or no such file."""
+    try:
+        record = json.loads((figures_folder() / f"{name}.json").read_text(encoding="utf-8"))
+        return str(record.get("caption", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
 def figure_sources(notebooks: Path) -> dict[str, Path]:
     """Which notebook makes which figure: {figure name: notebook}, from the save_figure calls in NOTEBOOKS/*.ipynb.
 
@@ -127,8 +155,7 @@ def figure_sources(notebooks: Path) -> dict[str, Path]:
 
 
 def _record(fig: Any, name: Any, numbers: Mapping[str, Any], tolerance: Mapping[str, Any] | float) -> dict[str, Any]:
-    if not hasattr(fig, "savefig") or not hasattr(fig, "axes"):
-        raise TypeError(f"save_figure takes a matplotlib Figure first, not {type(fig).__name__}: use axes.figure")
+    _check_figure(fig, "save_figure")
     if not isinstance(name, str) or not re.fullmatch("[a-z0-9_]+", name):
         raise ValueError(f"{name!r} cannot name a figure: use small letters, digits and _, such as 'fig3_annealing'")
     if not isinstance(tolerance, Mapping):
@@ -143,6 +170,11 @@ def _record(fig: Any, name: Any, numbers: Mapping[str, Any], tolerance: Mapping[
         if value < 0:
             raise ValueError(f"figure {name}: tolerance[{key!r}] is {value:g}: it must be 0 or more")
     return {"numbers": kept, "tolerance": allowed}
+
+
+def _check_figure(fig: Any, function: str) -> None:
+    if not hasattr(fig, "savefig") or not hasattr(fig, "axes"):
+        raise TypeError(f"{function} takes a matplotlib Figure first, not {type(fig).__name__}: use axes.figure")
 
 
 def _rounded(what: str, value: Any) -> float:
@@ -167,6 +199,15 @@ def _picture(fig: "Figure") -> bytes:
     return buffer.getvalue()
 
 
+def _show(fig: "Figure", picture: bytes, words: Mapping[str, str]) -> None:
+    """Show the file itself, not another rendering; and close the figure, or the notebook would show it once more."""
+    if in_notebook():
+        from matplotlib import pyplot
+
+        show_picture(picture, repr(fig), words.get("alt", ""), words.get("caption", ""))
+        pyplot.close(fig)
+
+
 def _json(record: dict[str, Any]) -> bytes:
     return (json.dumps(record, indent=2, sort_keys=True) + "\n").encode()
 
@@ -188,26 +229,38 @@ def _compare(folder: Path, name: str, picture: bytes, record: dict[str, Any]) ->
         if not path.is_file():
             raise FileNotFoundError(f"there is no stored {path} to compare with: make it with\n    {remake}")
     try:
-        old_record = json.loads(stored.with_suffix(".json").read_text())
-        old = _pixels(stored.read_bytes())
-        differences = list(_moved(old_record["numbers"], old_record["tolerance"], **record))
-    except (ValueError, TypeError, KeyError, OSError) as error:
+        old_record = json.loads(stored.with_suffix(".json").read_text(encoding="utf-8"))
+        old = _views(stored.read_bytes())
+        old_numbers = old_record["numbers"], old_record["tolerance"]
+        differences = list(_moved(*old_numbers, record["numbers"], record["tolerance"]))
+        reworded = [key for key in WORDS if old_record.get(key) != record.get(key)]
+    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         raise ValueError(
             f"the stored {stored} or its .json cannot be read ({error}): make it again, {remake}"
         ) from error
-    new = _pixels(picture)
-    differences += _repainted(old, new)
-    if not differences:
-        return
-    kept = Path(tempfile.mkdtemp(prefix=f"ncsn_edu_{name}_"))
-    write_whole(kept / f"{name}.png", picture)
-    write_whole(kept / f"{name}.json", _json(record))
-    places = [f"stored:     {stored}", f"new:        {kept / name}.png"]
-    if old.shape == new.shape:
-        _difference_picture(old, new, kept / f"{name}_difference.png")
-        places.append(f"difference: {kept / name}_difference.png")
-    lines = [f"the figure {name} is not as it is stored", *differences, *places]
-    raise FigureDiffers("\n    ".join(lines) + f"\nIf the new one is right, accept it: {remake} (or all: make figures)")
+    new = _views(picture)
+    differences += [line for pair in zip(old, new, strict=False) for line in _repainted(*pair)]
+    if differences:
+        kept = _kept(name, picture, record, old, new)
+        lines = [f"the figure {name} is not as it is stored", *differences, f"stored:     {stored}", *kept]
+        accept = f"If the new one is right, accept it: {remake} (or all: make figures)"
+        raise FigureDiffers("\n    ".join(lines) + f"\n{accept}")
+    if reworded:
+        raise FigureDiffers(f"{folder.name}/{name}.json has another {' and '.join(reworded)}: make notebooks")
+
+
+def _kept(
+    name: str, picture: bytes, record: dict[str, Any], old: list["np.ndarray"], new: list["np.ndarray"]
+) -> Iterator[str]:
+    """Keep the new figure, and where it differs, in a folder of its own; lines that say where."""
+    folder = Path(tempfile.mkdtemp(prefix=f"ncsn_edu_{name}_"))
+    yield f"new:        {write_whole(folder / f'{name}.png', picture)}"
+    write_whole(folder / f"{name}.json", _json(record))
+    if old[0].shape == new[0].shape:
+        pairs = list(zip(old, new, strict=False))
+        differing = next((pair for pair in pairs if any(_repainted(*pair))), pairs[0])
+        _difference_picture(*differing, folder / f"{name}_difference.png")
+        yield f"difference: {folder / name}_difference.png"
 
 
 def _moved(
@@ -270,12 +323,31 @@ def _beyond(a: "np.ndarray", b: "np.ndarray") -> "np.ndarray":
     return np.maximum(np.maximum(a - high, low - a), 0)
 
 
+def _views(png: bytes) -> list["np.ndarray"]:
+    """What is compared of a picture: itself; of an animation the picture beside it, and three of its frames."""
+    from PIL import Image
+
+    image = Image.open(BytesIO(png))
+    n = getattr(image, "n_frames", 1)
+    views = []
+    for k in sorted({0, min(1, n - 1), n // 2, n - 1}):
+        image.seek(k)
+        views.append(_on_white(image))
+    return views
+
+
 def _pixels(png: bytes) -> "np.ndarray":
     """(H, W, 3) in [0, 1], on white."""
+    from PIL import Image
+
+    return _on_white(Image.open(BytesIO(png)))
+
+
+def _on_white(picture: "PillowImage") -> "np.ndarray":
     import numpy as np
     from PIL import Image
 
-    image = Image.open(BytesIO(png)).convert("RGBA")
+    image = picture.convert("RGBA")
     return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")) / 255
 
 

@@ -144,9 +144,11 @@ def test_a_closed_pipe_is_no_error():
 def test_list(capsys, checkout):
     (checkout / "figures").mkdir()
     (checkout / "figures/good.png").touch()
+    (checkout / "figures/good.json").write_text('{"caption": "A curve rises."}')
     assert main(["figures", "--list"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "good  01_good.ipynb",
+        "    A curve rises.",
         "other  01_good.ipynb  (not stored yet)",
         "broken  02_broken.ipynb  (not stored yet)",
         "annealing  06_annealing.ipynb  (not stored yet)",

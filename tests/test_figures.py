@@ -1,5 +1,7 @@
+import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,11 +13,14 @@ import matplotlib
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pytest
+from nbconvert import HTMLExporter
 
 from ncsn_edu import figures
-from ncsn_edu.figures import FigureDiffers, figure_sources, figures_folder, save_figure
+from ncsn_edu.figures import FigureDiffers, figure_sources, figures_folder, save_figure, show_figure
+from ncsn_edu.kernels import run_cells
 
 
 @pytest.fixture(autouse=True)
@@ -61,11 +66,17 @@ def dots(n):
     return fig
 
 
+def saved(fig, name: str, **options) -> Path:
+    """The picture's path, after save_figure has written it."""
+    assert save_figure(fig, name, **options) is None  # as a cell's last line it would be shown
+    return figures_folder() / f"{name}.png"
+
+
 # --- writing
 
 
 def test_writes_a_picture_and_its_numbers(folder):
-    path = save_figure(curves(), "fig1", numbers={"b": 1 / 3, "a": 12345678}, tolerance={"b": 0.1})
+    path = saved(curves(), "fig1", numbers={"b": 1 / 3, "a": 12345678}, tolerance={"b": 0.1})
     assert path == folder / "fig1.png"
     assert sorted(os.listdir(folder)) == ["fig1.json", "fig1.png"]
     text = (folder / "fig1.json").read_text()
@@ -75,7 +86,7 @@ def test_writes_a_picture_and_its_numbers(folder):
 
 
 def test_the_same_figure_gives_the_same_bytes_whatever_the_settings(folder):
-    path = save_figure(curves(), "fig1", numbers={"a": 0.1})
+    path = saved(curves(), "fig1", numbers={"a": 0.1})
     first = path.read_bytes(), path.with_suffix(".json").read_bytes()
     figure = curves()
     others = {"savefig.bbox": "tight", "savefig.dpi": 37, "savefig.facecolor": "red", "savefig.transparent": True}
@@ -87,7 +98,7 @@ def test_the_same_figure_gives_the_same_bytes_whatever_the_settings(folder):
 def test_files_get_the_usual_permissions(folder):
     umask = os.umask(0o022)
     try:
-        assert save_figure(curves(), "fig1").stat().st_mode & 0o777 == 0o644
+        assert saved(curves(), "fig1").stat().st_mode & 0o777 == 0o644
     finally:
         os.umask(umask)
 
@@ -188,12 +199,130 @@ def test_the_folder(monkeypatch, tmp_path):
     assert figures_folder() == tmp_path / "checkout/figures"
 
 
+# --- words: alt text and caption
+
+ALT, CAPTION = "A curve that rises.", r"The score of $p_\sigma$ rises."
+
+
+def test_words_are_kept_with_the_numbers(folder):
+    save_figure(curves(), "fig1", alt="A curve\n    that rises.", caption=CAPTION, numbers={"a": 1})
+    record = json.loads((folder / "fig1.json").read_text())
+    assert record == {"alt": ALT, "caption": CAPTION, "numbers": {"a": 1.0}, "tolerance": {}}
+    assert figures.stored_caption("fig1") == CAPTION
+    (folder / "fig1.json").write_text("[]")
+    assert figures.stored_caption("fig1") == figures.stored_caption("fig2") == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "message"),
+    [
+        (ValueError, {"alt": ALT}, "fig1 has no caption"),
+        (ValueError, {"caption": CAPTION}, "fig1 has no alt"),
+        (ValueError, {"alt": ALT, "caption": ""}, "caption is ''.*full stop"),
+        (ValueError, {"alt": "  ", "caption": CAPTION}, "alt is ''"),
+        (ValueError, {"alt": " ... ", "caption": CAPTION}, "alt is '...'"),
+        (ValueError, {"alt": "A curve", "caption": CAPTION}, "alt is 'A curve'.*full stop"),
+        (ValueError, {"alt": ALT, "caption": "The score"}, "caption is 'The score'"),
+        (ValueError, {"alt": "a" * 300 + ".", "caption": CAPTION}, "alt has 301 characters"),
+        (ValueError, {"alt": CAPTION, "caption": CAPTION}, "in words, such as 'sigma'"),
+        (ValueError, {"alt": ALT, "caption": "The score of $p_0 rises."}, r"odd number of \$"),
+        (TypeError, {"alt": 3, "caption": CAPTION}, "alt is a int"),
+    ],
+)
+def test_bad_words_are_named(folder, error, words, message):
+    with pytest.raises(error, match=message):
+        save_figure(curves(), "fig1", **words)
+    assert not folder.exists()
+    with pytest.raises(error, match=message.removeprefix("fig1 ")):
+        show_figure(curves(), **{"alt": None, "caption": None} | words)
+
+
+def test_another_caption_is_a_difference_of_its_own(check, folder, tmp_path):
+    save_figure(curves(), "fig1", alt=ALT, caption=CAPTION)
+    check()
+    save_figure(curves(), "fig1", alt=ALT, caption=CAPTION)
+    for words, said in (
+        ({"alt": ALT, "caption": "Another."}, "another caption"),
+        ({"alt": "Another.", "caption": CAPTION}, "another alt"),
+        ({}, "another alt and caption"),
+    ):
+        with pytest.raises(FigureDiffers, match=f"^figures/fig1.json has {said}: make notebooks$"):
+            save_figure(curves(), "fig1", **words)
+    assert list((tmp_path / "temporary").iterdir()) == []  # no pictures to look at
+    with pytest.raises(FigureDiffers, match="the picture differs"):
+        save_figure(heat(), "fig1", alt=ALT, caption="Another.")
+
+
+# --- what a notebook shows
+
+
+def run(*sources: str, **environment: str) -> list:
+    """The outputs of the cells, in order, of a notebook that is run in a kernel."""
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    run_cells(notebook, Path.cwd(), os.environ | environment)
+    return [cell.outputs for cell in notebook.cells]
+
+
+FIRST = """
+from matplotlib import pyplot as plt
+from ncsn_edu import save_figure, show_figure
+def draw():
+    fig, ax = plt.subplots(figsize=(3, 2), dpi=50)
+    ax.plot([0, 1])
+    return fig
+"""
+SHOWN = f"""
+fig, words = draw(), dict(alt={ALT!r}, caption={CAPTION!r})
+save_figure(fig, "fig1", **words) if save else show_figure(fig, **words)
+"""
+
+
+def test_a_notebook_shows_the_file_that_is_stored_and_the_caption_below(folder):
+    backend = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    _, kept, old, alone = run(
+        FIRST + "save = True",
+        SHOWN + "plt.show()",  # nothing more
+        'fig = draw(); save_figure(fig, "old")',
+        "save = False" + SHOWN,
+        **backend,
+    )
+    for outputs in (kept, alone):
+        picture, caption = outputs
+        assert picture.output_type == caption.output_type == "display_data"
+        assert picture.metadata == {"image/png": {"alt": ALT}}
+        assert picture.data["text/plain"] == "<Figure size 150x100 with 1 Axes>"
+        assert base64.b64decode(picture.data["image/png"]) == (folder / "fig1.png").read_bytes()
+        assert caption.data == {"text/markdown": f"**Figure.** {CAPTION}", "text/plain": f"Figure. {CAPTION}"}
+    (picture,) = old
+    assert picture.metadata == {} and picture.data.keys() == {"image/png", "text/plain"}
+    assert sorted(os.listdir(folder)) == ["fig1.json", "fig1.png", "old.json", "old.png"]
+    left = run(FIRST + "save = True", SHOWN, NCSN_EDU_FIGURES_ONLY="old", NCSN_EDU_FIGURES="check", **backend)[1]
+    assert left == kept  # it is shown too where another figure is asked for
+
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=kept)])
+    page, _ = HTMLExporter(template_name="classic").from_notebook_node(notebook)
+    (image,) = re.findall("<img [^>]*>", page)
+    assert f'alt="{ALT}"' in image.replace("\n", " ")
+    assert page.index(image) < page.index("<strong>Figure.</strong> The score of $p_\\sigma$ rises.")
+
+
+def test_a_script_shows_nothing(folder, capsys):
+    fig = curves()
+    save_figure(fig, "fig1", alt=ALT, caption=CAPTION)
+    show_figure(fig, alt=ALT, caption=CAPTION)
+    assert capsys.readouterr() == ("", "")
+    assert plt.fignum_exists(fig.number)  # plt.show() is the script's own affair
+    with pytest.raises(TypeError, match="show_figure takes a matplotlib Figure"):
+        show_figure(fig.axes[0], alt=ALT, caption=CAPTION)
+
+
 # --- no half-written file
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError(28, "No space left on device")])
 def test_an_interrupted_write_leaves_the_old_figure_and_nothing_else(monkeypatch, folder, stop):
-    path = save_figure(curves(), "fig1")
+    path = saved(curves(), "fig1")
     before = path.read_bytes()
 
     def fail(descriptor):
@@ -219,7 +348,7 @@ save_figure(fig, "fig1")
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_a_killed_write_leaves_the_old_figure_and_what_it_left_is_swept_away(folder):
-    path = save_figure(curves(), "fig1")
+    path = saved(curves(), "fig1")
     before = path.read_bytes()
     assert subprocess.run([sys.executable, "-c", KILLED]).returncode == -signal.SIGKILL
     assert path.read_bytes() == before
@@ -261,11 +390,11 @@ def test_two_processes_may_write_at_once(folder):
 
 
 def test_the_same_figure_passes_and_leaves_nothing_behind(check, folder, tmp_path):
-    path = save_figure(curves(), "fig1", numbers={"a": 1.0, "b": 1e-15, "c": 2.0}, tolerance={"a": 0.1})
+    save_figure(curves(), "fig1", numbers={"a": 1.0, "b": 1e-15, "c": 2.0}, tolerance={"a": 0.1})
     before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.iterdir()}
     check()
     moved = {"a": 1.1, "b": -1e-14, "c": 2.0001}
-    assert save_figure(curves(), "fig1", numbers=moved, tolerance={"a": 0.1}) == path
+    save_figure(curves(), "fig1", numbers=moved, tolerance={"a": 0.1})
     assert {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.iterdir()} == before
     assert list((tmp_path / "temporary").iterdir()) == []
 
@@ -341,7 +470,7 @@ def test_pictures_that_differ(check, stored, new):
     ids=["half a pixel", "one percent of noise", "one dot"],
 )
 def test_pictures_that_are_as_good_as_equal(check, stored, new):
-    before = save_figure(stored(), "fig1").read_bytes()
+    before = saved(stored(), "fig1").read_bytes()
     check()
     other = new()
     save_figure(other, "fig1")
@@ -368,7 +497,7 @@ def test_another_size_is_a_difference(check):
 
 @pytest.mark.parametrize("suffix", [".png", ".json"])
 def test_nothing_stored_says_how_to_make_it(check, folder, suffix):
-    path = save_figure(curves(), "fig1")
+    path = saved(curves(), "fig1")
     path.with_suffix(suffix).unlink()
     check()
     with pytest.raises(FileNotFoundError, match=rf"fig1\{suffix}(.|\n)*python -m ncsn_edu figures fig1"):
@@ -377,7 +506,7 @@ def test_nothing_stored_says_how_to_make_it(check, folder, suffix):
 
 @pytest.mark.parametrize(("suffix", "content"), [(".png", b"\x89PN"), (".json", b"{"), (".json", b"[]")])
 def test_a_stored_figure_that_is_damaged_says_how_to_make_it(check, suffix, content):
-    path = save_figure(curves(), "fig1")
+    path = saved(curves(), "fig1")
     path.with_suffix(suffix).write_bytes(content)
     check()
     with pytest.raises(ValueError, match="cannot be read.*python -m ncsn_edu figures fig1"):

@@ -32,6 +32,7 @@ LAYERS = [
     "core",
     "pictures",
     "bars",
+    "outputs",
     "distributions",
     "schedules",
     "losses",

@@ -465,7 +465,9 @@ def test_without_ipycanvas_presets_and_paint_still_work(monkeypatch):
 @pytest.mark.parametrize("make", [lambda: NoiseLevelExplorer(IMAGES), sampling, inpainting])
 def test_a_stored_notebook_shows_the_picture(make: Callable, pictures):
     explorer = make()
-    bundle = explorer._repr_mimebundle_()
+    bundle, metadata = explorer._repr_mimebundle_()
+    alt = metadata["image/png"]["alt"]
+    assert type(explorer).__doc__.startswith(alt) and alt.endswith(".") and "\n" not in alt
     assert base64.b64decode(bundle["image/png"]) == explorer.picture.value
     assert bundle["text/plain"] == repr(explorer)
     pixels = np.asarray(Image.open(io.BytesIO(explorer.picture.value)))

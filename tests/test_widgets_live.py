@@ -51,7 +51,7 @@ def notebook(monkeypatch):
     """As if in a notebook: what is displayed, and what takes its place in the end."""
     monkeypatch.delenv("NCSN_EDU_PROGRESS", raising=False)
     monkeypatch.delenv("NCSN_EDU_FIGURES", raising=False)
-    monkeypatch.setattr(live, "_in_notebook", lambda: True)
+    monkeypatch.setattr(live, "in_notebook", lambda: True)
     seen = SimpleNamespace(shown=[], stays=[], views=[])
 
     def display(widget, display_id):

@@ -32,6 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
         for name, notebook in wanted.items():
             stored = (figures.figures_folder() / f"{name}.png").is_file()
             print(f"{name}  {notebook.name}" + ("" if stored else "  (not stored yet)"))
+            if caption := figures.stored_caption(name):
+                print(f"    {caption}")
         return 0
     if not wanted:
         raise Failed(f"no notebook in {notebooks_folder()} calls save_figure")

@@ -8,6 +8,7 @@ This file does NOT know what is explored.
 
 import asyncio
 import base64
+import inspect
 import io
 import math
 from collections.abc import Iterator, Sequence
@@ -30,8 +31,11 @@ from .. import plots
 class Explorer(ipw.VBox):
     """Controls, a picture and a line of numbers. Subclasses draw once in `_draw`, then change artists in `_update`.
 
-    `controls` are named widgets; `values` reads them. `readout` is the line under the picture.
+    `controls` are named widgets; `values` reads them. `readout` is the line under the picture. `alt` is read aloud in
+    the place of the picture in a stored notebook: the first line of the docstring, unless a subclass says more.
     """
+
+    alt = ""
 
     def __init__(
         self, controls: dict[str, ipw.Widget], *, size: tuple[float, float], buttons: Sequence[ipw.Widget] = ()
@@ -99,9 +103,15 @@ class Explorer(ipw.VBox):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.values.items())})"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
-        return {**bundle, "text/plain": repr(self), "image/png": base64.b64encode(self.picture.value).decode()}
+        still = base64.b64encode(self._still()).decode()
+        alt = self.alt or (inspect.getdoc(type(self)) or "").partition("\n")[0]
+        return {**bundle, "text/plain": repr(self), "image/png": still}, {"image/png": {"alt": alt}}
+
+    def _still(self) -> bytes:
+        """What a stored notebook shows: a PNG file."""
+        return self.picture.value
 
 
 class RunningExplorer(Explorer):

@@ -15,6 +15,7 @@ from .. import plots
 from ..bars import outputs_are_stored, progress
 from ..checks import check_count
 from ..devices import device_of
+from ..outputs import in_notebook
 from ..pictures import tile
 from ..training import TrainState, mean_by_level
 from .base import moving_mean, png
@@ -42,7 +43,7 @@ def watch(
     """
     every, window = check_count("every", every), check_count("window", window)
     n_steps = getattr(states, "n_steps", None) if n_steps is None else check_count("n_steps", n_steps)
-    if outputs_are_stored() or not _in_notebook():
+    if outputs_are_stored() or not in_notebook():
         return progress(states, total=n_steps, description="training")
     return _watch(states, View(n_steps, sample, window), every)
 
@@ -95,7 +96,7 @@ class View:
         """Put a picture that stays in the place of the widget, which would be lost with its kernel."""
         from IPython.display import Image
 
-        self.handle.update(Image(data=self.image.value))
+        self.handle.update(Image(data=self.image.value, alt="Losses of training over its steps."))
         self.image.close()
 
     def add(self, states: list[TrainState]) -> None:
@@ -170,9 +171,3 @@ def _undisturbed(sample: Sample, model: nn.Module) -> Tensor:
             return sample(model.eval())
     finally:
         model.train(training)
-
-
-def _in_notebook() -> bool:
-    from IPython import get_ipython
-
-    return getattr(get_ipython(), "kernel", None) is not None

@@ -115,6 +115,9 @@ def my_direction(g):  # (B, D); returns (B, D)
 practice.on_sphere(my_direction)
 
 # %% [markdown]
+# Both cells are checked when you run them, by values that are computed in another way;
+# any way that is right is right: loops, NumPy, or a call of the library.
+#
 # **Write it**, too: the loss itself, in the variance-reduced form, for one direction $v$
 # of each example. `torch.autograd.grad(s, x, v, create_graph=True)` returns
 # $v^\top \nabla s$ in a tuple of one, if $x$ requires a gradient.
@@ -148,11 +151,16 @@ practice.slice_loss(my_slice)
 show(sliced, projection, docstring=False)
 
 # %% [markdown]
-# `_differentiable` makes $x$ a leaf of a fresh graph, so that the derivative with
+# The first lines say what may be asked for, the last ones are the two forms of the
+# equation. `_differentiable` makes $x$ a leaf of a fresh graph, so that the derivative with
 # respect to it exists also where the caller wanted none. With `n_projections` above
 # 1 the network runs once, and one more product is taken for each direction.
 #
-# Forgetting the $\sqrt D$ is a mistake that nothing reports. Here is a matrix of 10
+# **Trap: the unit sphere.** Forgetting the $\sqrt D$ is a mistake that nothing reports:
+# the loss falls, the net learns, and its arrows point in the right direction. One number
+# tells, the mean of $v^\top A v$ for a matrix whose trace is known.
+#
+# Here is a matrix of 10
 # dimensions with trace 10, and 100,000 directions of each kind.
 
 # %%
@@ -183,7 +191,6 @@ assert torch.allclose(reverse, forward)
 for mode, values in {"reverse": reverse, "forward": forward}.items():
     print(f"{mode}:", "  ".join(f"{value:8.4f}" for value in values.tolist()))
 
-# %% [markdown]
 # %% [markdown]
 # ## 4.2 Six slices, one number
 #
@@ -237,6 +244,8 @@ assert far < 4
 #
 # ## 4.3 Do slices learn the same?
 #
+# Equal minimisers in theory; what do nets do in 500 steps?
+#
 # Four copies of one net, 300 steps on batches of 512 points and 200 more with a tenth of
 # the learning rate, as in notebook 3: by the exact trace, by slices of both forms, and by
 # denoising.
@@ -267,7 +276,8 @@ for name in losses:
 assert all(fisher(net) < 0.06 * constant for net in nets.values())
 
 # %% [markdown]
-# All four learn one score, and what they leave differs by no more than another seed
+# The printed shares are $J$ from the grid, so they are exact for each net; what differs
+# from seed to seed is the net. All four learn one score, and what they leave differs by no more than another seed
 # would make it. In two dimensions there is little to choose: a slice costs half of an
 # exact trace here, and scatters a little more. So why slices at all?
 #

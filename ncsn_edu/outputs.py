@@ -1,0 +1,69 @@
+"""What a notebook shows of a picture: the picture, words for those who do not see it, a sentence below.
+
+Without a kernel (a script, a test) nothing is shown. This file does NOT draw, and stores nothing.
+"""
+
+import base64
+import sys
+
+LONGEST = 300  # characters: what is read aloud in the place of a picture, or stands below it, is no paragraph
+
+
+def in_notebook() -> bool:
+    """Whether there is somebody to show a picture to: code that runs in a kernel."""
+    if "IPython" not in sys.modules:  # importing it takes longer than many a script
+        return False
+    from IPython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+def check_words(what: str, alt: str | None, caption: str | None) -> dict[str, str]:
+    """{"alt": ..., "caption": ...} with single spaces, or {} where neither is given.
+
+    alt is read aloud in the place of the picture: plain words, no formulas. caption is one sentence, which may hold
+    $formulas$. Raises ValueError or TypeError, which name `what` it is about.
+    """
+    if alt is None and caption is None:
+        return {}
+    if alt is None or caption is None:
+        raise ValueError(f"{what} has {'no alt' if alt is None else 'no caption'}: give both, alt= and caption=")
+    words = {"alt": _sentence(f"{what}: alt", alt), "caption": _sentence(f"{what}: caption", caption)}
+    if "$" in words["alt"]:
+        raise ValueError(f"{what}: alt is read aloud, and holds a formula: write it in words, such as 'sigma'")
+    if words["caption"].count("$") % 2:
+        raise ValueError(f"{what}: caption holds an odd number of $: a formula is not closed")
+    return words
+
+
+def _sentence(what: str, text: str) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is a {type(text).__name__}: give a sentence")
+    text = " ".join(text.split())
+    if not text.strip(".") or not text.endswith("."):
+        raise ValueError(f"{what} is {text!r}: give a sentence, which ends with a full stop")
+    if len(text) > LONGEST:
+        raise ValueError(f"{what} has {len(text)} characters, and {LONGEST} are the most: what is not said elsewhere?")
+    return text
+
+
+def show_picture(png: bytes, text: str, alt: str = "", caption: str = "") -> None:
+    """Show a PNG file and the caption below it, where there is a kernel. `text` stands for the picture in plain text.
+
+    Two outputs: programs that show stored notebooks pick one form of each output, the picture or the words.
+    """
+    if not in_notebook():
+        return
+    from IPython.display import display
+
+    data = {"image/png": base64.b64encode(png).decode(), "text/plain": text}
+    display(data, raw=True, metadata={"image/png": {"alt": alt}} if alt else {})
+    show_caption(caption)
+
+
+def show_caption(caption: str) -> None:
+    """Show the sentence below a picture, where there is one and a kernel."""
+    if caption and in_notebook():
+        from IPython.display import display
+
+        display({"text/markdown": f"**Figure.** {caption}", "text/plain": f"Figure. {caption}"}, raw=True)
