@@ -16,15 +16,18 @@ heading = @printf '\n== %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab quick test lint unit nbval browser-test notebooks pull release public figures figures-check bench \
+.PHONY: help lab edit quick test lint unit nbval browser-test notebooks pull release public figures figures-check bench \
         constraints clean setup-lab setup-dev setup-browser
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\nOptions go in ARGS: make notebooks ARGS=07; another Python: make PYTHON=python3.12 lab\n'
 
-lab: setup-lab ## set up and open JupyterLab
+lab: setup-lab ## set up, and open a copy of the notebooks, yours to work in (work/; ARGS="--folder PATH" for another)
 	@$(RUN) "$(BIN)/python" -m ncsn_edu lab $(ARGS)
+
+edit: setup-lab ## open the project's own notebooks, with outputs, to change them
+	@$(RUN) "$(BIN)/python" -m ncsn_edu lab --edit $(ARGS)
 
 test: setup-dev setup-browser lint unit nbval browser-test ## set up and test everything
 	$(call heading,all tests passed)

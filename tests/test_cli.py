@@ -517,12 +517,17 @@ def lab(checkout, monkeypatch):
 )
 @pytest.mark.skipif(os.name != "posix", reason="there the process is not replaced")
 def test_lab_opens_the_notebook_asked_for(lab, checkout, asked, opened):
+    (checkout / "work").mkdir()
+    shutil.copy(
+        checkout / "notebooks/01_good.ipynb", checkout / "work/06_annealing-Copy1.ipynb"
+    )  # of the learner's own
     _, command, environment = lab(*asked, "--no-browser", "--", "--ip=0.0.0.0")
+    assert (checkout / f"work/{opened}.ipynb").is_file()
     assert command == [
         sys.executable,
         "-m",
         "jupyterlab",
-        f"--ServerApp.root_dir={checkout / 'notebooks'}",
+        f"--ServerApp.root_dir={checkout / 'work'}",
         f"--LabApp.default_url=/lab/tree/{opened}.ipynb",
         "--no-browser",
         "--ip=0.0.0.0",
@@ -533,14 +538,110 @@ def test_lab_opens_the_notebook_asked_for(lab, checkout, asked, opened):
 
 @pytest.mark.skipif(os.name != "posix", reason="there the process is not replaced")
 def test_lab_opens_a_path(lab, checkout, tmp_path, monkeypatch):
-    (checkout / "notebooks/assignments").mkdir()
-    shutil.copy(checkout / "notebooks/01_good.ipynb", checkout / "notebooks/assignments/a1.ipynb")
-    shutil.copy(checkout / "notebooks/01_good.ipynb", tmp_path / "mine.ipynb")
-    assert "--LabApp.default_url=/lab/tree/assignments/a1.ipynb" in lab("assignments/a1.ipynb")[1]
+    handed_out = checkout / "notebooks/assignments/release/a1_task/a1_task.ipynb"
+    handed_out.parent.mkdir(parents=True)
+    for path in (handed_out, tmp_path / "mine.ipynb"):
+        shutil.copy(checkout / "notebooks/01_good.ipynb", path)
     monkeypatch.chdir(tmp_path)
-    assert "--LabApp.default_url=/lab/tree/01_good.ipynb" in lab("checkout/notebooks/01_good.ipynb")[1]
-    command = lab("mine.ipynb")[1]
+    command, environment = lab("mine.ipynb")[1:]
     assert f"--ServerApp.root_dir={tmp_path}" in command and "--LabApp.default_url=/lab/tree/mine.ipynb" in command
+    assert environment["NCSN_EDU_FIGURES_DIR"] == str(checkout / "figures")  # as the environment says
+    assert not (checkout / "work").exists()  # it needs none
+    for asked in ("a1", "a1_task", "assignments/a1_task.ipynb", "checkout/work/assignments/a1_task.ipynb", handed_out):
+        assert "--LabApp.default_url=/lab/tree/assignments/a1_task.ipynb" in lab(str(asked))[1]
+    for asked in ("checkout/notebooks/01_good.ipynb", "checkout/work/01_good.ipynb", "1"):
+        command = lab(asked)[1]
+        assert "--LabApp.default_url=/lab/tree/01_good.ipynb" in command
+        assert f"--ServerApp.root_dir={checkout / 'work'}" in command
+    shutil.copy(tmp_path / "mine.ipynb", checkout / "work/30_mine.ipynb")
+    assert "--LabApp.default_url=/lab/tree/30_mine.ipynb" in lab("30")[1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there the process is not replaced")
+def test_lab_edit_opens_the_stored_notebooks(lab, checkout, monkeypatch, capsys):
+    monkeypatch.delenv("NCSN_EDU_FIGURES_DIR")
+    (checkout / "notebooks/other").mkdir()
+    shutil.copy(checkout / "notebooks/01_good.ipynb", checkout / "notebooks/other/x.ipynb")
+    for asked, opened in {"06": "06_annealing", "other/x.ipynb": "other/x"}.items():
+        _, command, environment = lab("--edit", asked)
+        assert f"--ServerApp.root_dir={checkout / 'notebooks'}" in command
+        assert f"--LabApp.default_url=/lab/tree/{opened}.ipynb" in command
+        assert "NCSN_EDU_FIGURES_DIR" not in environment and environment["NCSN_EDU_FIGURES"] == "check"
+    assert not (checkout / "work").exists() and capsys.readouterr().out == ""
+    assert lab("--edit", "--folder", "x") == (2, None, None)
+    assert lab(str(checkout / "notebooks/other/x.ipynb")) == (2, None, None)
+    assert "has no copy: lab --edit opens it" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there the process is not replaced")
+def test_figures_of_a_learner_go_to_the_learners_folder(lab, checkout, tmp_path, monkeypatch):
+    monkeypatch.delenv("NCSN_EDU_FIGURES_DIR")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "link").symlink_to(tmp_path / "my folder")
+    for arguments, folder in (([], checkout / "work"), (["--folder", "~/link"], tmp_path / "my folder")):
+        _, command, environment = lab("06", *arguments)
+        assert f"--ServerApp.root_dir={folder}" in command and (folder / "06_annealing.ipynb").is_file()
+        run_notebook = [sys.executable, "-c", "".join(cells_of(folder / "06_annealing.ipynb"))]
+        subprocess.run(run_notebook, env={**environment, "MPLBACKEND": "agg"}, check=True)
+        assert (folder / "figures/annealing.png").is_file() and not (checkout / "figures").exists()
+
+
+def cells_of(path):
+    return ["".join(cell["source"]) + "\n" for cell in json.loads(path.read_text())["cells"]]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there the process is not replaced")
+def test_lab_says_what_it_did_to_the_learners_folder(lab, checkout, capsys):
+    def said():
+        assert lab()[0] is not None
+        first, *lines = capsys.readouterr().out.splitlines()
+        assert first == f"your copy of the notebooks: {checkout / 'work'}"
+        return lines
+
+    def change(name):
+        path = checkout / f"work/{name}.ipynb"
+        path.write_text(path.read_text().replace("hello", "mine").replace("figsize", "mine"))
+
+    assert said() == [] and said() == []
+    for name in ("00_start_here", "02_broken"):
+        change(name)
+    for name in ("00_start_here", "01_good", "03_new"):
+        write(checkout, name, "print('hello again')")
+    (checkout / "notebooks/02_broken.ipynb").unlink()
+    (checkout / "notebooks/06_annealing.ipynb").rename(checkout / "notebooks/07_annealing.ipynb")
+    assert said() == [
+        "new: 03_new.ipynb, 07_annealing.ipynb",
+        "new version of: 01_good.ipynb (where one is open already: File > Reload Notebook from Disk)",
+        "changed by you, and there is a new version: 00_start_here.ipynb is yours, 00_start_here.new.ipynb the new one",
+        "no longer in the project, and not changed by you, so removed: 06_annealing.ipynb",
+        "no longer in the project, but changed by you, so kept: 02_broken.ipynb",
+    ]
+    assert said() == []
+    change("00_start_here.new")
+    write(checkout, "00_start_here", "print('hello for the third time')")
+    (checkout / "notebooks/01_good.ipynb").write_text("<<<<<<< HEAD")
+    broken = "left as it is: 01_good.ipynb, as the project's own is no notebook: git -C " + str(checkout) + " status"
+    held = (
+        "changed by you, and there is a new version: to get it, rename or delete 00_start_here.new.ipynb, "
+        "changed by you as well"
+    )
+    assert said() == [held, broken]
+    (checkout / "work/.ncsn_edu.json").write_text("{")
+    assert "differs from the project counts as changed by you" in said()[0]
+
+
+@pytest.mark.parametrize(
+    "folder", ["", " ", "~nobody-of-this-name/x", "notebooks", "figures/mine", ".", "pyproject.toml"]
+)
+def test_a_folder_that_is_none_to_work_in(lab, checkout, monkeypatch, capsys, folder):
+    (checkout / "figures").mkdir()
+    monkeypatch.chdir(checkout)
+    before = sorted(checkout.rglob("*"))
+    code, command, _ = lab(f"--folder={folder}")
+    assert code in (1, 2) and command is None and sorted(checkout.rglob("*")) == before
+    err = capsys.readouterr().err
+    assert "--folder" in err and "Traceback" not in err
 
 
 NAMES = ["A1 #final 100%.ipynb", "what?.ipynb", "a+b&c=d;e.ipynb", "{übung} 1.ipynb", "[x] 'y'.ipynb", "%20.ipynb"]
@@ -551,11 +652,11 @@ NAMES = ["A1 #final 100%.ipynb", "what?.ipynb", "a+b&c=d;e.ipynb", "{übung} 1.i
 def test_lab_opens_any_name(lab, checkout, tmp_path, monkeypatch, name):
     """The address is read as a browser and Jupyter's server read it: cut at ? and #, then unquoted."""
     monkeypatch.chdir(tmp_path)
-    outside, inside = tmp_path / "50% of #1?" / name, checkout / "notebooks" / "mine #2+" / name
+    outside, inside = tmp_path / "50% of #1?" / name, checkout / "work" / "mine #2+" / name
     for path in (outside, inside):
-        path.parent.mkdir()
+        path.parent.mkdir(parents=True)
         shutil.copy(checkout / "notebooks/01_good.ipynb", path)
-    for path, root in ((outside, outside.parent), (inside, checkout / "notebooks")):
+    for path, root in ((outside, outside.parent), (inside, checkout / "work")):
         command = lab(str(path))[1]
         (url,) = (word.partition("=")[2] for word in command if word.startswith("--LabApp.default_url="))
         address = urlsplit("http://localhost:8888" + url.format())  # tornado's redirect formats it

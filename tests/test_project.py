@@ -59,6 +59,7 @@ LAYERS = [
     "widgets",
     "grading",
     "practice",
+    "workcopy",
     "doctor",
     "commands",
     "__main__",
