@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -127,6 +128,23 @@ def _contents(project: Path) -> Iterator[tuple[str, bytes | None]]:
         yield name, path.read_bytes()
 
 
+def _drafts(project: Path) -> set[str]:
+    """Files of a learner's folder whose originals are not in git as they are: they may hold what exists nowhere else.
+
+    A reader may have written in the project's own notebooks. A copy of that counts as changed, and is never replaced.
+    """
+    command = ["git", "-C", str(project), "ls-files", "--modified", "--others", "-z"]
+    try:
+        listed = subprocess.run(command, capture_output=True).stdout.split(b"\0")
+    except OSError:  # no git here
+        return set()
+    there = sources(project)
+    names = {name for name, path in there.items() if os.fsencode(path.relative_to(project)) in listed}
+    if len(names) == len(there):  # a project that was unpacked into a repository of something else
+        return set()
+    return names | {beside(name) for name in names}
+
+
 def _clear(notebook: Any) -> None:
     """Take out what running has put into a notebook."""
     notebook["metadata"].pop("widgets", None)
@@ -164,7 +182,7 @@ class _Update:
 
     def __init__(self, folder: Path, project: Path) -> None:
         self.folder, self.wanted, self.report = folder, dict(_contents(project)), Report()
-        self.given = self._read_state()
+        self.given, self.drafts = self._read_state(), _drafts(project)
 
     def run(self) -> Report:
         for name, content in self.wanted.items():
@@ -174,7 +192,7 @@ class _Update:
                 self._bring(name, content)
         for name in sorted(self.given.keys() - self.wanted.keys() - {beside(name) for name in self.wanted}):
             self._take_back(name)
-        self._note({})
+        self._keep_state()
         return self.report
 
     def _bring(self, name: str, content: bytes) -> None:
@@ -182,21 +200,21 @@ class _Update:
         if now == MISSING:
             self._give(name, content, self.report.made)
         elif now == fresh:  # with the learner's outputs
-            self.given[name] = fresh
+            self._note(name, fresh)
         elif self._untouched(name):
             self._give(name, content, self.report.updated)
-        else:
-            if self.given.get(name) != fresh:  # else it is the learner's work on the version of now
-                self._offer(name, content, fresh)
+        elif self.given.get(name) != fresh:  # else it is the learner's work on the version of now
+            self._offer(name, content, fresh)
             return
         if self._untouched(beside(name)):  # it has served its time
             self._remove(beside(name))
 
     def _offer(self, name: str, content: bytes, fresh: str) -> None:
         place = beside(name)
-        if self.given.get(place) == fresh:  # the learner has it, works in it, or has thrown it away
-            return
-        if self._now(place) in (MISSING, fresh) or self._untouched(place):
+        now = self._now(place)
+        if fresh in (now, self.given.get(place)):  # the learner has it, works in it, or has thrown it away
+            self._note(place, fresh)
+        elif now == MISSING or self._untouched(place):
             self._give(place, content, [])
             self.report.offered.append(name)
         else:
@@ -230,7 +248,8 @@ class _Update:
             write_whole(path, content)
         except OSError as error:
             raise _unwritable(path, error) from error
-        self._note({name: fingerprint(name, content)})
+        self._note(name, fingerprint(name, content))
+        self._keep_state()  # a process that is killed here has not forgotten it
         noted.append(name)
 
     def _remove(self, name: str) -> None:
@@ -240,9 +259,11 @@ class _Update:
             raise _unwritable(self.folder / name, error) from error
         self.given.pop(name)
 
-    def _note(self, more: dict[str, str]) -> None:
-        """Keep what was given, so that a process that is killed here has not forgotten it."""
-        self.given |= more
+    def _note(self, name: str, mark: str) -> None:
+        if name not in self.drafts:
+            self.given[name] = mark
+
+    def _keep_state(self) -> None:
         path = self.folder / STATE
         text = json.dumps({"given": self.given}, indent=1, sort_keys=True).encode()
         try:
