@@ -14,7 +14,7 @@ from .distributed import leave
 
 EXAMPLES = """examples:
   python -m ncsn_edu lab                    open a copy of the notebooks, yours to work in, at the first one
-  python -m ncsn_edu lab 06                 open the notebook whose name starts with 06
+  python -m ncsn_edu lab 07                 open the notebook whose name starts with 07
   python -m ncsn_edu figures --check        make every figure again, and compare with the stored ones
   python -m ncsn_edu figures fig3_annealing make this one figure anew
   python -m ncsn_edu train manifold         the losses of Figure 1 on CIFAR-10, into runs/manifold-laptop

@@ -60,7 +60,7 @@ def sources(project: Path) -> dict[str, Path]:
 
 
 def beside(name: str) -> str:
-    """Where the new version of a changed file lies: 06_annealing.new.ipynb for 06_annealing.ipynb."""
+    """Where the new version of a changed file lies: 07_annealing.new.ipynb for 07_annealing.ipynb."""
     stem, suffix = os.path.splitext(name)
     return f"{stem}.new{suffix}"
 

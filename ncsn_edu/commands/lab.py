@@ -32,7 +32,7 @@ def add(commands: Commands) -> None:
     parser.usage = "%(prog)s [-h] [--folder PATH | --edit] [--port N] [--no-browser] [NOTEBOOK] [-- EXTRA ...]"
     parser.epilog = "what follows -- goes to JupyterLab as it is: lab -- --ip=0.0.0.0"
     parser.add_argument(
-        "notebook", nargs="?", default="00_start_here", metavar="NOTEBOOK", help="06, 06_annealing, a1 or a path"
+        "notebook", nargs="?", default="00_start_here", metavar="NOTEBOOK", help="07, 07_annealing, a1 or a path"
     )
     place = parser.add_mutually_exclusive_group()
     place.add_argument(
