@@ -160,8 +160,8 @@ show(sliced, projection, docstring=False)
 # the loss falls, the net learns, and its arrows point in the right direction. One number
 # tells, the mean of $v^\top A v$ for a matrix whose trace is known.
 #
-# Here is a matrix of 10
-# dimensions with trace 10, and 100,000 directions of each kind.
+# Here is a matrix of 10 dimensions
+# with trace 10, and 100,000 directions of each kind.
 
 # %%
 matrix, zeros = randn(10, 10).fill_diagonal_(1.0), torch.zeros(100_000, 10, dtype=torch.float64)
