@@ -122,8 +122,8 @@ def _contents(project: Path) -> Iterator[tuple[str, bytes | None]]:
         if "/" not in name:
             linked |= _lead_inside(notebook, project.parent)
         yield name, (json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
-    guide = project / "assignments" / "for_students.md"
-    beside_notebooks = {"assignments/for_students.md": guide} if guide.is_file() else {}
+    pages = [*sorted(project.glob("*.md")), project / "assignments" / "for_students.md"]
+    beside_notebooks = {path.relative_to(project).as_posix(): path for path in pages if path.is_file()}
     for name, path in (beside_notebooks | linked).items():
         yield name, path.read_bytes()
 

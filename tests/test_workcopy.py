@@ -95,6 +95,16 @@ def done(report):
 # --- what is in it
 
 
+def test_pages_beside_the_notebooks_go_along_and_notes_in_them_stay(folder, project):
+    (project / "letters.md").write_text("# Letters\n")
+    assert done(update(folder, project)) == {"made": ["letters.md"]}
+    (folder / "letters.md").write_text("# Letters\nmy note\n")
+    (project / "letters.md").write_text("# Letters, all of them\n")
+    update(folder, project)
+    assert (folder / "letters.md").read_text() == "# Letters\nmy note\n"
+    assert "# Letters, all of them\n" in {path.read_text() for path in folder.glob("letters*.md")}
+
+
 def test_it_holds_the_notebooks_without_outputs_and_nothing_of_the_teacher(tmp_path, project):
     stored = {path: path.read_bytes() for path in project.rglob("*.*")}
     report = update(tmp_path / "mine", project)
