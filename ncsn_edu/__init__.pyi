@@ -50,6 +50,7 @@ from .metrics import (
     mode_moments as mode_moments, mode_weights as mode_weights,
 )
 from .figures import FigureDiffers as FigureDiffers, save_figure as save_figure, show_figure as show_figure
+from .animations import save_animation as save_animation
 from .source import show as show
 from .bars import progress as progress
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DPI = 100
 RELATIVE = 1e-4  # a number without a tolerance: a rerun moves the last bits, not four digits
-WORDS = ("alt", "caption")  # what is kept of a figure besides its numbers
+WORDS, OF_ANIMATIONS = ("alt", "caption"), ("frames", "fps")  # what is kept besides the numbers
 ZERO = 1e-12  # below this, differences are rounding errors in double precision
 
 # What counts as the same picture; RMS on a scale from 0 to 1, measured on figures of 5 x 4 inches. Let pass: another
@@ -67,17 +67,17 @@ def save_figure(
     Raises FigureDiffers (check), FileNotFoundError (check, nothing stored), ValueError or TypeError (bad input),
     OSError (the folder cannot be written).
     """
-    record = _record(fig, name, numbers, tolerance) | check_words(f"figure {name}", alt, caption)
-    picture = _picture(fig)
+    record = record_of(fig, name, numbers, tolerance) | check_words(f"figure {name}", alt, caption)
+    picture = picture_of(fig)
     keep(name, picture, record)
     _show(fig, picture, record)
 
 
 def show_figure(fig: "Figure", *, alt: str, caption: str) -> None:
     """Show a figure as `save_figure` does, and store nothing: for what is different on every machine, such as times."""
-    _check_figure(fig, "show_figure")
+    check_figure(fig, "show_figure")
     words = check_words("the figure", alt, caption)
-    _show(fig, _picture(fig), words)
+    _show(fig, picture_of(fig), words)
 
 
 def keep(name: str, picture: bytes, record: dict[str, Any]) -> None:
@@ -135,7 +135,7 @@ def stored_caption(name: str) -> str:
 
 
 def figure_sources(notebooks: Path) -> dict[str, Path]:
-    """Which notebook makes which figure: {figure name: notebook}, from the save_figure calls in NOTEBOOKS/*.ipynb.
+    """Which notebook makes which figure: {figure name: notebook}, from save_figure and save_animation in its cells.
 
     Raises ValueError where a name is not written out in the call, or where two notebooks make the same figure.
     """
@@ -154,8 +154,9 @@ def figure_sources(notebooks: Path) -> dict[str, Path]:
 # --- what is kept of a figure
 
 
-def _record(fig: Any, name: Any, numbers: Mapping[str, Any], tolerance: Mapping[str, Any] | float) -> dict[str, Any]:
-    _check_figure(fig, "save_figure")
+def record_of(fig: Any, name: Any, numbers: Mapping[str, Any], tolerance: Mapping[str, Any] | float) -> dict[str, Any]:
+    """The numbers and tolerances as they are stored, after all that is given has been checked."""
+    check_figure(fig, "save_figure")
     if not isinstance(name, str) or not re.fullmatch("[a-z0-9_]+", name):
         raise ValueError(f"{name!r} cannot name a figure: use small letters, digits and _, such as 'fig3_annealing'")
     if not isinstance(tolerance, Mapping):
@@ -172,7 +173,8 @@ def _record(fig: Any, name: Any, numbers: Mapping[str, Any], tolerance: Mapping[
     return {"numbers": kept, "tolerance": allowed}
 
 
-def _check_figure(fig: Any, function: str) -> None:
+def check_figure(fig: Any, function: str) -> None:
+    """Raise TypeError, which says what the function takes, where fig is no Figure."""
     if not hasattr(fig, "savefig") or not hasattr(fig, "axes"):
         raise TypeError(f"{function} takes a matplotlib Figure first, not {type(fig).__name__}: use axes.figure")
 
@@ -188,7 +190,7 @@ def _rounded(what: str, value: Any) -> float:
     return float(f"{float(value):.6g}")
 
 
-def _picture(fig: "Figure") -> bytes:
+def picture_of(fig: "Figure") -> bytes:
     """The PNG: the same bytes for the same figure, whatever the reader's settings, and no version in it."""
     import matplotlib
 
@@ -233,6 +235,8 @@ def _compare(folder: Path, name: str, picture: bytes, record: dict[str, Any]) ->
         old = _views(stored.read_bytes())
         old_numbers = old_record["numbers"], old_record["tolerance"]
         differences = list(_moved(*old_numbers, record["numbers"], record["tolerance"]))
+        kind = ((key, old_record.get(key), record.get(key)) for key in OF_ANIMATIONS)
+        differences += [f"{key} was {before}, and is {after} now" for key, before, after in kind if before != after]
         reworded = [key for key in WORDS if old_record.get(key) != record.get(key)]
     except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         raise ValueError(
@@ -377,7 +381,7 @@ def _saved_by(notebook: Path) -> Iterator[str]:
         except SyntaxError as error:
             raise ValueError(f"{notebook.name}: a cell is not Python ({error.msg}): {error.text or source}") from error
         for call in ast.walk(tree):
-            if isinstance(call, ast.Call) and _called(call) == "save_figure":
+            if isinstance(call, ast.Call) and _called(call) in ("save_figure", "save_animation"):
                 yield _figure_name(call, notebook)
 
 

@@ -1,6 +1,6 @@
 """What a notebook shows of a picture: the picture, words for those who do not see it, a sentence below.
 
-Without a kernel (a script, a test) nothing is shown. This file does NOT draw, and stores nothing.
+This file does NOT draw, and stores nothing.
 """
 
 import base64
@@ -48,22 +48,17 @@ def _sentence(what: str, text: str) -> str:
 
 
 def show_picture(png: bytes, text: str, alt: str = "", caption: str = "") -> None:
-    """Show a PNG file and the caption below it, where there is a kernel. `text` stands for the picture in plain text.
-
-    Two outputs: programs that show stored notebooks pick one form of each output, the picture or the words.
-    """
-    if not in_notebook():
-        return
+    """Show a PNG file, in a notebook, and the caption below it. `text` stands for the picture in plain text."""
     from IPython.display import display
 
     data = {"image/png": base64.b64encode(png).decode(), "text/plain": text}
     display(data, raw=True, metadata={"image/png": {"alt": alt}} if alt else {})
-    show_caption(caption)
+    if caption:
+        show_caption(caption)
 
 
 def show_caption(caption: str) -> None:
-    """Show the sentence below a picture, where there is one and a kernel."""
-    if caption and in_notebook():
-        from IPython.display import display
+    """Show the sentence below a picture: an output of its own, as programs show one form of each output."""
+    from IPython.display import display
 
-        display({"text/markdown": f"**Figure.** {caption}", "text/plain": f"Figure. {caption}"}, raw=True)
+    display({"text/markdown": f"**Figure.** {caption}", "text/plain": f"Figure. {caption}"}, raw=True)

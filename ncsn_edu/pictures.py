@@ -7,11 +7,11 @@ axes, and knows no model: plots.py draws, samplers make the images.
 import io
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -83,15 +83,23 @@ def to_animation(
     images = [to_pillow(frame, zoom) for frame in frames]
     if not images:
         raise ValueError("an animation needs at least one frame")
-    buffer = io.BytesIO()
     durations = [*[milliseconds] * (len(images) - 1), pause]
-    if kind == "gif":
-        comment = "\n".join(f"{name}: {value}" for name, value in (text or {}).items()).encode()
-        more = {"duration": durations, "comment": comment, "optimize": False}
-        images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], loop=0, **more)
-    else:  # the picture beside the animation, then the frames
-        more = {"duration": durations, "default_image": True, "pnginfo": _chunks(text)}
-        images[-1].save(buffer, "PNG", save_all=True, append_images=images, loop=0, **more)
+    if kind == "png":
+        return animated_png(images[-1], images, durations, pnginfo=_chunks(text))
+    buffer = io.BytesIO()
+    comment = "\n".join(f"{name}: {value}" for name, value in (text or {}).items()).encode()
+    more = {"duration": durations, "comment": comment, "optimize": False}
+    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], loop=0, **more)
+    return buffer.getvalue()
+
+
+def animated_png(
+    picture: "PillowImage", frames: Sequence["PillowImage"], durations: Sequence[int], **options: Any
+) -> bytes:
+    """The bytes of an APNG: `frames` in a loop, each for its time in ms. Programs that know no APNG show `picture`."""
+    buffer = io.BytesIO()
+    more = {"duration": list(durations), "default_image": True} | options
+    picture.save(buffer, "PNG", save_all=True, append_images=frames, loop=0, **more)
     return buffer.getvalue()
 
 

@@ -474,7 +474,7 @@ def test_pictures_that_are_as_good_as_equal(check, stored, new):
     check()
     other = new()
     save_figure(other, "fig1")
-    assert figures._picture(other) != before  # otherwise this would be no test
+    assert figures.picture_of(other) != before  # otherwise this would be no test
 
 
 def test_where_the_picture_differs_is_said():

@@ -507,9 +507,10 @@ def test_a_reference_that_leads_astray_is_noticed(text, wrong):
 
 
 def saved_figures(source: str) -> Iterator[str]:
-    """The names in the save_figure calls of a source, which must be written out."""
+    """The names in the save_figure and save_animation calls of a source, which must be written out."""
     for call in ast.walk(ast.parse(source)):
-        if isinstance(call, ast.Call) and getattr(call.func, "id", getattr(call.func, "attr", "")) == "save_figure":
+        called = getattr(call.func, "id", getattr(call.func, "attr", "")) if isinstance(call, ast.Call) else ""
+        if isinstance(call, ast.Call) and called in ("save_figure", "save_animation"):
             given = [*call.args[1:2], *(keyword.value for keyword in call.keywords if keyword.arg == "name")]
             name = given[0].value if given and isinstance(given[0], ast.Constant) else None
             assert isinstance(name, str), f"the figure's name must be written out: {ast.unparse(call)}"

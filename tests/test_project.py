@@ -57,6 +57,7 @@ LAYERS = [
     "plots",
     "source",
     "widgets",
+    "animations",
     "grading",
     "practice",
     "workcopy",

@@ -27,6 +27,7 @@ from ncsn_edu.widgets import (
     Explorer,
     LangevinExplorer,
     ObjectiveExplorer,
+    Player,
     ScoreFieldExplorer,
 )
 
@@ -650,3 +651,52 @@ def test_a_loss_that_is_not_finite_is_said_in_words(explorer_of, kind, monkeypat
     assert "the loss is no longer a finite number" in says(explorer.run())
     monkeypatch.undo()
     assert "finite" not in says(explorer.run())
+
+
+# ---- the player of animations ----------------------------------------------------------------------------------
+
+
+def player(n: int = 5, **options) -> tuple[Player, list[np.ndarray]]:
+    """A player of n pictures of noise, and their values."""
+    values = [np.random.default_rng(k).integers(0, 255, (40, 60), dtype=np.uint8) for k in range(n)]
+    pictures = [Image.fromarray(value) for value in values]
+    return Player(pictures, b"the file", **({"fps": 10.0, "alt": "Noise."} | options)), values
+
+
+def test_the_slider_goes_to_any_frame_and_back():
+    shown, values = player()
+    for k in (0, 3, 4, 1, 0):
+        shown.set(frame=k)
+        np.testing.assert_array_equal(pixels(shown.picture.value), values[k])
+        assert says(shown) == f"frame {k + 1} of 5, 10 a second"
+    slider = shown.controls["frame"]
+    assert (slider.min, slider.max, slider.step) == (0, 4, 1)
+    assert (shown.picture.width, shown.picture.height) == ("60", "40")
+
+
+def test_the_speed_is_that_of_the_play_button():
+    shown, _ = player(fps=5)
+    assert (shown.play.min, shown.play.max, shown.play.interval) == (0, 4, 200)
+    for speed in shown.speeds:
+        shown.set(speed=speed)
+        assert shown.play.interval == pytest.approx(200 / speed)
+        assert number(shown, "{} a second") == pytest.approx(5 * speed)
+
+
+def test_the_button_moves_the_slider_in_the_browser():
+    shown, _ = player()
+    link = shown._link
+    assert isinstance(link, ipw.widgets.widget_link.Link)
+    assert {link.source, link.target} == {(shown.play, "value"), (shown.controls["frame"], "value")}
+    rows, picture, readout = shown.children
+    assert {shown.play, *shown.controls.values()} == set(rows.children)
+    assert (picture, readout) == (shown.picture, shown.readout)
+
+
+def test_a_stored_notebook_keeps_the_file_whatever_frame_is_shown():
+    shown, _ = player()
+    for k in (0, 2):
+        bundle, metadata = shown.set(frame=k)._repr_mimebundle_()
+        assert base64.b64decode(bundle["image/png"]) == b"the file"
+        assert metadata == {"image/png": {"alt": "Noise."}}
+        assert bundle["text/plain"] == f"Player(frame={k}, speed=1.0)"

@@ -1,4 +1,4 @@
-"""Explorers: sliders beside a picture that follows them, and a live view of training.
+"""Explorers: sliders beside a picture that follows them, a live view of training, animations.
 
 They run the package's own functions; no maths here.
 """
@@ -9,6 +9,7 @@ from .fields import ScoreFieldExplorer
 from .images import InpaintingExplorer, NoiseLevelExplorer, SamplingExplorer
 from .learning import ErrorExplorer, ObjectiveExplorer, TrainingExplorer
 from .live import watch
+from .player import Player
 
 __all__ = [
     "AnnealingExplorer",
@@ -18,6 +19,7 @@ __all__ = [
     "LangevinExplorer",
     "NoiseLevelExplorer",
     "ObjectiveExplorer",
+    "Player",
     "SamplingExplorer",
     "ScoreFieldExplorer",
     "TrainingExplorer",
