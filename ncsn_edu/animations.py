@@ -95,8 +95,9 @@ def few_colours(pictures: list[Image.Image]) -> list[Image.Image]:
     for row, picture in enumerate(some):
         sheet.paste(picture, (0, row * height))
     found = sheet.quantize(SAME - 1, method=Image.Quantize.MAXCOVERAGE).getpalette() or []  # it keeps rare colours
-    palette = np.array([255, 255, 255, *found]).reshape(-1, 3)
-    nearest = KDTree(palette)  # Pillow's own search comes close only: paper turns grey
+    palette = np.zeros((SAME + 1, 3), np.uint8)
+    palette[0], palette[1 : 1 + len(found) // 3] = 255, np.reshape(found, (-1, 3))
+    nearest = KDTree(palette[:SAME])  # Pillow's own search comes close only: paper turns grey
     indices = (_nearest(np.asarray(picture), nearest) for picture in pictures)
     return [_with_palette(values, palette) for values in indices]
 
@@ -109,19 +110,18 @@ def _nearest(pixels: np.ndarray, palette: KDTree) -> np.ndarray:
 
 
 def _with_palette(values: np.ndarray, palette: np.ndarray) -> Image.Image:
-    """Indices (H, W) as a picture, with a place in its palette for SAME."""
+    """Indices (H, W) as a picture with this palette (256, 3)."""
     picture = Image.fromarray(values)
-    picture.putpalette([*palette.flatten().tolist(), *[0] * 3 * SAME][: 3 * (SAME + 1)])
+    picture.putpalette(palette.tobytes())
     return picture
 
 
 def to_apng(pictures: list[Image.Image], fps: float) -> bytes:
     """Pictures of one palette as an animated PNG that runs in a loop; half the bytes, as it holds only what changes."""
     values = [np.asarray(picture) for picture in pictures]
-    palette = np.array(pictures[0].getpalette())
-    changes = [
-        _with_palette(np.where(new == old, SAME, new).astype(np.uint8), palette) for old, new in pairwise(values)
-    ]
+    palette = np.array(pictures[0].getpalette(), np.uint8)
+    pairs = pairwise(values)
+    changes = [_with_palette(np.where(new == old, SAME, new).astype(np.uint8), palette) for old, new in pairs]
     durations = [*[round(1000 / fps)] * len(changes), PAUSE]
     frames = [pictures[0], *changes]
     return animated_png(pictures[-1], frames, durations, blend=1, disposal=0, transparency=SAME)

@@ -1,0 +1,75 @@
+"""The player of animations in a real JupyterLab: it plays, stops, and goes where the slider goes."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nbformat
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+    from conftest import Lab
+
+CELL = """
+from matplotlib import pyplot as plt
+from ncsn_edu import save_animation
+fig, ax = plt.subplots(figsize=(3, 3))
+(line,) = ax.plot([0, 1], [0, 1])
+save_animation(fig, "turns", lambda k: line.set_ydata([0, k]), range(12), alt="A line turns.", caption="It turns.")
+"""
+SECONDS = 1000  # Playwright counts milliseconds
+
+
+def wait_for(what: Callable[[], bool], description: str, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, f"after {seconds} s still not so: {description}"
+        time.sleep(0.03)
+
+
+def frame(cell: Locator) -> int:
+    """The number in the line under the picture."""
+    return int(re.search(r"frame (\d+) of 12", cell.locator(".ncsn-readout").inner_text())[1])
+
+
+def test_player(page: Page, lab: Lab, screenshots: Path) -> None:
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)], metadata=kernel)
+    nbformat.write(notebook, lab.notebooks / "player.ipynb")
+    page.goto(lab.address("lab/tree/player.ipynb") + "&reset")
+    cell = page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-Cell").first
+    cell.wait_for(timeout=60 * SECONDS)
+    page.get_by_text(re.compile(r"^Python 3.* \| Idle$")).wait_for(timeout=60 * SECONDS)
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    image = cell.locator("img.widget-image")
+    image.wait_for(timeout=60 * SECONDS)
+    assert cell.get_by_text("It turns.").last.is_visible()
+    assert frame(cell) == 1
+
+    handle = cell.locator(".noUi-handle")
+    first = image.get_attribute("src")
+    handle.press("ArrowRight")
+    wait_for(lambda: frame(cell) == 2, "an arrow key goes to the next frame")
+    wait_for(lambda: image.get_attribute("src") != first, "the picture follows")
+    handle.press("ArrowLeft")
+    wait_for(lambda: frame(cell) == 1, "and back")
+
+    play, stop, *_ = cell.locator(".widget-play button").all()
+    play.press("Enter")
+    wait_for(lambda: frame(cell) > 3, "it plays")
+    play.press("Enter")
+    time.sleep(0.5)
+    paused = frame(cell)
+    time.sleep(0.5)
+    assert frame(cell) == paused < 12
+    page.screenshot(path=screenshots / "player.png")
+    play.press("Enter")
+    wait_for(lambda: frame(cell) == 12, "it goes on to the last frame")
+    stop.press("Enter")
+    wait_for(lambda: frame(cell) == 1, "stopped, it is at its beginning")
