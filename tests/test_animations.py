@@ -273,7 +273,7 @@ def test_a_notebook_shows_a_player_the_file_and_the_caption(folder, tmp_path):
     assert player.data.keys() == {"application/vnd.jupyter.widget-view+json", "image/png", "text/plain"}
     assert base64.b64decode(player.data["image/png"]) == (folder / "turns.png").read_bytes()
     assert player.metadata == {"image/png": {"alt": "A line turns."}}
-    assert player.data["text/plain"] == "Player(frame=0, speed=1.0)"
+    assert player.data["text/plain"] == "Player(frame=1, speed=1.0)"
     assert caption.data["text/markdown"] == "**Figure.** A line turns."
     nbformat.write(notebook, tmp_path / "01_a.ipynb")
     assert figure_sources(tmp_path) == {"turns": tmp_path / "01_a.ipynb"}

@@ -21,12 +21,11 @@ class Player(Explorer):
 
     def __init__(self, pictures: Sequence[Image], file: bytes, *, fps: float, alt: str) -> None:
         self.pictures, self.file, self.fps, self.alt = pictures, file, fps, alt
-        last = len(pictures) - 1
         controls = {
-            "frame": int_slider("frame", 0, 0, last),
+            "frame": int_slider("frame", 1, 1, len(pictures)),
             "speed": ipw.Dropdown(value=1.0, options=self.speeds, description="speed", **wide()),
         }
-        self.play = ipw.Play(min=0, max=last, show_repeat=True)
+        self.play = ipw.Play(value=1, min=1, max=len(pictures))
         self._link = ipw.jslink((self.play, "value"), (controls["frame"], "value"))  # in the browser: no way round
         width, height = pictures[0].size
         super().__init__(controls, size=(width / 100, height / 100), buttons=[self.play])
@@ -36,11 +35,11 @@ class Player(Explorer):
 
     def _update(self, frame: int, speed: float) -> str:
         self.play.interval = round(1000 / (self.fps * speed))
-        return f"frame <b>{frame + 1}</b> of {len(self.pictures)}, {self.fps * speed:.3g} a second"
+        return f"frame <b>{frame}</b> of {len(self.pictures)}, {self.fps * speed:.3g} a second"
 
     def _png(self) -> bytes:
         buffer = io.BytesIO()
-        self.pictures[self.values["frame"]].save(buffer, "PNG")
+        self.pictures[self.values["frame"] - 1].save(buffer, "PNG")
         return buffer.getvalue()
 
     def _still(self) -> bytes:

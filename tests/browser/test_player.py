@@ -37,6 +37,10 @@ def frame(cell: Locator) -> int:
     return int(re.search(r"frame (\d+) of 12", cell.locator(".ncsn-readout").inner_text())[1])
 
 
+def slider(cell: Locator) -> int:
+    return int(cell.locator(".widget-readout").inner_text())
+
+
 def test_player(page: Page, lab: Lab, screenshots: Path) -> None:
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)], metadata=kernel)
@@ -55,7 +59,7 @@ def test_player(page: Page, lab: Lab, screenshots: Path) -> None:
     handle = cell.locator(".noUi-handle")
     first = image.get_attribute("src")
     handle.press("ArrowRight")
-    wait_for(lambda: frame(cell) == 2, "an arrow key goes to the next frame")
+    wait_for(lambda: frame(cell) == slider(cell) == 2, "an arrow key goes to the next frame")
     wait_for(lambda: image.get_attribute("src") != first, "the picture follows")
     handle.press("ArrowLeft")
     wait_for(lambda: frame(cell) == 1, "and back")
