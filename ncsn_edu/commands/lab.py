@@ -114,7 +114,7 @@ def _to_edit(asked: str) -> tuple[Path, str]:
     path = _path(asked, project)
     if path:
         return (project, path.relative_to(project).as_posix()) if path.is_relative_to(project) else _alone(path)
-    return project, _named(asked, [path.name for path in sorted(project.glob("*.ipynb"))])
+    return project, _named(asked, [path.name for path in project.glob("*.ipynb")])
 
 
 def _to_work(asked: str, folder: Path | None) -> tuple[Path, str]:
@@ -135,7 +135,7 @@ def _to_work(asked: str, folder: Path | None) -> tuple[Path, str]:
     path = _path(asked, folder)
     if path and path.is_relative_to(folder):
         return folder, path.relative_to(folder).as_posix()
-    own = [path.name for path in sorted(folder.glob("*.ipynb")) if path.name not in there]
+    own = [path.name for path in folder.glob("*.ipynb") if path.name not in there]
     return folder, _named(asked, list(there), own)
 
 
@@ -176,9 +176,8 @@ def _named(asked: str, names: list[str], own: Sequence[str] = ()) -> str:
             name for name in among if stems[name].startswith(start)
         ]
         if len(fitting) > 1:
-            raise WrongUsage(
-                f"{asked} could be any of {', '.join(stems[name] for name in fitting)}: give the whole name"
-            )
+            could_be = ", ".join(sorted(stems[name] for name in fitting))
+            raise WrongUsage(f"{asked} could be any of {could_be}: give the whole name")
         if fitting:
             return fitting[0]
-    raise WrongUsage(there_is_no("notebook", asked, stems.values()))
+    raise WrongUsage(there_is_no("notebook", asked, sorted(stems.values())))
