@@ -1,6 +1,7 @@
-"""What several processes tell each other, and what one process does in their place."""
+"""What several processes tell each other, what one process does in their place, and how each of them ends."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +72,49 @@ def test_one_of_several_leaves_at_once(world_size, at_exit):
         [sys.executable, "-c", program], env=ENVIRONMENT | {"WORLD_SIZE": world_size}, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout.replace("\r", "")) == (3, at_exit)
+
+
+ENDING = """
+import builtins, sys, time
+import torch
+from torch import nn
+from ncsn_edu import distributed as d
+from ncsn_edu.training import train
+
+ends, late = sys.argv[1], float(sys.argv[2])
+
+class Late:  # the interpreter is still being taken apart when Gloo's thread comes back
+    def __del__(self, sleep=time.sleep, seconds=2 * late):
+        sleep(seconds)
+
+def work():
+    rows = lambda model, x: (model(x) - x.roll(1, 1)).square().sum(1)
+    with d.process_group(d.local_device("cpu")):
+        for state in train(nn.Linear(3, 3), iter(torch.randn(4, 8, 3)), objective=rows, n_steps=3):
+            d.gather(state.losses)
+        last = torch.distributed.all_reduce(torch.zeros(1), async_op=True)
+        last.get_future().then(lambda done: time.sleep(late))  # in Gloo's thread, which needs the interpreter after it
+        if ends == "fails":
+            raise OSError
+
+builtins.late, code = Late(), 0
+try:
+    work()
+except OSError:
+    code = 3
+print("said", flush=False)
+d.leave(code)
+"""
+
+
+@pytest.mark.parametrize(("ends", "code"), [("is done", 0), ("fails", 3)])
+def test_a_process_ends_with_its_code_whatever_the_thread_of_gloo_still_does(ends, code, tmp_path):
+    """By hand with NCSN_EDU_ENDS=50: no process aborts. By sys.exit each whose thread is late does, every other run."""
+    (tmp_path / "worker.py").write_text(ENDING, encoding="utf-8")
+    found = []
+    for run in range(int(os.environ.get("NCSN_EDU_ENDS", "1"))):
+        late = "0" if run % 2 else "0.5"
+        done = torchrun(str(tmp_path / "worker.py"), ends, late, env=ENVIRONMENT)
+        codes = {int(each) for each in re.findall(r"exitcode *: (-?\d+)", done.stderr)} or {done.returncode}
+        found.append((codes - {-15}, done.stdout.count("said") > 0))  # torchrun ends the other one by SIGTERM
+    assert found == [({code}, True)] * len(found), f"{sum(each != ({code}, True) for each in found)} of {len(found)}"
