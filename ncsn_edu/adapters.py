@@ -6,6 +6,7 @@ Each is a Score made of something else; where its training has a natural weight 
 
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -200,7 +201,7 @@ class Accelerated(nn.Module):
     def forward(self, x: Tensor, sigma: float | Tensor, **told: Any) -> Tensor:
         """Score of p_sigma at x (B, *D), in the shape and the dtype of x."""
         sigmas = as_tensor(sigma, x).expand(len(x))
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(x.device.type, torch.bfloat16) if self.bf16 else nullcontext():  # few devices have it
             if self._compiled is not None:
                 try:
                     return self._compiled(x, sigmas, **told).to(x.dtype)

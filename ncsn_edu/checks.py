@@ -42,8 +42,8 @@ def check_share(name: str, value: float) -> float:
 
 
 def may_look(values: Tensor) -> bool:
-    """Whether values can be read at once: on a GPU that waits for all work before, and a compiler has none yet."""
-    return not values.is_cuda and not torch.compiler.is_compiling()
+    """Whether values can be read at once: on a GPU of any make that waits for all work before, a compiler has none."""
+    return values.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def check_label(label: Tensor, n: int, n_classes: int) -> None:
@@ -144,7 +144,7 @@ def check_ladder(sigmas: Tensor) -> Tensor:
 
 def check_mask(image: Tensor, mask: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """An image and a mask of zeros and ones that can be broadcast to the chains x; the mask comes back as booleans."""
-    image, mask = torch.as_tensor(image, dtype=x.dtype, device=x.device), torch.as_tensor(mask, device=x.device)
+    image, mask = torch.as_tensor(image, dtype=x.dtype, device=x.device), torch.as_tensor(mask)
     for name, value in (("image", image), ("mask", mask)):
         try:
             fits = torch.broadcast_shapes(value.shape, x.shape) == x.shape
@@ -154,7 +154,7 @@ def check_mask(image: Tensor, mask: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
             raise ValueError(f"{name} has shape {tuple(value.shape)}, which does not fit the chains x {tuple(x.shape)}")
     if not ((mask == 0) | (mask == 1)).all():
         raise ValueError("mask must hold nothing but 0 (missing) and 1 (known): use mask > 0.5")
-    mask = mask.bool()
+    mask = mask.bool().to(x.device)
     if not torch.where(mask, image, 0.0).isfinite().all():
         raise ValueError("the known part of the image holds NaN or infinite values")
     return image, mask

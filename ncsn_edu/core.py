@@ -11,7 +11,7 @@ This file does NOT sample, train or draw.
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -141,6 +141,11 @@ def as_tensor(value: float | Tensor, like: Tensor) -> Tensor:
     if isinstance(value, (int, float)) and like.device.type != "cpu":
         return torch.full((), value, dtype=like.dtype, device=like.device)
     return torch.as_tensor(value, dtype=like.dtype, device=like.device)
+
+
+def exact(values: Any) -> Tensor:
+    """A number or numbers in float64, on the CPU: some accelerators have none."""
+    return torch.as_tensor(values.detach().cpu() if isinstance(values, Tensor) else values, dtype=torch.float64)
 
 
 def noise_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -4,6 +4,8 @@ This file does NOT choose for anybody: the command line does.
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -50,6 +52,19 @@ def device_of(model: object) -> "torch.device":
 
     parameters = model.parameters() if isinstance(model, torch.nn.Module) else ()
     return next((parameter.device for parameter in parameters), torch.device("cpu"))
+
+
+@contextmanager
+def random_state_apart(device: "torch.device", seed: int | None = None) -> Iterator[None]:
+    """The global random states, of the CPU and of a device, are left as they were; inside, the device's is a seed's."""
+    import torch
+
+    far = device.type not in ("cpu", "meta")  # those have none of their own beside that of the CPU
+    with torch.random.fork_rng([device] if far else [], device_type=device.type if far else "cpu"):
+        if seed is not None:
+            with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+                (torch.get_device_module(device) if far else torch.default_generator).manual_seed(seed)
+        yield
 
 
 def _in_words(message: str) -> Problem:

@@ -43,11 +43,11 @@ def consistent_annealed(
     check_points(x), check_generator(generator, x.device)
     ladder = check_ladder(sigmas)
     share = min(1.0, 1.5 * smallest_eta(ladder)) if eta is None else check_eta(eta, ladder)
-    evaluate = Evaluations(score)
+    levels, evaluate = ladder.tolist(), Evaluations(score)
 
     @torch.no_grad()
     def states(x: Tensor) -> Iterator[State]:
-        for level, (sigma, lower) in enumerate(pairwise(ladder.tolist())):
+        for level, (sigma, lower) in enumerate(pairwise(levels)):
             s = evaluate(x, sigma, level)
             fresh = math.sqrt(max(0.0, lower**2 - (1 - share) ** 2 * sigma**2))
             x = x + share * sigma**2 * s + fresh * noise_like(x, generator)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_count, check_generator, check_noise, check_points, check_positive, check_sigma
-from .core import expand_like
+from .core import exact, expand_like
 
 LOG_2PI = math.log(2 * math.pi)
 Parameters = tuple[Tensor, Tensor, Tensor, Tensor | None]  # log weights, means, eigenvalues, eigenvectors
@@ -47,7 +47,7 @@ class GaussianMixture:
         if not means.isfinite().all():
             raise ValueError("means must be finite numbers")
         self.dtype, self.device = means.dtype, means.device
-        self.means = means.detach().cpu().double()  # (K, D)
+        self.means = exact(means)  # (K, D)
         self.weights = _weights(weights, len(means))  # (K,)
         self._eigenvalues, self._eigenvectors = _spectrum(covariances, *means.shape)  # (K, D), (K, D, D) or None
         self._casts: dict[tuple[torch.dtype, torch.device], Parameters] = {}
@@ -301,7 +301,7 @@ def checkerboard(*, cells: int = 4, side: float = 1.0) -> UniformBoxes:
 def _weights(weights: Any, k: int) -> Tensor:
     if weights is None:
         return torch.full((k,), 1 / k, dtype=torch.float64)
-    weights = torch.as_tensor(weights, dtype=torch.float64).detach().cpu()
+    weights = exact(weights)
     if tuple(weights.shape) != (k,):
         raise ValueError(f"weights must have shape ({k},), one per component, not {tuple(weights.shape)}")
     if not (weights >= 0).all():
@@ -313,7 +313,7 @@ def _weights(weights: Any, k: int) -> Tensor:
 
 def _spectrum(covariances: Any, k: int, dim: int) -> tuple[Tensor, Tensor | None]:
     """Eigenvalues (K, D) and eigenvectors (K, D, D), or None where the coordinate axes will do."""
-    variances = torch.as_tensor(covariances, dtype=torch.float64).detach().cpu()
+    variances = exact(covariances)
     if not variances.isfinite().all():
         raise ValueError("covariances must be finite numbers")
     if variances.shape in [(), (k,), (k, dim)]:
@@ -343,7 +343,7 @@ def _known(mask: Any, known: Any, dim: int) -> tuple[Tensor, Tensor]:
     known_at = mask.bool()
     if known_at.all():
         raise ValueError("every coordinate is known: nothing is left to be distributed; set some of mask to 0")
-    values = torch.as_tensor(known, dtype=torch.float64).detach().cpu()
+    values = exact(known)
     count = int(known_at.sum())
     if tuple(values.shape) == (dim,):
         values = values[known_at]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_count, check_points
+from .core import exact
 from .distributions import GaussianMixture
 
 
@@ -40,7 +41,7 @@ def mode_weights(x: Tensor, mixture: GaussianMixture, *, confidence: float = 0.9
 def mode_moments(x: Tensor, mixture: GaussianMixture) -> tuple[Tensor, Tensor]:
     """Mean (K, D) and covariance (K, D, D) of the samples in each mode; NaN for a mode with too few samples."""
     mode = _assign(x, mixture)
-    x = x.detach().cpu().double()
+    x = exact(x)
     n_modes, dim = mixture.n_components, x.shape[1]
     means, covariances = x.new_full((n_modes, dim), torch.nan), x.new_full((n_modes, dim, dim), torch.nan)
     for k in range(n_modes):
@@ -245,8 +246,8 @@ def _device_of(generator: torch.Generator | None) -> torch.device | str:
 
 
 def _exact(x: Tensor) -> Tensor:
-    """Rows of 64-bit numbers on the CPU, (n, D): where sums of squares cancel, and as some accelerators have none."""
-    return x.detach().cpu().flatten(1).double()
+    """Rows (n, D) in float64, for sums of squares that cancel."""
+    return exact(x).flatten(1)
 
 
 def _measured(name: str, value: float, again: list[float], x: Features, y: Features | None = None) -> Measured:
@@ -272,7 +273,7 @@ def gaussian_fit(
     keep = min(check_count("rank", rank), len(values)) if rank is not None else len(values)
     scaled = vectors[:, -keep:] * values[-keep:].clamp(min=0).sqrt()
     device = torch.device(_device_of(generator))
-    dtype = torch.float64 if device.type != "mps" else torch.float32  # Apple's GPU has no other
+    dtype = torch.float64 if device.type == "cpu" else torch.float32  # Apple's GPU has no other
     z = torch.randn(check_count("n", n), keep, dtype=dtype, generator=generator, device=device).cpu().double()
     return (flat.mean(0) + z @ scaled.T).to(images).view(n, *images.shape[1:])
 
@@ -300,12 +301,11 @@ def energy_test(
     x, y = _pair(x, y)
     distances = torch.cdist(torch.cat([x, y]), torch.cat([x, y]))
     side = torch.cat([torch.full((len(x),), 1 / len(x)), torch.full((len(y),), -1 / len(y))]).to(distances)
-    sides = [side] + [
-        side[torch.randperm(len(side), generator=generator, device=_device_of(generator)).cpu()]
-        for _ in range(check_count("n_permutations", n_permutations))
-    ]
+    n, device = check_count("n_permutations", n_permutations), _device_of(generator)
+    orders = torch.stack([torch.randperm(len(side), generator=generator, device=device) for _ in range(n)]).cpu()
+    sides = torch.cat([side[None], side[orders]])  # (1 + n_permutations, n + m)
     # 2 E|X-Y| - E|X-X'| - E|Y-Y'|, in which pairs of a point with itself count.
-    statistics = torch.stack([-(s @ distances @ s) for s in sides])
+    statistics = -(sides @ distances * sides).sum(1)
     rounding = 1e-12 * distances.mean()  # sums in another order; for equal sets all that there is, of either sign
     p_value = (statistics >= statistics[0] - rounding).double().mean().item()
     return _energy(x, y, True, 2048), p_value

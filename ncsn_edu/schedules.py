@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_count, check_ladder, check_points, check_positive
-from .core import as_tensor
+from .core import as_tensor, exact
 
 
 def geometric(sigma_max: float, sigma_min: float, n: int, *, dtype: torch.dtype | None = None) -> Tensor:
@@ -113,7 +113,7 @@ def stable_eps(sigmas: Tensor, data_var: float | Tensor = 0.0) -> float:
     The first level is the tightest (all are alike where data_var is 0). data_var is s^2, the smallest variance of the
     clean data in any direction (0 for data on a manifold or a finite set).
     """
-    sigmas = check_ladder(sigmas).double()
+    sigmas = exact(check_ladder(sigmas))
     bounds = 4 * (1 + _smallest(data_var) / sigmas**2) * sigmas[-1] ** 2
     return bounds.min().item()
 
@@ -124,7 +124,7 @@ def stationary_variance(alpha: float, data_var: float | Tensor) -> float | Tenso
     From v = (1 - alpha / (2 s^2))^2 v + alpha.
     """
     alpha = check_positive("alpha", alpha)
-    variance = torch.as_tensor(data_var, dtype=torch.float64)
+    variance = exact(data_var)
     settled = torch.where(alpha < 4 * variance, variance / (1 - alpha / (4 * variance)), math.inf)
     return settled if isinstance(data_var, Tensor) else settled.item()
 
@@ -209,7 +209,7 @@ def eps_for_steps(sigmas: Tensor, n_steps_each: int) -> float:
 
 
 def _geometric_ladder(sigmas: Tensor) -> Tensor:
-    sigmas = check_ladder(sigmas).double()
+    sigmas = exact(check_ladder(sigmas))
     if len(sigmas) < 2:
         raise ValueError("this needs a ladder of at least two levels, e.g. geometric(1, 0.01, 10)")
     ratios = sigmas[:-1] / sigmas[1:]

@@ -101,9 +101,9 @@ def save_weights(path: str | PathLike[str], content: Mapping[str, Any]) -> Path:
 
     float32 is stored as float16, buffers such as the ladder as they are. All or nothing.
     """
-    _built(content, Path(path), Recipe, "cpu")  # what cannot be read again is not written
+    state = {name: value.cpu() for name, value in _state(content).items()}
+    _built({**content, "ema": state}, Path(path), Recipe, "cpu")  # what cannot be read again is not written
     metadata = {"kind": KIND, "recipe": json.dumps(content["recipe"]), "step": str(content["step"])}
-    state = _state(content)
     small = {name: _half(name, value) if value.dtype == torch.float32 else value for name, value in state.items()}
     return write_whole(path, to_bytes(small, metadata | {"sha256": _digest(small, metadata)}))
 

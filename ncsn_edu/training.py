@@ -8,7 +8,7 @@ from what is learned, an objective of losses.py says what, checkpoints.py keeps 
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from typing import Any, NamedTuple, cast
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from . import distributed
 from .checks import check_count, check_positive
+from .devices import random_state_apart
 from .losses import Losses
 
 Objective = Callable[..., Tensor | Losses]  # (model, x (B, *D)), with labels (model, x, label (B,)) -> losses (B,)
@@ -138,7 +139,7 @@ class Training(Iterator[TrainState]):
         self._drops = any(isinstance(module, DROPOUT) and module.p > 0 for module in model.modules())
         self._forward = distributed.data_parallel(model)
         self._unchecked: list[tuple[int, Tensor, Tensor | None]] = []  # steps whose losses nobody has looked at
-        self._check_every = CHECK_EVERY if self.device.type == "cuda" else 1
+        self._check_every = 1 if self.device.type == "cpu" else CHECK_EVERY
         self.compile_seconds: float | None = None  # how long compiling took, once it is done
 
     def __next__(self) -> TrainState:
@@ -185,17 +186,7 @@ class Training(Iterator[TrainState]):
                 settings.enter_context(torch.autocast(self.device.type, torch.bfloat16))
             if self._drops:
                 seed = self.generators[0].initial_seed() if self.generators else torch.initial_seed()
-                settings.enter_context(self._random_state_apart((seed + self.step) % 2**32))
-            yield
-
-    @contextmanager
-    def _random_state_apart(self, seed: int | None = None) -> Iterator[None]:
-        """The global random state of the device is left as it was; inside, it is that of the seed, if one is given."""
-        on_gpu = self.device.type == "cuda"
-        with torch.random.fork_rng([self.device] if on_gpu else []):
-            if seed is not None:
-                with torch.cuda.device(self.device) if on_gpu else nullcontext():
-                    (torch.cuda.manual_seed if on_gpu else torch.default_generator.manual_seed)(seed)
+                settings.enter_context(random_state_apart(self.device, (seed + self.step) % 2**32))
             yield
 
     def _look_at(self, losses: Losses) -> None:
@@ -230,7 +221,7 @@ class Training(Iterator[TrainState]):
         buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]  # averages of batch norms move
         compiled = cast(nn.Module, torch.compile(self.model, mode=mode if isinstance(mode, str) else None))
         try:
-            with self._random_state_apart(), self._setting():
+            with random_state_apart(self.device), self._setting():
                 losses = as_losses(self.objective(compiled, *batch), len(batch[0]))
             losses.weighted.mean().backward()
             self._forward = distributed.data_parallel(compiled)

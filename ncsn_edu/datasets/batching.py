@@ -158,11 +158,13 @@ def _dequantized(x: "Tensor", generator: "torch.Generator | None") -> "Tensor":
 def _random_bytes(shape: "torch.Size", device: "torch.device", generator: "torch.Generator | None") -> "Tensor":
     """Uniform bytes 0..255, uint8.
 
-    Eight of them come from one random number of 64 bits: with a draw for each byte, dequantising takes four times as
-    long.
+    On the CPU eight of them come from one random number of 64 bits: with a draw for each byte, dequantising takes four
+    times as long. Not every accelerator draws all numbers of 64 bits (Apple's does not), and there a draw costs little.
     """
     import torch
 
+    if device.type != "cpu":
+        return torch.randint(256, shape, dtype=torch.uint8, generator=generator, device=device)
     words = torch.empty(ceil(shape.numel() / 8), dtype=torch.int64, device=device)
     words.random_(-(2**63), None, generator=generator)  # any int64
     return words.view(torch.uint8)[: shape.numel()].view(shape)

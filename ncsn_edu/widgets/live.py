@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .. import plots
 from ..bars import outputs_are_stored, progress
 from ..checks import check_count
-from ..devices import device_of
+from ..devices import device_of, random_state_apart
 from ..outputs import in_notebook
 from ..pictures import tile
 from ..training import TrainState, mean_by_level
@@ -164,10 +164,9 @@ class View:
 
 def _undisturbed(sample: Sample, model: nn.Module) -> Tensor:
     """A sample, with the model in eval mode, that leaves the model's mode and the global random state as they were."""
-    device = device_of(model)
     training = model.training
     try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
+        with random_state_apart(device_of(model)), torch.no_grad():
             return sample(model.eval())
     finally:
         model.train(training)
