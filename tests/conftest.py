@@ -1,15 +1,30 @@
 """Fixtures for all unit tests."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
+from pretended import KIND, Pretended, pretended
 
 
 @pytest.fixture(
     params=[
         "cpu",
+        KIND,
         pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")),
     ]
 )
-def device(request) -> torch.device:
-    """Each device there is, in turn."""
-    return torch.device(request.param)
+def device(request, monkeypatch) -> Iterator[torch.device]:
+    """Each device there is, in turn, and one that is none."""
+    if request.param == KIND:
+        with pretended(monkeypatch):
+            yield torch.device(KIND)
+    else:
+        yield torch.device(request.param)
+
+
+@pytest.fixture(params=["as a GPU", "as Apple's"])
+def far(request, monkeypatch) -> Iterator[Pretended]:
+    """A device that is none, which notes what the host waits for."""
+    with pretended(monkeypatch, as_mps=request.param == "as Apple's") as there:
+        yield there

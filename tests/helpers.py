@@ -13,7 +13,6 @@ import torch
 from scipy import stats
 from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
-from torch.utils._python_dispatch import TorchDispatchMode
 
 F64 = torch.float64
 KINDS = ["scalar", "(K,)", "(K, D)", "(K, D, D)"]
@@ -93,18 +92,3 @@ def torchrun(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """What `torchrun` makes of these words with two processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
-
-
-class Waits(TorchDispatchMode):
-    """Notes each operation that would make the host wait for a GPU."""
-
-    OPERATIONS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal.default", "masked_select", "unique")
-
-    def __init__(self):
-        super().__init__()
-        self.found = []
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if any(name in str(function) for name in self.OPERATIONS):
-            self.found.append(str(function))
-        return function(*args, **(kwargs or {}))

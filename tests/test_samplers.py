@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import F64, FALSE_ALARM, Waits, assert_mean, assert_variance, normal, seeded
+from helpers import F64, FALSE_ALARM, assert_mean, assert_variance, normal, seeded
 from scipy import integrate, stats
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ncsn_edu import NCSN, checks
+from ncsn_edu import checks
 from ncsn_edu.core import denoise, every, last
 from ncsn_edu.diffusion import ancestral, consistent_annealed, predictor_corrector, probability_flow
 from ncsn_edu.distributions import Empirical, GaussianMixture
@@ -937,19 +937,6 @@ def test_inpainting_can_end_with_the_denoising_step():
     before, after = states[-2].x, states[-1].x
     assert torch.equal(after[:, mask], image[mask].expand(6, 2)) and not torch.equal(before[:, mask], after[:, mask])
     torch.testing.assert_close(after[:, ~mask], denoise(pull_to_zero, before, 0.5)[:, ~mask])
-
-
-@pytest.mark.parametrize("name", [name for name in RUNS if name != "mala"])
-def test_where_looking_means_waiting_a_run_of_few_steps_waits_once(name, monkeypatch):
-    """As on a GPU: with NCSN, whose levels are looked up on the device, and the numbers looked at by the last step."""
-    net = NCSN(1, 4, LADDER if "langevin" in name or name == "inpaint" else geometric(2, 0.5, 7), 8).eval()
-    if name == "langevin":
-        net = NCSN(1, 4, torch.tensor([0.5]), 8).eval()
-    states = RUNS[name](net, torch.rand(2, 1, 8, 8), seeded(0))  # what is given is checked here
-    monkeypatch.setattr(checks, "may_look", lambda values: False)
-    with Waits() as waits:
-        assert sum(1 for _ in states) == 6
-    assert len(waits.found) == 1
 
 
 @pytest.mark.parametrize("bad", [3, 60, 120])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import Waits, torchrun
+from helpers import torchrun
 from torch import nn
 
 from ncsn_edu import (
@@ -27,7 +27,6 @@ from ncsn_edu import (
     sliced,
 )
 from ncsn_edu.losses import Slicing, log_normal_sigmas, sigmas_between
-from ncsn_edu.recipes import RECIPES, changed
 from ncsn_edu.training import EMA, train
 
 
@@ -521,23 +520,6 @@ def test_a_run_of_another_device_brings_its_numbers_and_not_its_kernels():
     other.load_state_dict(state)
     assert not other.optimiser.param_groups[0]["fused"]
     assert torch.equal(*(o.state_dict()["state"][0]["exp_avg"] for o in (run.optimiser, other.optimiser)))
-
-
-@pytest.mark.parametrize("name", ["cifar10", "cifar10_small", "cifar10_classes", "cifar10_v2"])
-def test_a_step_never_waits_for_the_device(name, monkeypatch):
-    images = torch.randint(256, (40, 3, 32, 32), dtype=torch.uint8)
-    labels = torch.randint(10, (40,))
-    run = changed(RECIPES[name]["smoke"], n_steps=20).training(images, labels)
-    with Waits() as waits:  # on the CPU every step looks at its losses
-        next(run)
-    assert "aten._local_scalar_dense.default" in waits.found
-    run._check_every = 50
-    monkeypatch.setattr(checks, "may_look", lambda values: False)  # as on a GPU
-    monkeypatch.setattr(run.optimiser, "step", lambda: None)  # the fused one of a GPU is another
-    with Waits() as waits:
-        for _ in range(3):
-            next(run)
-    assert not waits.found
 
 
 def test_a_level_taken_on_trust_shows_as_nan(monkeypatch):
