@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .checks import check_ladder, check_noise, check_positive, may_look
 from .core import as_tensor, expand_like
+from .errors import first_line
 from .schedules import nearest_level
 
 Net = Callable[..., Tensor]
@@ -209,6 +210,5 @@ class Accelerated(nn.Module):
                     raise
                 except Exception as error:  # whatever a compiler may come up with
                     self._compiled = None
-                    why = (str(error) or type(error).__name__).splitlines()[0]
-                    warnings.warn(f"compiling failed, the net runs without it: {why}", stacklevel=2)
+                    warnings.warn(f"compiling failed, the net runs without it: {first_line(error)}", stacklevel=2)
             return self.score(x, sigmas, **told).to(x.dtype)

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from . import pickles
+from .errors import first_line
 from .files import check_there, link_whole, write_whole
 from .kinds import COMMENT_SIZE, MARK, NOT_KNOWN, OLD_TORCH, PICKLE, PROGRAM, TORCH, Kind, describe
 
@@ -134,9 +135,7 @@ def _why_unread(path: Any, kind: Kind, error: Exception) -> str:
         return f"{path} is no PyTorch checkpoint: give the .pth file of the weights"
     if kind == PICKLE:
         return f"{path} is a Python pickle that torch.save did not write: save the state_dict() with torch.save"
-    reason = (
-        str(error).partition(". ")[0].splitlines()[0] if str(error) else "it ends too soon"
-    )  # torch's advice is long
+    reason = first_line(error, "it ends too soon").partition(". ")[0]  # torch's advice is long
     return f"{path} cannot be read, perhaps as it was cut short ({reason}): get it again"
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from .checkpoints import CheckpointDamaged, Folder, load
 from .datasets import DATASETS
 from .devices import device_of
+from .errors import first_line
 from .files import write_whole
 from .kinds import NOT_KNOWN, SAFETENSORS, kind_of
 from .nets.classifier import Classifier, ResNet
@@ -188,6 +189,6 @@ def _built(
         step = int(content["step"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ValueError(
-            f"{path} holds no {kind.title} of images as this version makes them: {str(error).splitlines()[0]}"
+            f"{path} holds no {kind.title} of images as this version makes them: {first_line(error)}"
         ) from error
     return net.eval().requires_grad_(False).to(device), recipe, shape, step

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from . import distributed
 from .checks import check_count, check_positive
 from .devices import random_state_apart
+from .errors import first_line
 from .losses import Losses
 
 Objective = Callable[..., Tensor | Losses]  # (model, x (B, *D)), with labels (model, x, label (B,)) -> losses (B,)
@@ -229,8 +230,7 @@ class Training(Iterator[TrainState]):
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # whatever a compiler may come up with
-            why = (str(error) or type(error).__name__).splitlines()[0]
-            warnings.warn(f"compiling failed, training continues without it: {why}", stacklevel=3)
+            warnings.warn(f"compiling failed, training continues without it: {first_line(error)}", stacklevel=3)
         finally:
             self.optimiser.zero_grad()
             for generator, state in zip(self.generators, before, strict=True):

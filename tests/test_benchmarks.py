@@ -1,5 +1,7 @@
 """The benchmarks run and print their tables: at a size of seconds, whose numbers mean nothing."""
 
+import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -7,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "tests" / "benchmarks"
@@ -65,3 +68,78 @@ def test_the_table_is_printed(name):
     assert run.returncode == 0, run.stderr
     for pattern in expected:
         assert re.search(pattern, run.stdout), f"{pattern!r} is not in\n{run.stdout}"
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """bench_gpu.py as a module: its ways are `plain`, `ours` and two that fail, before and in the middle."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    spec = importlib.util.spec_from_file_location("bench_gpu", BENCHMARKS / "bench_gpu.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "bench_gpu", module)  # where a dataclass looks for its own
+    spec.loader.exec_module(module)
+    ways = {"plain": None, "none": module.Way(compiled="of no mode"), "full": module.Way(), "ours": module.Way()}
+    monkeypatch.setattr(module, "WAYS", ways)
+
+    def sampling(way, *rest, real=module.sampling):
+        work, calls = real(way, *rest), []
+
+        def runs_out():
+            calls.append(work())
+            if len(calls) > 4:  # in the last repeat
+                raise torch.OutOfMemoryError("there is no room\nfor this")
+
+        return runs_out if way is ways["full"] else work
+
+    monkeypatch.setitem(module.WORKS, "sampling", sampling)
+    return module
+
+
+def test_a_way_that_fails_loses_only_itself(gpu, monkeypatch, tmp_path, capsys):
+    size = [*("--width", "4", "--batch", "2", "--steps", "1", "--repeats", "2", "--device", "cpu")]
+    monkeypatch.setattr(sys, "argv", ["bench_gpu.py", *size, "--ways", *gpu.WAYS, "--out", str(tmp_path / "a.json")])
+    assert gpu.main() == 1
+    ways = json.loads((tmp_path / "a.json").read_text())["ways"]
+    failed = {(name, what): row["failed"] for name, rows in ways.items() for what, row in rows.items() if len(row) == 1}
+    mode = "RuntimeError: Unrecognized mode=of no mode, should be one of: "
+    assert {key: value.partition("default")[0] for key, value in failed.items()} == {
+        ("none", "training"): mode,
+        ("none", "sampling"): mode,
+        ("full", "sampling"): "OutOfMemoryError: there is no room",
+    }
+    out = capsys.readouterr().out
+    assert re.search(r"sampling, full +failed: OutOfMemoryError: there is no room\n", out)
+    for line in ("training, plain", "sampling, plain", "training, full", "training, ours", "sampling, ours"):
+        assert re.search(rf"{line} +[\d.]+ +[\d.]+ +[\d.]+% +- +[\d.]+\n", out)
+
+
+def test_a_way_that_is_not_compiled_is_not_timed_as_if_it_were(gpu, monkeypatch):
+    def train(*arguments, real=gpu.train, **options):
+        monkeypatch.setattr(torch, "compile", lambda *a, **b: lambda *c: 1 / 0)  # as a compiler that breaks off
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(gpu, "train", train)
+    sigmas = gpu.geometric(1, 0.1, 3)
+    build = gpu.partial(gpu.training, gpu.Way(compiled=True), gpu.NCSN(3, 4, sigmas, 8), torch.rand(2, 3, 8, 8), sigmas)
+    row = gpu.begun(build, torch.device("cpu"))
+    assert row.work is None and row.error.startswith("UserWarning: compiling failed, training continues without it: d")
+
+
+def test_memory_is_that_of_a_way_alone(gpu, monkeypatch):
+    """A card that holds 3 GiB of other ways, of which this one takes 2 more at its peak, and keeps 1."""
+    held, peaks, calls = [3.0], [9.0], []
+
+    def reset(device):
+        peaks[0] = held[0]
+        calls.append("reset")
+
+    def build():
+        held[0], peaks[0] = 4.0, 5.0
+        return lambda: None
+
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: held[0] * 2**30)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: peaks[0] * 2**30)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append("emptied"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    assert gpu.begun(build, torch.device("cuda")).memory == 2 and calls == ["emptied", "reset"]

@@ -22,6 +22,7 @@ from constraints import installed_closure  # noqa: E402
 
 # Lowest first: a module imports only modules that stand before it.
 LAYERS = [
+    "errors",
     "checks",
     "files",
     "devices",

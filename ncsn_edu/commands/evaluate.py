@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import datasets
+from ..errors import first_line
 from ..files import check_writable, write_whole
 from ..kinds import NPY, NPZ, kind_of
 from .common import (
@@ -122,7 +123,7 @@ def _array(path: Path) -> "np.ndarray":
         with np.load(path) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except Exception as error:  # of a damaged file numpy, tokenize and zipfile raise nearly anything
-        said = str(error).splitlines()[0] if str(error) else "it ends too soon"
+        said = first_line(error, "it ends too soon")
         raise Failed(f"{path} is no .npy file of numbers ({said}): get it again, or write it anew") from error
     images = {name: array for name, array in arrays.items() if _as_images(array) is not None}
     if len(images) == 1 or "arr_0" in images:  # the name that numpy.savez gives the first

@@ -13,6 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..errors import first_line
 from ..files import write_whole
 from .course import Course, CourseError, enter, has_comments, is_known, make_feedback, with_secrets
 from .folders import shown
@@ -34,8 +35,7 @@ def record(course: Course, places: Places, results: list[Result], submissions: l
             try:
                 _record(course, places, result, paths[result.file], names[result.student])
             except (CourseError, OSError, SQLAlchemyError, Unreadable) as error:
-                said = str(error).splitlines()[0] if str(error) else type(error).__name__
-                failed.append(f"{shown(result.file)} could not be entered into the gradebook: {said}")
+                failed.append(f"{shown(result.file)} could not be entered into the gradebook: {first_line(error)}")
     return failed
 
 
