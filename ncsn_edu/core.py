@@ -10,7 +10,7 @@ This file does NOT sample, train or draw.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
@@ -74,40 +74,56 @@ def denoise(score: Score, x: Tensor, sigma: float | Tensor) -> Tensor:
     return x + expand_like(sigma, x) ** 2 * s
 
 
-class Evaluations:
-    """A score as one run of a sampler asks it: in the dtype of x, and checked for its shape and for finite numbers.
+class Looks:
+    """Whether numbers are as they must be, asked at every step of a sampler and answered where that costs nothing.
 
-    To look at numbers on a GPU is to wait for it: there they are looked at once in CHECK_EVERY evaluations, and by
-    `finish`, which a sampler calls at its end. The error names the first bad place all the same.
+    To look at numbers on a GPU is to wait for it: there they are looked at once in CHECK_EVERY times, and by `finish`,
+    which a sampler calls at its end. The error names the first bad place all the same.
     """
 
-    def __init__(self, score: Score) -> None:
-        self.score = score
-        self._unchecked: list[tuple[Tensor, tuple[float | Tensor, int, int]]] = []
+    def __init__(self) -> None:
+        self._unchecked: list[tuple[Tensor, Callable[..., str], tuple[Any, ...]]] = []
 
-    def __call__(self, x: Tensor, sigma: float | Tensor, level: int = 0, step: int = 0) -> Tensor:
-        """score(x, sigma), in the shape of x (B, *D), for a step at a level of the ladder."""
-        s = self.score(x, sigma)
-        if not isinstance(s, Tensor) or s.shape != x.shape:
-            shaped(s, x, _place(sigma, level, step))
-        finite, at_once = s.isfinite().all(), checks.may_look(s)
-        if not (at_once and finite):
-            self._unchecked.append((finite, (sigma, level, step)))
+    def look(self, good: Tensor, why: Callable[..., str], *of: Any) -> None:
+        """Raise FloatingPointError(why(*of)), now or later, unless the truth value `good` () holds."""
+        at_once = checks.may_look(good)
+        if not (at_once and good):
+            self._unchecked.append((good, why, of))
             if at_once or len(self._unchecked) >= CHECK_EVERY:
                 self.finish()
+
+    def look_at_score(self, s: Tensor, x: Tensor, sigma: float | Tensor, level: int = 0, step: int = 0) -> Tensor:
+        """A score in the dtype of x (B, *D), if it has its shape; it must be finite at this level and step."""
+        if not isinstance(s, Tensor) or s.shape != x.shape:
+            shaped(s, x, _place(sigma, level, step))
+        self.look(s.isfinite().all(), _not_finite, sigma, level, step)
         return s.to(x.dtype)
 
     def finish(self) -> None:
-        """Look at what has not been looked at; raises FloatingPointError for a score that was not finite."""
+        """Look at what has not been looked at."""
         unchecked, self._unchecked = self._unchecked, []
-        if not unchecked or torch.stack([finite for finite, _ in unchecked]).all():
-            return
-        place = next(place for finite, place in unchecked if not finite)
-        raise FloatingPointError(
-            f"the score is NaN or infinite{_place(*place)}. If the chains ran away before, the step is too large: "
-            "compare eps with stable_eps(sigmas, data_var), or alpha with stable_alpha(data_var, sigma). "
-            "If not, the score function itself returns it"
-        )
+        if unchecked and not torch.stack([good for good, _, _ in unchecked]).all():
+            raise FloatingPointError(next(why(*of) for good, why, of in unchecked if not good))
+
+
+class Evaluations(Looks):
+    """A score as one run of a sampler asks it: in the dtype of x, and checked for its shape and for finite numbers."""
+
+    def __init__(self, score: Score) -> None:
+        super().__init__()
+        self.score = score
+
+    def __call__(self, x: Tensor, sigma: float | Tensor, level: int = 0, step: int = 0) -> Tensor:
+        """score(x, sigma), in the shape of x (B, *D), for a step at a level of the ladder."""
+        return self.look_at_score(self.score(x, sigma), x, sigma, level, step)
+
+
+def _not_finite(sigma: float | Tensor, level: int, step: int) -> str:
+    return (
+        f"the score is NaN or infinite{_place(sigma, level, step)}. If the chains ran away before, the step is "
+        "too large: compare eps with stable_eps(sigmas, data_var), or alpha with stable_alpha(data_var, sigma). "
+        "If not, the score function itself returns it"
+    )
 
 
 def _place(sigma: float | Tensor, level: int, step: int) -> str:

@@ -277,6 +277,27 @@ def test_langevin_and_a_denoising_step_wait_as_seldom(far):
     assert far.waits.total() == 4
 
 
+def test_mala_waits_once_in_twenty_five_steps_for_each_of_which_it_looks_twice(far):
+    x = on(torch.zeros(3, 2))
+    MIXTURE(x)
+    states = mala(MIXTURE.log_prob_and_score, x, alpha=0.1, n_steps=49)
+    far.waits.clear()
+    last(states)
+    assert far.waits.total() == 2  # its first point is looked at, too
+
+
+@pytest.mark.parametrize("bad", [3, 40])
+def test_mala_names_the_step_at_which_log_prob_was_none(bad, far):
+    asked = []
+
+    def both(x):
+        asked.append(x)
+        return -x.square().sum(1) / 2 + (torch.nan if len(asked) > bad else 0.0), -x
+
+    with pytest.raises(FloatingPointError, match=rf"log_prob is NaN or \+inf at step {bad - 1};"):
+        last(mala(both, on(torch.zeros(3, 2)), alpha=0.1, n_steps=45))
+
+
 def test_a_score_that_is_not_finite_is_named_where_it_was(far):
     asked = []
 
