@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 from . import __version__
 from .commands import data, doctor, evaluate, figures, grade, inpaint, lab, sample, train
@@ -142,5 +143,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-if __name__ == "__main__":
+def end() -> NoReturn:
+    """`run`, and the end of this process: what the installed command and `python -m ncsn_edu` do."""
     leave(run())
+
+
+if __name__ == "__main__":
+    end()

@@ -12,7 +12,8 @@ from helpers import torchrun
 
 from ncsn_edu import distributed
 
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "OMP_NUM_THREADS": "1"}
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 WORKER = """
 import torch
@@ -72,6 +73,21 @@ def test_one_of_several_leaves_at_once(world_size, at_exit):
         [sys.executable, "-c", program], env=ENVIRONMENT | {"WORLD_SIZE": world_size}, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout.replace("\r", "")) == (3, at_exit)
+
+
+def test_the_installed_command_leaves_at_once_too():
+    place, name = re.search(r'^ncsn-edu = "(.+):(.+)"', (ROOT / "pyproject.toml").read_text(), re.M).groups()
+    program = f"""
+import atexit, sys
+from {place} import {name}
+atexit.register(print, "taken apart")
+sys.argv = ["ncsn-edu", "data", "list"]
+sys.exit({name}())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=ENVIRONMENT | {"WORLD_SIZE": "2"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "cifar10" in done.stdout and "taken apart" not in done.stdout
 
 
 ENDING = """
