@@ -31,12 +31,12 @@ class Net(nn.Module):
         return -self.drop(self.scale * x)
 
 
-def training(n_steps: int = 25):
+def training(n_steps: int = 25, device: torch.device | str = "cpu"):
     torch.manual_seed(0)
-    generator = torch.Generator().manual_seed(1)
-    batches = iter(lambda: torch.randn(8, 2, generator=generator), None)
+    generator = torch.Generator(device).manual_seed(1)
+    batches = iter(lambda: torch.randn(8, 2, generator=generator, device=device), None)
     ladder = torch.tensor([1.0, 0.3, 0.1])
-    return train(Net(), batches, objective=Denoising(ladder, generator=generator), n_steps=n_steps)
+    return train(Net().to(device), batches, objective=Denoising(ladder, generator=generator), n_steps=n_steps)
 
 
 def by_hand(n: int) -> list[TrainState]:
@@ -76,16 +76,17 @@ def test_states_pass_unchanged(notebook):
     assert len(notebook.shown) == len(notebook.stays) == 1
 
 
-def test_what_is_learned_does_not_depend_on_watching(notebook):
-    losses = [state.loss for state in training()]
+def test_what_is_learned_does_not_depend_on_watching(notebook, device):
+    losses = [state.loss for state in training(device=device)]
     samples = []
 
     def sample(model):
         samples.append(model)
         assert not model.training
-        return torch.rand(4, 1, 5, 5)
+        return torch.rand(4, 1, 5, 5, device=device)
 
-    watched = [(state.loss, state.model.training) for state in watch(training(), every=7, sample=sample)]
+    states = watch(training(device=device), every=7, sample=sample)
+    watched = [(state.loss, state.model.training) for state in states]
     assert watched == [(loss, True) for loss in losses]
     assert len(samples) == 4
 
