@@ -147,7 +147,8 @@ def mala(
     Each State says in `accepted` (B,) which chains moved.
     """
     check_points(x), check_generator(generator, x.device)
-    alpha, n_steps, looks = check_positive("alpha", alpha), check_count("n_steps", n_steps), Looks()
+    alpha, n_steps = check_positive("alpha", alpha), check_count("n_steps", n_steps)
+    evaluate = EvaluationsOfBoth(log_prob_and_score)
 
     def log_q(to: Tensor, start: Tensor, s: Tensor) -> Tensor:
         # log N(to; start + alpha/2 s, alpha I), up to a constant
@@ -155,10 +156,10 @@ def mala(
 
     @torch.no_grad()
     def states(x: Tensor) -> Iterator[State]:
-        log_p, s = evaluate_both(log_prob_and_score, x, 0, looks)
+        log_p, s = evaluate(x, step=0)
         for step in range(n_steps):
             proposal = x + alpha / 2 * s + math.sqrt(alpha) * noise_like(x, generator)
-            log_p_new, s_new = evaluate_both(log_prob_and_score, proposal, step, looks)
+            log_p_new, s_new = evaluate(proposal, step)
             log_ratio = log_p_new + log_q(x, proposal, s_new) - log_p - log_q(proposal, x, s)
             u = torch.rand(log_p.shape, generator=generator, dtype=x.dtype, device=x.device)
             accepted = u.log() < log_ratio
@@ -166,29 +167,31 @@ def mala(
             x, s = torch.where(move, proposal, x), torch.where(move, s_new, s)
             log_p = torch.where(accepted, log_p_new, log_p)
             yield State(x, 0.0, 0, step, accepted)
-        looks.finish()
+        evaluate.finish()
 
     return states(x)
 
 
-def evaluate_both(
-    log_prob_and_score: Callable[[Tensor], tuple[Tensor, Tensor]], x: Tensor, step: int, looks: Looks
-) -> tuple[Tensor, Tensor]:
-    """log_prob_and_score(x), checked. Where log_prob is -inf no score is needed: the move is rejected."""
-    both = log_prob_and_score(x)
-    if not (isinstance(both, tuple) and len(both) == 2 and isinstance(both[0], Tensor)):
-        raise ValueError(
-            "mala needs a function that returns the pair of tensors (log_prob (B,), score (B, *D)), e.g. "
-            f"mixture.log_prob_and_score; this one returned a {type(both).__name__}"
-        )
-    log_p, s = both
-    if log_p.shape != x.shape[:1]:
-        raise ValueError(f"log_prob must have shape ({len(x)},), one number a chain, not {tuple(log_p.shape)}")
-    looks.look(
-        (log_p < math.inf).all(),
-        "log_prob is NaN or +inf at step {}; only finite numbers and -inf make sense".format,
-        step,
-    )
-    if isinstance(s, Tensor) and s.shape == x.shape:
-        s = torch.where((log_p > -math.inf).view(-1, *[1] * (x.ndim - 1)), s, 0.0)
-    return log_p, looks.look_at_score(s, x, 0.0, step=step)
+class EvaluationsOfBoth(Looks):
+    """log_prob and score as one run of `mala` asks for them: checked, as by Evaluations."""
+
+    def __init__(self, log_prob_and_score: Callable[[Tensor], tuple[Tensor, Tensor]]) -> None:
+        super().__init__()
+        self.log_prob_and_score = log_prob_and_score
+
+    def __call__(self, x: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """log_prob_and_score(x). Where log_prob is -inf no score is needed: the move is rejected."""
+        both = self.log_prob_and_score(x)
+        if not (isinstance(both, tuple) and len(both) == 2 and isinstance(both[0], Tensor)):
+            raise ValueError(
+                "mala needs a function that returns the pair of tensors (log_prob (B,), score (B, *D)), e.g. "
+                f"mixture.log_prob_and_score; this one returned a {type(both).__name__}"
+            )
+        log_p, s = both
+        if log_p.shape != x.shape[:1]:
+            raise ValueError(f"log_prob must have shape ({len(x)},), one number a chain, not {tuple(log_p.shape)}")
+        why = "log_prob is NaN or +inf at step {}; only finite numbers and -inf make sense"
+        self.look((log_p < math.inf).all(), why.format, step)
+        if isinstance(s, Tensor) and s.shape == x.shape:
+            s = torch.where((log_p > -math.inf).view(-1, *[1] * (x.ndim - 1)), s, 0.0)
+        return log_p, self.look_at_score(s, x, 0.0, step=step)

@@ -393,7 +393,7 @@ def test_losses_and_samplers_are_short_and_name_their_equation(name):
         first = function.body[0]
         documented = first.end_lineno - first.lineno + 1 if text else 0
         assert function.end_lineno - function.lineno + 1 - documented <= 34, function.name
-        if not function.name.startswith("_") and function.name not in {"evaluate", "evaluate_both", "projection"}:
+        if not function.name.startswith("_") and function.name not in {"evaluate", "projection"}:
             assert re.search(r"(19|20)\d\d|`dsm`", text), f"{name}.{function.name} names no source"
 
 
