@@ -152,7 +152,7 @@ def leave(code: int) -> NoReturn:
     """End this process. One of several ends at once, without taking the interpreter apart.
 
     Gloo's worker thread may drop a Python tensor while the interpreter ends, which aborts a process whose work is done
-    (PyTorch issue 189490); and one that has failed must not wait for the others, which wait for it.
+    (PyTorch issue 190489); and one that has failed must not wait for the others, which wait for it.
     """
     if launched():
         sys.stdout.flush()
