@@ -3,8 +3,17 @@
 An exercise a function, a file a subject. This file does NOT hold any code.
 """
 
-from .fields import noisy_score
+from .fields import mixture_score, noisy_score
 from .langevin import acceptance, langevin_step
 from .matching import denoised, denoising_loss, on_sphere, slice_loss
 
-__all__ = ["acceptance", "denoised", "denoising_loss", "langevin_step", "noisy_score", "on_sphere", "slice_loss"]
+__all__ = [
+    "acceptance",
+    "denoised",
+    "denoising_loss",
+    "langevin_step",
+    "mixture_score",
+    "noisy_score",
+    "on_sphere",
+    "slice_loss",
+]

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Start here
 #
-# *Reading: 15 minutes, exercises aside. Running every cell: about 10 seconds on a laptop, at full scale, without a GPU and without the internet.*
+# *Reading: 20 minutes, exercises aside. Running every cell: about 10 seconds on a laptop, at full scale, without a GPU and without the internet.*
 #
 # This is a collection of notebooks about **score-based generative models**: how to
 # draw new samples, such as images, from a distribution of which only examples are
@@ -34,8 +34,6 @@ print("missing:", ", ".join(missing()) or "nothing, all is there")
 # little jitter, while the noise level goes down.
 
 # %%
-import math
-
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -62,6 +60,7 @@ def points_of(word: str, n: int, generator: torch.Generator) -> torch.Tensor:
     return torch.stack([column[chosen] - 200.0, 60.0 - row[chosen]], 1) / 32
 
 
+# %%
 generator = torch.Generator().manual_seed(0)
 word = points_of("score", 1000, generator)
 
@@ -114,7 +113,7 @@ save_figure(fig, "start_word", alt=alt, caption=caption, numbers={"mean_distance
 # coordinates, the distance would be $\sqrt{\pi/2}\,\sigma$ on average.
 
 # %%
-copies = math.sqrt(math.pi / 2) * 0.01
+copies = (torch.pi / 2) ** 0.5 * 0.01
 print(f"mean distance to the nearest old point: ≈ {distance:.3f}; of noisy copies: {copies:.3f}")
 assert copies < distance < 1.3 * copies
 
@@ -130,10 +129,10 @@ assert copies < distance < 1.3 * copies
 #
 # | notebook | question | minutes |
 # |---|---|---|
-# | [01 Scores](01_scores.ipynb) | What is a score, and why does it not need the normalising constant? | 25 |
-# | [02 Langevin dynamics](02_langevin.ipynb) | How do arrows become samples, and with which error? | 30 |
+# | [01 Scores](01_scores.ipynb) | What is a score, and why does it not need the normalising constant? | 60 |
+# | [02 Langevin dynamics](02_langevin.ipynb) | How do arrows become samples, and with which error? | 80 |
 # | [03 Score matching](03_score_matching.ipynb) | How can a score be learned from samples? | 90 |
-# | [04 Slices, and their price](04_slices.ipynb) | How does score matching get affordable in many dimensions, and what does each way cost? | 60 |
+# | [04 Slices, and their price](04_slices.ipynb) | How does score matching get affordable in many dimensions, and what does each way cost? | 70 |
 # | [05 The manifold](05_manifold.ipynb) | Why does learning fail on images, and how does invisible noise repair it? | 30 |
 # | [06 Low density](06_low_density.ipynb) | Where is a learned score wrong, and what does that do to samples? | 35 |
 # | [07 Annealing](07_annealing.ipynb) | Why do chains get the weights of modes wrong, and how does a ladder of noise repair it? | 35 |
