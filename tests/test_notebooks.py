@@ -215,6 +215,7 @@ def numbers_are_shown(notebook: NotebookNode) -> list[str]:
         for cell in code_cells(notebook)
         for output in cell.outputs
         if "text/markdown" not in output.get("data", {})  # that is code, displayed
+        and not output.get("metadata", {}).get("widget")  # which lists its settings
         if (
             match := re.search(r"\b(True|False)\b", str(output.get("text") or output.get("data", {}).get("text/plain")))
         )
