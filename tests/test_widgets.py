@@ -14,6 +14,7 @@ import pytest
 import torch
 from beside import live, until
 from PIL import Image
+from scipy import special
 
 from ncsn_edu import widgets
 from ncsn_edu.core import last
@@ -26,12 +27,13 @@ from ncsn_edu.widgets import (
     ErrorExplorer,
     Explorer,
     LangevinExplorer,
+    ManifoldExplorer,
     ObjectiveExplorer,
     Player,
     ScoreFieldExplorer,
 )
 
-TRAINING = (ObjectiveExplorer, ErrorExplorer)
+TRAINING = (ObjectiveExplorer, ErrorExplorer, ManifoldExplorer)
 EXPLORERS = (ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer, *TRAINING)
 NUMBER = r"([-+]?(?:[\d.]+(?:e[-+]?\d+)?|inf|nan))"
 
@@ -45,18 +47,21 @@ CHANGES = [
         {"objective": "implicit", "sigma": 1.0, "distribution": "sphere", "n_projections": 3, "n_steps": 300},
     ),
     (ErrorExplorer, {"distance": 6.0, "weight": 0.5, "sigma": 2.0, "threshold": -10.0, "n_steps": 500}),
+    (ManifoldExplorer, {"sigma": 0.0, "n_steps": 300}),
 ]
 FEW_STEPS = {
     LangevinExplorer: {"n_steps": 10},
     AnnealingExplorer: {"n_levels": 3, "n_steps_each": 5},
     ObjectiveExplorer: {"n_steps": 100},
     ErrorExplorer: {"n_steps": 250},
+    ManifoldExplorer: {"n_steps": 100},
 }
 # Settings away from those of the last run, whose result would be shown still.
 NOT_RUN = {
     AnnealingExplorer: {"n_levels": 9},
     ObjectiveExplorer: {"objective": "sliced", "n_steps": 700},
     ErrorExplorer: {"n_steps": 1000},
+    ManifoldExplorer: {"n_steps": 700},
 }
 ONLY_IN_THE_RESULT = {(AnnealingExplorer, "n_steps_each"), (ErrorExplorer, "n_steps")}
 ONE_CHANGE = [(kind, name, value) for kind, values in CHANGES for name, value in values.items()]
@@ -585,6 +590,44 @@ def test_the_threshold_is_moved_without_another_training(explorer_of):
     assert "step 0" in says(explorer.set(weight=0.5)) and explorer.model is not model
 
 
+def lowest_on_a_circle(sigma: float) -> float:
+    """-1/2 E||score||^2 of a circle with noise, by quadrature over the radius, whose density has a Bessel function."""
+    r = np.linspace(1e-6, 1 + 8 * sigma, 200_001)
+    mass = r * np.exp(-((r - 1) ** 2) / (2 * sigma**2)) * special.i0e(r / sigma**2)
+    score = (special.i1e(r / sigma**2) / special.i0e(r / sigma**2) - r) / sigma**2
+    return -0.5 * (mass * score**2).sum() / mass.sum()
+
+
+def test_manifold_explorer_with_noise_comes_to_the_lowest_loss_and_not_below(explorer_of):
+    explorer = explorer_of(ManifoldExplorer).set(sigma=0.3, n_steps=600).run()
+    lowest = lowest_on_a_circle(0.3)
+    assert number(explorer, "lowest possible {},") == pytest.approx(lowest, abs=0.06)
+    assert number(explorer, "any data {}divergence") == pytest.approx(-1 / 0.3**2, abs=0.06)
+    assert explorer.lowest_line.get_visible() and explorer.lowest_line.get_ydata()[0] == pytest.approx(lowest, rel=1e-4)
+    loss = number(explorer, "loss {} ")
+    assert loss == pytest.approx(np.mean(explorer.losses[-50:]), abs=0.06)
+    assert 1.15 * lowest < loss < 0.8 * lowest
+    angle = torch.linspace(0, 6.2, 63, dtype=torch.float64)[:, None]
+    points, step = torch.cat([angle.cos(), angle.sin()], 1), 1e-2
+    ends = (explorer._score(points + sign * step * unit, 0.0) for unit in torch.eye(2).double() for sign in (1, -1))
+    right, left, up, down = (end.numpy() for end in ends)
+    divergence = ((right - left)[:, 0] + (up - down)[:, 1]).mean() / (2 * step)
+    assert number(explorer, "on the circle {}, as") == pytest.approx(divergence, rel=0.1)
+    assert number(explorer, "noise were {}$") == pytest.approx((-divergence) ** -0.5, rel=0.05)
+
+
+def test_manifold_explorer_without_noise_passes_every_bound(explorer_of):
+    explorer = explorer_of(ManifoldExplorer).set(sigma=0.0, n_steps=400).run()
+    text = says(explorer)
+    assert "no lower bound" in text and "lowest" not in text and "any data" not in text
+    assert not explorer.lowest_line.get_visible() and not explorer.bound_line.get_visible()
+    assert np.mean(explorer.losses[-50:]) < 10 * lowest_on_a_circle(0.3)
+    assert torch.linalg.norm(torch.as_tensor(np.stack(explorer.dots.get_data())), dim=0) == pytest.approx(1, abs=1e-6)
+    explorer.set(sigma=0.1)
+    radius = torch.linalg.norm(torch.as_tensor(np.stack(explorer.dots.get_data())), dim=0)
+    assert radius.std().item() == pytest.approx(0.1, rel=0.15)
+
+
 @pytest.mark.parametrize("kind", TRAINING)
 def test_training_again_gives_the_same_and_leaves_the_readers_seed_alone(explorer_of, kind):
     explorer = explorer_of(kind).set(**FEW_STEPS[kind])
@@ -645,9 +688,7 @@ def test_live_training_stops_when_the_problem_changes(explorer_of, kind):
 @pytest.mark.parametrize("kind", TRAINING)
 def test_a_loss_that_is_not_finite_is_said_in_words(explorer_of, kind, monkeypatch):
     explorer = explorer_of(kind).set(**FEW_STEPS[kind])
-    monkeypatch.setattr(
-        explorer, "_loss", lambda *_, **__: lambda model, x: model(x, explorer.values["sigma"])[:, 0] / 0
-    )
+    monkeypatch.setattr(explorer, "_loss", lambda *_, **__: lambda model, x: model(x, model.sigma)[:, 0] / 0)
     assert "the loss is no longer a finite number" in says(explorer.run())
     monkeypatch.undo()
     assert "finite" not in says(explorer.run())

@@ -9,6 +9,7 @@ from .fields import ScoreFieldExplorer
 from .images import InpaintingExplorer, NoiseLevelExplorer, SamplingExplorer
 from .learning import ErrorExplorer, ObjectiveExplorer, TrainingExplorer
 from .live import watch
+from .manifold import ManifoldExplorer
 from .player import Player
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Explorer",
     "InpaintingExplorer",
     "LangevinExplorer",
+    "ManifoldExplorer",
     "NoiseLevelExplorer",
     "ObjectiveExplorer",
     "Player",

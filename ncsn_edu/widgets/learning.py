@@ -44,7 +44,7 @@ class TrainingExplorer(RunningExplorer):
         values = self.values
         self._renew()
         generator = torch.Generator().manual_seed(1)
-        batches = (self.mixture.sample(self.batch_size, generator=generator) for _ in itertools.count())
+        batches = (self._batch(generator) for _ in itertools.count())
         objective, n_steps = self._loss(generator, **values), values["n_steps"]
         try:
             for state in train(self.model, batches, objective=objective, n_steps=n_steps, lr=self.lr):
@@ -64,6 +64,10 @@ class TrainingExplorer(RunningExplorer):
         self.measured: list[tuple[int, float]] = []
         self.failure = ""
         self._measure(**self.values)
+
+    def _batch(self, generator: torch.Generator) -> Tensor:
+        """Clean points to learn from, (batch_size, 2)."""
+        return self.mixture.sample(self.batch_size, generator=generator)
 
     def _score(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """What the net has learned, in the precision of a picture."""
@@ -142,7 +146,7 @@ class ObjectiveExplorer(TrainingExplorer):
             return 0.0
         if objective == "denoising":
             return -dsm_floor(self.mixture, clean, sigma, generator=generator).mean().item() / sigma**2
-        return explicit(_nothing, self.held_out, self.mixture, sigma).mean().item()
+        return explicit(nothing, self.held_out, self.mixture, sigma).mean().item()
 
     def _arrows(self, score: Score, sigma: float) -> np.ndarray:
         longest = self.mixture(self.cells, sigma).norm(dim=1).max().item()  # one scale for both fields
@@ -276,6 +280,6 @@ class ErrorExplorer(TrainingExplorer):
         self.borders = [ax.contour(axis, axis, values, level, **look) for ax in (self.field, self.map) if level]
 
 
-def _nothing(x: Tensor, sigma: float | Tensor) -> Tensor:
+def nothing(x: Tensor, sigma: float | Tensor) -> Tensor:
     """A score of zero: what it costs explicitly is the constant of the implicit objectives."""
     return torch.zeros_like(x)
