@@ -3,6 +3,7 @@
 An exercise a function, a file a subject. This file does NOT hold any code.
 """
 
+from .annealing import annealing, step_sizes
 from .density import chance_of_none, weighted_error
 from .fields import mixture_score, noisy_score
 from .langevin import acceptance, langevin_step
@@ -10,6 +11,7 @@ from .matching import denoised, denoising_loss, on_sphere, slice_loss
 
 __all__ = [
     "acceptance",
+    "annealing",
     "chance_of_none",
     "denoised",
     "denoising_loss",
@@ -18,5 +20,6 @@ __all__ = [
     "noisy_score",
     "on_sphere",
     "slice_loss",
+    "step_sizes",
     "weighted_error",
 ]
