@@ -7,6 +7,7 @@ from .annealing import annealing, step_sizes
 from .density import chance_of_none, weighted_error
 from .fields import mixture_score, noisy_score
 from .langevin import acceptance, langevin_step
+from .manifold import lowest_loss, share_of_bound
 from .matching import denoised, denoising_loss, on_sphere, slice_loss
 
 __all__ = [
@@ -16,9 +17,11 @@ __all__ = [
     "denoised",
     "denoising_loss",
     "langevin_step",
+    "lowest_loss",
     "mixture_score",
     "noisy_score",
     "on_sphere",
+    "share_of_bound",
     "slice_loss",
     "step_sizes",
     "weighted_error",

@@ -28,6 +28,7 @@ EXPLORERS = {
     "01_scores": "ScoreFieldExplorer",
     "03_score_matching": "ObjectiveExplorer",
     "02_langevin": "LangevinExplorer",
+    "05_manifold": "ManifoldExplorer",
     "06_low_density": "ErrorExplorer",
     "07_annealing": "AnnealingExplorer",
     "08_noise_conditional": "NoiseLevelExplorer",
@@ -330,6 +331,29 @@ def test_objective_explorer(open_notebook):
     notebook.press("noise sigma", "PageUp")
     wait_for(lambda: "Press Train" in notebook.says(), "a slider moved meanwhile poses another problem")
     notebook.button("Train").wait_for()
+
+
+def test_manifold_explorer(open_notebook):
+    notebook = open_notebook("05_manifold")
+    notebook.run_explorer()
+    notebook.check_layout()
+    notebook.screenshot("start")
+    assert "Press Train" not in notebook.says()  # it comes with a result
+    lowest = notebook.number("lowest possible {},")
+    assert 1.3 * lowest < notebook.number("loss {} ") < 0.7 * lowest
+    notebook.press("noise sigma", "ArrowRight")
+    wait_for(lambda: "Press Train" in notebook.says(), "a new problem is posed")
+    notebook.there_and_back("noise sigma", "noise sigma {}")
+    notebook.press("noise sigma", "Home")
+    wait_for(lambda: "no lower bound" in notebook.says(), "without noise there is no bound")
+    before = notebook.picture()
+    notebook.button("Train").press("Enter")
+    wait_for(lambda: notebook.number("step {} of") >= 100, "training shows itself", seconds=60)
+    notebook.wait_for_picture(other_than=before)
+    wait_for(lambda: notebook.number("step {} of") == 600, "training comes to its end", seconds=120)
+    notebook.button("Train").wait_for()
+    assert notebook.number("loss {} ") < 2 * lowest
+    notebook.screenshot("clean")
 
 
 def test_error_explorer(open_notebook):
