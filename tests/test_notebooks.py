@@ -26,14 +26,19 @@ import notebooks as tool  # noqa: E402
 
 NAMES = tool.all_names(ROOT)
 NOT_YET: dict[str, str] = {  # notebooks that were made before a rule, by their numbers; to be emptied
-    "numbers_are_shown": "05 06 07 08 09 10 11",
-    "alt_texts": "05 06 07 08 09 10 11 12 13",
-    "exercises_are_answered": "05 06 07 08 09 10 11 12 13",
-    "something_to_write": "05 06 07 08 09 10 11 12 13",
-    "explorers_ask": "05 06 07 08 09 10 11 12 13",
+    "numbers_are_shown": "08 09 10 11",
+    "alt_texts": "08 09 10 11 12 13",
+    "exercises_are_answered": "08 09 10 11 12 13",
+    "something_to_write": "08 09 10 11 12 13",
+    "explorers_ask": "08 09 10 11 12 13",
 }
 WITHOUT = {"predictions": "00", "something_to_write": "00"}  # an overview, with nothing to predict or to write yet
 Rule = Callable[[NotebookNode], list[str]]
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
 
 # ---- reading a notebook ----------------------------------------------------------------------------------------
 
@@ -502,6 +507,53 @@ def test_references_lead_to_what_they_say():
 )
 def test_a_reference_that_leads_astray_is_noticed(text, wrong):
     assert len(reference_problems({"01_a": text, "02_b": "## 2.1 B"})) == wrong
+
+
+# ---- times ---------------------------------------------------------------------------------------------------------
+
+IN_WORDS = {"a": 1, "an": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
+SECONDS = {"s": 1, "second": 1, "min": 60, "minute": 60, "hour": 3600}
+
+
+def seconds(text: str) -> float:
+    """Of the first time in a text: "about five minutes", "an hour and a half", "40 s"."""
+    number, unit = re.search(r"\b(\d+|an?|two|three|four|five|six) (second|minute|hour|min|s)s?\b", text).groups()
+    half = 1.5 if re.search(r"\ban hour and a half\b", text) else 1
+    return half * (int(number) if number.isdecimal() else IN_WORDS[number]) * SECONDS[unit]
+
+
+def said_times(notebook: NotebookNode) -> tuple[float, float]:
+    """Seconds of reading and of running that the top of a notebook names."""
+    reading, running = re.search(
+        r"\*Reading[^:]*: (.*?)\. Running[^:]*: (.*)", " ".join(notebook.cells[0].source.split())
+    ).groups()
+    return seconds(reading), seconds(running)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_times_are_the_same_wherever_they_stand(name):
+    reading, running = said_times(nbformat.read(tool.notebook_path(ROOT, name), as_version=4))
+    row = re.search(
+        rf"^\| \[[^\n]*notebooks/{name}\.ipynb\)[^\n]*\| (.*?) \| (.*?) \|$", read("README.md"), re.MULTILINE
+    )
+    assert (seconds(row[1]), seconds(row[2])) == (reading, running)
+    map_of_all = prose(nbformat.read(tool.notebook_path(ROOT, "00_start_here"), as_version=4))
+    minutes = re.search(rf"^\| \[[^\n]*\({name}\.ipynb\)[^\n]*\| (\d+) \|$", map_of_all, re.MULTILINE)
+    assert name == "00_start_here" or int(minutes[1]) * 60 == reading
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("about an hour and a half", 5400),
+        ("90 minutes", 5400),
+        ("about five minutes on", 300),
+        ("40 s", 40),
+        ("a minute", 60),
+    ],
+)
+def test_times_are_read(text, expected):
+    assert seconds(text) == expected
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------

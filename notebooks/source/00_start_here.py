@@ -133,9 +133,9 @@ assert copies < distance < 1.3 * copies
 # | [02 Langevin dynamics](02_langevin.ipynb) | How do arrows become samples, and with which error? | 80 |
 # | [03 Score matching](03_score_matching.ipynb) | How can a score be learned from samples? | 90 |
 # | [04 Slices, and their price](04_slices.ipynb) | How does score matching get affordable in many dimensions, and what does each way cost? | 70 |
-# | [05 The manifold](05_manifold.ipynb) | Why does learning fail on images, and how does invisible noise repair it? | 30 |
-# | [06 Low density](06_low_density.ipynb) | Where is a learned score wrong, and what does that do to samples? | 35 |
-# | [07 Annealing](07_annealing.ipynb) | Why do chains get the weights of modes wrong, and how does a ladder of noise repair it? | 35 |
+# | [05 The manifold](05_manifold.ipynb) | Why does learning fail on images, and how does invisible noise repair it? | 80 |
+# | [06 Low density](06_low_density.ipynb) | Where is a learned score wrong, and what does that do to samples? | 100 |
+# | [07 Annealing](07_annealing.ipynb) | Why do chains get the weights of modes wrong, and how does a ladder of noise repair it? | 90 |
 # | [08 One network for all noise levels](08_noise_conditional.ipynb) | How does one network learn the scores of a whole ladder, and what is its loss worth? | 40 |
 # | [09 Architecture](09_architecture.ipynb) | What is each part of the paper's network for, and what breaks without it? | 45 |
 # | [10 Train and sample](10_train_and_sample.ipynb) | How do digits come out of noise, and how good are they? | 45 |
