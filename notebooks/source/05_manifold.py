@@ -577,10 +577,10 @@ assert table["clean"][0].min() > table["noised"][0].max()
 # The curves are in
 # [figures/fig1_manifold_cifar10.png](../figures/fig1_manifold_cifar10.png),
 # and the picture is that of the paper: the clean losses jump up and down, one
-# of them between 2 and 13 times the bound, and those with noise are almost
-# smooth lines. The clean runs differ much from seed to seed, as they must
-# where nothing converges. To make the figure anew, put CIFAR-10 on your
-# machine and run this notebook; it takes about a quarter of an hour.
+# of them between 3 and 12 times the bound in its last third, and those with
+# noise are almost smooth lines. The clean runs differ much from seed to seed,
+# as they must where nothing converges. To make the figure anew, put CIFAR-10
+# on your machine and run this notebook; it takes about a quarter of an hour.
 #
 # The paper's own setting is one command:
 # `python -m ncsn_edu train manifold --scale paper`. It writes every loss into
