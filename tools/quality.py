@@ -70,6 +70,9 @@ def settings(net: Trained, most: int) -> Iterator[list[str]]:
         elif net.recipe.network.any_sigma:
             fitting = (n for n in row.lengths if row.evaluations(n) <= most and _allowed(name, n, net))
             yield from (_levels(name, n) for n in fitting)
+            if "eta" in row.settings:  # a share that stays the same is too large for many levels
+                shorter = (n for n in row.lengths if row.evaluations(n) <= most)
+                yield from ([*_levels(name, n), "--eta", "ladder"] for n in shorter)
         else:
             yield ["--sampler", name]
     if 100 * len(net.sigmas) <= most:

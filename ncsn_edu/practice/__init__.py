@@ -4,23 +4,30 @@ An exercise a function, a file a subject. This file does NOT hold any code.
 """
 
 from .annealing import annealing, step_sizes
+from .completing import pasted
 from .density import chance_of_none, weighted_error
 from .fields import mixture_score, noisy_score
+from .judging import gaussian_distance
 from .langevin import acceptance, langevin_step
 from .manifold import lowest_loss, share_of_bound
 from .matching import denoised, denoising_loss, on_sphere, slice_loss
+from .photographs import consistent_step, preconditioned
 
 __all__ = [
     "acceptance",
     "annealing",
     "chance_of_none",
+    "consistent_step",
     "denoised",
     "denoising_loss",
+    "gaussian_distance",
     "langevin_step",
     "lowest_loss",
     "mixture_score",
     "noisy_score",
     "on_sphere",
+    "pasted",
+    "preconditioned",
     "share_of_bound",
     "slice_loss",
     "step_sizes",
