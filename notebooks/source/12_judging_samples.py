@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 12 · Judging samples
 #
-# *Reading and trying: about 40 minutes. Running every cell: about 40 seconds on a laptop, at full scale for what is asked here (known Gaussians of up to 50,000 samples, and digits of 8x8 pixels).*
+# *Reading and trying: about 70 minutes. Running every cell: about 40 seconds on a laptop, at full scale for what is asked here (known Gaussians of up to 50,000 samples, and digits of 8x8 pixels).*
 #
 # A paper says that its samples have a distance of 10. You compute the distance of
 # the same samples and get 39. Neither of you made a mistake: the paper took 50,000
