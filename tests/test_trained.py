@@ -287,10 +287,14 @@ def test_the_quality_tool_asks_for_what_the_samplers_can_do():
     """From 20 to 0.01 in n levels: at least 12, for half of the noise to be enough from one to the next."""
     asked = list(quality_tool.settings(load_trained("cifar10_small"), 101))
     lengths = {
-        name: [int(words[3]) for words in asked if words[1] == name]
+        name: [int(words[3]) for words in asked if words[1] == name and "--eta" not in words]
         for name in ("consistent", "ancestral", "corrector")
     }
     assert lengths == {"consistent": [20, 50, 100], "ancestral": [10, 20, 50, 100], "corrector": [6, 13, 26, 50]}
+    # With a share that follows the ladder any number of levels can be taken.
+    assert [words[3:] for words in asked if "--eta" in words] == [
+        [n, "--eta", "ladder"] for n in ("10", "20", "50", "100")
+    ]
     assert [words[:4] for words in asked if words[1] in ("flow", "annealed")] == [
         *(["--sampler", "flow", "--levels", n] for n in ("6", "10", "18", "50")),
         *(["--sampler", "annealed", "--steps-each", n] for n in ("1", "2", "5")),

@@ -1,40 +1,52 @@
 # %% [markdown]
 # # 13 · CIFAR-10 at full scale
 #
-# *Reading and trying: about 45 minutes. Running every cell: about a minute on a laptop.
-# The stored outputs are those of a compact network that two CPU cores trained at laptop
-# scale; the paper's own network needs the data set and a GPU for an hour or more, and a
-# GPU for its samples.*
+# *Reading and trying: about 100 minutes. Running every cell: about two minutes on a laptop.
+# The stored outputs are those of a compact network that two CPU
+# cores trained at laptop scale; the paper's own network needs the
+# data set and a GPU for an hour or more, and a GPU for its
+# samples.*
 #
-# Digits were a rehearsal. The experiment that made score-based models known is
-# CIFAR-10: 50,000 colour photographs of 32x32 pixels, ten kinds of things, a network
-# of thirty million parameters, days of a GPU. In this notebook you will
+# So far the images were digits. The experiment that made
+# score-based models known is CIFAR-10: 50,000 colour photographs
+# of 32x32 pixels, ten kinds of things, a network of thirty
+# million parameters, days of a GPU. In this notebook you will
 #
 # - count what that costs, before a minute of it is spent;
-# - see what has to be right for a GPU to be fast, and how a run survives being
-#   stopped;
+# - see what has to be right for a GPU to be fast, and how a run
+#   survives being stopped;
 # - read the loss of a long run, and say what it does not tell;
-# - sample, watch photographs come out of noise, and complete photographs;
-# - ask the same network less often, by five samplers, and find the cheapest that is
-#   as good as a thousand evaluations;
+# - sample, watch photographs come out of noise, and complete
+#   photographs;
+# - ask the same network less often, by five samplers, and find
+#   the cheapest that is as good as a thousand evaluations;
+# - see how a wrong setting turns a good sampler into a bad one,
+#   and a comparison into a wrong conclusion;
 # - put numbers on the samples that would stand in a review.
 #
-# You need [8 · One network for all noise levels](08_noise_conditional.ipynb),
+# You need
+# [8 · One network for all noise levels](08_noise_conditional.ipynb),
 # [9 · Architecture](09_architecture.ipynb) and
-# [10 · Train and sample](10_train_and_sample.ipynb); and, for the numbers,
-# [12 · Judging samples](12_judging_samples.ipynb).
+# [10 · Train and sample](10_train_and_sample.ipynb); and, for the
+# numbers, [12 · Judging samples](12_judging_samples.ipynb). The
+# letters are on the page of [symbols](symbols.md).
 
 # %%
 import json
+import math
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib import pyplot as plt
 from sklearn.datasets import load_sample_images
 from torch.utils.flop_counter import FlopCounterMode
 
 import ncsn_edu as ne
-from ncsn_edu import datasets, denoise, last, probability_flow, recipes, save_figure, show
+from ncsn_edu import datasets, denoise, last, practice, probability_flow, recipes, save_figure, show
+from ncsn_edu.commands.common import find_device
+from ncsn_edu.figures import source_checkout
 from ncsn_edu.logs import read_log, summary
 from ncsn_edu.pictures import fit_image, preset_mask
 from ncsn_edu.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, use_style
@@ -47,40 +59,60 @@ from ncsn_edu.widgets import InpaintingExplorer
 use_style()
 
 # %% [markdown]
-# Everything below follows from one line. It names weights that come with the package,
-# or the folder of a run of your own: after
-# `python -m ncsn_edu train cifar10 --scale paper`, started where this repository lies,
-# write `"../runs/cifar10-paper"` (paths count from the folder of the notebook). Before
-# you run all cells again, let `tools/quality.py` make the numbers of section 13.5. And
-# `load_trained` puts the network on the CPU, where the paper's one takes an hour and
-# more for the samples of section 13.4; draw them on a GPU by the command `sample`.
+# Everything below follows from `SOURCE`. It names weights that
+# come with the package, or the folder of a run of your own.
+# `DEVICE` is a GPU where there is one that works, and else the
+# processor: the same choice that the commands make.
 
 # %%
-SOURCE = "cifar10_small"
-net = load_trained(SOURCE)
+ROOT = source_checkout() or Path.cwd()  # where this repository lies, wherever the notebook is opened
+SOURCE = "cifar10_small"  # or: ROOT / "runs" / "cifar10-paper"
+DEVICE = find_device(None)
+net = load_trained(SOURCE, device=DEVICE)
 size = sum(p.numel() for p in net.score.parameters())
 batch = net.recipe.optimisation.batch_size
 print(f"{SOURCE}: {net.recipe.network.title} of {size:,} parameters, after {net.step:,} steps of {batch} images")
+
+# %% [markdown]
+# **With a GPU, the whole notebook about the paper's own
+# network.** Run these four lines where the repository lies:
+#
+# ```
+# python -m ncsn_edu data get cifar10
+# python -m ncsn_edu train cifar10 --scale paper --bf16 --compile
+# python tools/quality.py runs/cifar10-paper --out runs/cifar10-paper/quality.json
+# python -m ncsn_edu lab
+# ```
+#
+# The first fetches the data (170 MB). The second trains, for
+# hours to days (section 13.1 has a table). The third measures the
+# numbers of section 13.5. In the notebook that the fourth opens,
+# write `SOURCE = ROOT / "runs" / "cifar10-paper"` and run all
+# cells. The path holds in the notebooks of the project and in the
+# learner's copy.
 
 
 # %%
 def numbers_of(what):
     """What was measured with this network: it came with the weights, or lies in the folder of the run."""
-    path = WEIGHTS / f"{SOURCE}_{what}.json"
-    return json.loads((path if path.is_file() else Path(SOURCE) / f"{what}.json").read_text())
+    path = WEIGHTS / f"{SOURCE}_{what}.json" if SOURCE in shipped() else Path(SOURCE) / f"{what}.json"
+    return json.loads(path.read_text())
 
 
 # %% [markdown]
 # ## 13.1 The bill
 #
-# Before training anything for days, count. The unit is the FLOP, one multiplication
-# or one addition. A convolution with a $3 \times 3$ kernel from $c$ to $c'$ channels
-# does $2 \cdot 9 \cdot c\, c'$ of them at each pixel, and convolutions are nearly all
-# that these networks do. PyTorch counts along while a network runs.
+# Before training anything for days, count. The unit is the FLOP,
+# one multiplication or one addition. A convolution with a
+# $3 \times 3$ kernel from $c$ to $c'$ channels does
+# $2 \cdot 9 \cdot c\, c'$ of them at each pixel, and convolutions
+# are nearly all that these networks do. PyTorch counts along
+# while a network runs.
 #
-# A training step needs the loss, the gradient by the activations and the gradient by
-# the weights. Each of the three costs about as much as one evaluation. So, for $B$
-# images a step and $N$ steps,
+# A training step needs the loss, the gradient by the activations
+# and the gradient by the weights. Each of the three costs about
+# as much as one evaluation. So, for $B$ images a step and $N$
+# steps,
 #
 # $$ \text{training} \approx 3 \cdot B \cdot N \cdot \text{evaluation}, \qquad
 #    \text{sampling} = (\text{evaluations an image}) \cdot \text{evaluation} . $$
@@ -98,6 +130,8 @@ def count(recipe):
 # %%
 runs = {("cifar10", "paper"): "NCSN", ("cifar10_v2", "paper"): "NCSNv2", ("cifar10_small", "laptop"): "compact"}
 bill = {}
+
+# %%
 for (name, scale), label in runs.items():
     recipe = recipes.RECIPES[name][scale]
     n_parameters, flops = count(recipe)
@@ -107,107 +141,136 @@ for (name, scale), label in runs.items():
     )
 
 # %% [markdown]
-# Now divide by a speed. Two cores of a laptop do about $2 \cdot 10^{11}$ useful FLOP a
-# second in float32. A large GPU of today, in bfloat16, is rated at some $10^{15}$. A
-# network of this kind gets a part of it: narrow layers, norms and activations leave
-# much of the card waiting. Say $3 \cdot 10^{14}$, if everything in the next section is
-# right. The same network in float32, written down plainly, gets about a third of that:
-# PyTorch lets such a card round the factors of a convolution to ten bits (TF32), and
-# its matrix units take these at half the speed of bfloat16, while twice as many bytes
-# are moved. A card of 2019, without such units for float32, does about
-# $5 \cdot 10^{12}$. None of these speeds of GPUs is measured; they are computed from
-# what the makers state. Section 13.2 measures.
+# Now divide by a speed. One speed is measured: the log that came
+# with the weights says how long two CPU cores took. All speeds of
+# GPUs here are computed: makers state a rate for the matrix units
+# (bfloat16) and one for plain float32, and a network of this kind
+# gets a part of it, because narrow layers, norms and activations
+# leave much of the card waiting. We assume 30 % of the stated
+# rate in bfloat16, if everything in the next section is right,
+# and half of the stated rate in float32 on cards without
+# bfloat16. Stated, in units of $10^{12}$ FLOP a second and
+# without sparsity: T4 8.1 and V100 15.7 in float32; RTX 4090 165,
+# A100 312 and H100 989 in bfloat16.
 #
-# **Predict:** how long does the paper's training take on the two cores: a day, a week,
-# three months? And on the GPUs?
+# **Predict:** how long does the paper's training take on the two
+# cores: a day, a week, three months? And on the GPUs?
 #
 # <details><summary>Answer</summary>
 #
-# 87 days on the two cores, three and a half days on the GPU of 2019, four hours on a
-# GPU of today in plain float32, and 83 minutes if it is used well. The compact
-# network takes about an hour on those cores at that speed, and two to three on older
-# ones: that is what it was made for. NCSNv2 costs half as much again, as it is trained
-# for longer.
+# 91 days on the two cores. On a T4, which free notebooks lend,
+# more than four days; on a V100, a card of 2018, two days; eight
+# hours on an RTX 4090, four and a half on an A100, and an hour
+# and a half on an H100. The compact network took 57 minutes on
+# the two cores: that is what it was made for. NCSNv2 costs half
+# as much again, as it is trained for longer.
 # </details>
 
 # %%
-speeds = {"two CPU cores": 2e11, "GPU of 2019": 5e12, "GPU, float32, plain": 1e14, "GPU, bfloat16, tuned": 3e14}
-fig, ax = plt.subplots(figsize=(7.6, 2.9))
-for i, (color, (machine, speed)) in enumerate(zip((GREY, ORANGE, BLUE, GREEN), speeds.items(), strict=True)):
-    hours = [flops / speed / 3600 for flops in bill.values()]
-    ax.plot(hours, [row + 0.2 * (i - 1.5) for row in range(3)], "o", color=color, label=machine)
-ax.set(xscale="log", yticks=range(3), yticklabels=bill, xlabel="hours of training", xlim=(1e-4, 1e4), ylim=(2.6, -0.5))
+measured = numbers_of("training")["seconds"][-1] if SOURCE in shipped() else None
+speeds = {"two CPU cores": bill["compact"] / measured if measured else 2e11}
+speeds |= {"T4, float32": 0.5 * 8.1e12, "V100, float32": 0.5 * 15.7e12}
+speeds |= {"RTX 4090, bfloat16": 0.3 * 165e12, "A100, bfloat16": 0.3 * 312e12, "H100, bfloat16": 0.3 * 989e12}
+print("hours of training   " + "".join(f"{name:>10}" for name in bill))
+for machine, speed in speeds.items():
+    print(f"{machine:20}" + "".join(f"{flops / speed / 3600:10.3g}" for flops in bill.values()))
+
+# %%
+fig, ax = plt.subplots(figsize=(7.6, 3.4))
+for (label, flops), color in zip(bill.items(), (BLUE, GREEN, ORANGE), strict=True):
+    hours = [flops / speed / 3600 for speed in speeds.values()]
+    ax.plot(hours, range(len(speeds)), "o", mfc="none", mew=1.5, color=color, label=f"{label}, computed")
+if measured:
+    ax.plot(measured / 3600, 0, "o", color=ORANGE, label="compact, measured")
+ax.set(xscale="log", yticks=range(len(speeds)), yticklabels=speeds, xlabel="hours of training", ylim=(5.5, -0.5))
 for hours, word in ((1 / 60, "minute"), (1, "hour"), (24, "day"), (24 * 30, "month")):
     ax.axvline(hours, color=GREY, lw=0.6)
-    ax.text(hours, -0.55, word, ha="center", va="bottom", fontsize=8, color=GREY)
-ax.legend(loc="lower right", fontsize=8)
+    ax.text(hours, -0.6, word, ha="center", va="bottom", fontsize=8, color=GREY)
+ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
 days = bill["NCSN"] / speeds["two CPU cores"] / 86400
 save_figure(
-    fig, "cifar_bill", numbers={"days": days, "compact": bill["compact"]}, tolerance={"days": 1, "compact": 1e12}
+    fig,
+    "cifar_bill",
+    alt="Hours of training on a logarithmic axis, for six machines from two CPU cores to an H100, and three networks. "
+    "NCSN takes three months on two cores, days on old cards, an hour and a half on an H100; the compact one an hour.",
+    caption="The bill: computed from FLOPs and stated speeds (rings); one point is measured (filled).",
+    numbers={"days": days, "compact": bill["compact"]},
+    tolerance={"days": 1, "compact": 1e12},
 )
-plt.show()
 
 # %% [markdown]
 # What does the compact network give up? It is the U-Net of
-# [notebook 10](10_train_and_sample.ipynb) with four resolutions in place of two, and
-# attention at the smallest: a 25th of the parameters, a 115th of the work for each
-# image, and it is shown a 20th as many images. Together that is three orders of
-# magnitude. Two things make up for a part of it: it takes any $\sigma$, so that better
-# samplers can be used, and its recipe has what was learned after 2019.
+# [notebook 10](10_train_and_sample.ipynb) with four resolutions
+# in place of two, and attention at the smallest: a 25th of the
+# parameters, a 115th of the work for each image, and it is shown
+# a 20th as many images. Together that is three orders of
+# magnitude. Two things make up for a part of it: it takes any
+# $\sigma$, so that better samplers can be used, and its recipe
+# has what was learned after 2019.
 #
 # | | `cifar10` | `cifar10_v2` | `cifar10_small` |
 # |---|---|---|---|
 # | source | Song & Ermon 2019 | Song & Ermon 2020 | ours |
-# | network | RefineNet, width 128, one scale and shift a level | RefineNet, $s(x)/\sigma$ | U-Net, told $\log \sigma$; see 11.3 |
+# | network | RefineNet, width 128, one scale and shift a level | RefineNet, $s(x)/\sigma$ | U-Net, told $\log \sigma$; see 13.3 |
 # | levels | 10, $1 \to 0.01$ | 232, $50 \to 0.01$ | any, $20 \to 0.01$ |
 # | batch, steps | 128, 200,000 | 128, 300,000 | 64, 20,000 |
 # | learning rate | $10^{-3}$ | $10^{-4}$ | $2 \cdot 10^{-3}$, rising at first, falling to 0 at the end |
 # | average of the weights | none in the paper; here 0.999 | 0.999 | 0.9995 |
 # | images | flipped half of the time | the same | the same |
 #
-# Look at the levels. The paper starts at $\sigma = 1$, from uniform noise. But two
-# photographs are up to 51 apart. With noise of 1 that is still a gap of 51 standard
-# deviations, which no chain crosses, and what a chain becomes is settled by its start
-# ([notebook 7](07_annealing.ipynb)). NCSNv2 takes 50, the largest distance. We take 20:
-# a gap of two and a half is crossed.
+# Look at the levels. The paper starts at $\sigma = 1$, from
+# uniform noise. But two photographs are up to 51 apart. With
+# noise of 1 that is still a gap of 51 standard deviations, which
+# no chain crosses, and what a chain becomes is settled by its
+# start ([notebook 7](07_annealing.ipynb)). NCSNv2 takes 50, the
+# largest distance. We take 20: a gap of two and a half is
+# crossed.
 #
 # ## 13.2 Fast, and stopped at any time
 #
-# The paper's experiment takes a line to get the data and a line to start. On a
-# GPU, two words make it fast:
+# Two words make the paper's training fast on a GPU, and two more
+# let it fit into slices of an hour. (The data must be there:
+# `python -m ncsn_edu data get cifar10`.)
 #
 # ```
-# python -m ncsn_edu data get cifar10
 # python -m ncsn_edu train cifar10 --scale paper --bf16 --compile --minutes 55
 # python -m ncsn_edu train cifar10 --scale paper --bf16 --compile --minutes 55 --resume
 # ```
 #
-# - **bfloat16** for the convolutions (`--bf16`): half the memory traffic, and the
-#   fast units of the card. Weights, losses and the optimiser stay in float32: a step
-#   of Adam changes a weight by less than bfloat16 can tell.
-# - **channels last.** The matrix units want the channels of a pixel side by side. On
-#   a GPU the recipe lays out the weights in that way without being asked.
-# - **one kernel in place of many** (`--compile`). Norm and activation are cheap sums
-#   over a lot of memory; compiled, they are done in one pass. It takes minutes at the
-#   beginning, and the log says how many. If it fails, training continues without it
-#   and says so. `--compile reduce-overhead` adds CUDA graphs, which help where a step
-#   is so short that launching it takes longer than doing it.
-# - **data on the device.** All 50,000 images are 154 MB as bytes. They go there once,
-#   and a batch is an index.
-# - **nobody waits.** Reading a loss makes the CPU wait for the GPU, and the GPU runs
-#   dry while the CPU thinks of the next step. So the losses of fifty steps are looked
-#   at together. Adam (`fused`) and the average of the weights are one kernel each:
+# - **bfloat16** for the convolutions (`--bf16`): half the memory
+#   traffic, and the fast units of the card. Weights, losses and
+#   the optimiser stay in float32: a step of Adam changes a weight
+#   by less than bfloat16 can tell.
+# - **channels last.** The matrix units want the channels of a
+#   pixel side by side. On a GPU the recipe lays out the weights
+#   in that way without being asked.
+# - **one kernel in place of many** (`--compile`). Norm and
+#   activation are cheap sums over a lot of memory; compiled, they
+#   are done in one pass. It takes minutes at the beginning, and
+#   the log says how many. If it fails, training continues without
+#   it and says so. `--compile reduce-overhead` adds CUDA graphs,
+#   which help where a step is so short that launching it takes
+#   longer than doing it.
+# - **data on the device.** All 50,000 images are 154 MB as bytes.
+#   They go there once, and a batch is an index.
+# - **nobody waits.** Reading a loss makes the CPU wait for the
+#   GPU, and the GPU runs dry while the CPU thinks of the next
+#   step. So the losses of fifty steps are looked at together.
+#   Adam (`fused`) and the average of the weights are one kernel
+#   each:
 
 # %%
 show(EMA)
 
 # %% [markdown]
-# How much is each of them worth? That is a ratio, measured in one process with all
-# variants taking turns, against the textbook module in float32 with the loop that one
-# writes first. `tests/benchmarks/bench_gpu.py` does so in about eight minutes, counts
-# images per second for training and sampling, the share of the card's own measured
-# matrix product, and memory. Its numbers belong to a card. The next cell shows them
-# where they have been measured and lie beside the weights, as
+# How much is each of them worth? That is a ratio, measured in one
+# process with all variants taking turns, against the textbook
+# module in float32 with the plainest loop.
+# `tests/benchmarks/bench_gpu.py` does so in about eight minutes,
+# counts images per second for training and sampling, the share of
+# the card's own measured matrix product, and memory. Its numbers
+# belong to a card. The next cell shows them where they have been
+# measured and lie beside the weights, as
 # `ncsn_edu/weights/cifar10_speed.json`.
 
 # %%
@@ -222,42 +285,50 @@ else:
     print("not measured on a GPU yet: python tests/benchmarks/bench_gpu.py --out", speed.name)
 
 # %% [markdown]
-# A long run is stopped many times: by a power cut, by a queue that gives a job an
-# hour, by somebody who needs the card. `--minutes`, Ctrl-C and a cluster's signal all
-# finish the step that has begun and write a checkpoint. It holds the weights, their
-# average, the optimiser and the state of every random generator, so that a run in
-# slices equals one that was never stopped: on a CPU to the last bit. (Tests kill it
-# at random moments, and compare.) A GPU draws the same batches and the same noise;
-# but it does not fix the order of some of its sums, and two runs differ there by
-# rounding, with or without a stop.
+# A long run is stopped many times: by a power cut, by a queue
+# that gives a job an hour, by somebody who needs the card.
+# `--minutes`, Ctrl-C and a cluster's signal all finish the step
+# that has begun and write a checkpoint. It holds the weights,
+# their average, the optimiser and the state of every random
+# generator, so that a run in slices equals one that was never
+# stopped: on a CPU to the last bit. (Tests kill it at random
+# moments, and compare.) A GPU draws the same batches and the same
+# noise; but it does not fix the order of some of its sums, and
+# two runs differ there by rounding, with or without a stop.
 #
-# Where only the average of the weights was kept, `--from` begins with it and with an
-# empty optimiser. That is another run, and the log says so. Adam's averages are
-# filled again within a few hundred steps; `--warmup 500` keeps it from jumping in the
+# Where only the average of the weights was kept, `--from` begins
+# with it and with an empty optimiser. That is another run, and
+# the log says so. Adam's averages are filled again within a few
+# hundred steps; `--warmup 500` keeps it from jumping in the
 # meantime.
 #
-# **Trap: a larger batch is no free speed-up.** Eight GPUs with a batch of 128 each
-# make a batch of 1024, and an eighth of the steps for as many images. With Adam one
-# multiplies the rate by the square root of the factor and lets it rise slowly
-# (`--batch 1024 --lr 2.8e-3 --warmup 1000`). Then compare losses at equal *minutes*,
-# and not at equal steps nor at equal epochs. The README has the launch lines for
-# several GPUs and for a cluster.
+# **Trap: a larger batch is no free speed-up.** Eight GPUs with a
+# batch of 128 each make a batch of 1024, and an eighth of the
+# steps for as many images. With Adam one multiplies the rate by
+# the square root of the factor and lets it rise slowly
+# (`--batch 1024 --lr 2.8e-3 --warmup 1000`). Then compare losses
+# at equal *minutes*, and not at equal steps nor at equal epochs.
+# The README has the launch lines for several GPUs and for a
+# cluster.
 #
-# What can go wrong, and what then? Out of memory: the message names the knob, a
-# smaller `--batch`. A card without bfloat16: it is refused before the first step, and
-# not emulated at a fraction of the speed. A loss that is not finite: training stops
-# within fifty steps, with the step and the level, and the last checkpoint is from
-# before.
+# What can go wrong, and what then? Out of memory: the message
+# names the knob, a smaller `--batch`. A card without bfloat16: it
+# is refused before the first step, and not emulated at a fraction
+# of the speed. A loss that is not finite: training stops within
+# fifty steps, with the step and the level, and the last
+# checkpoint is from before.
 #
 # ## 13.3 A loss of 1536, and down
 #
-# One check is free. A score of zero costs $\tfrac12 \lVert z \rVert^2$, and there are
-# $32 \cdot 32 \cdot 3 = 3072$ pixel values: $D/2 = 1536$ at every level, whatever the
-# images are. So we may feed a loss with noise in place of photographs, and see whether
-# shapes, levels and the factor $\tfrac12$ are right.
+# One check is free. A score of zero costs
+# $\tfrac12 \lVert z \rVert^2$, and there are
+# $32 \cdot 32 \cdot 3 = 3072$ pixel values: $D/2 = 1536$ at every
+# level, whatever the images are. So we may feed a loss with noise
+# in place of photographs, and see whether shapes, levels and the
+# factor $\tfrac12$ are right.
 #
-# Beside it stands the loss of our U-Net before its first step. It does not begin at
-# zero, and that is on purpose.
+# Beside it stands the loss of our U-Net before its first step. It
+# does not begin at zero, and that is on purpose.
 
 # %%
 nothing, generator = torch.rand(64, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.Generator()
@@ -270,37 +341,73 @@ for name, score in {"zero": lambda x, sigma: torch.zeros_like(x), "U-Net, fresh"
     print(f"{name:12}", *(f"  sigma {sigma:4}: {cost:6.1f}" for sigma, cost in costs.items()))
 
 # %% [markdown]
-# (1543 and not 1536: the mean over 64 images scatters by $\sqrt{D/2}/8 \approx 5$.)
+# (1543 and not 1536: the mean over 64 images scatters by
+# $\sqrt{D/2}/8 \approx 5$.)
 #
-# **Trap: noise that is guessed to within 5 %.** The U-Net of notebook 10 guesses the
-# noise $z$, and its score is minus the guess by $\sigma$. Suppose that it is off by
-# 5 %. At $\sigma = 0.01$ this moves a pixel by 0.0005. At $\sigma = 20$ it moves it by
-# 1, four times as much as the pixels of photographs vary. Langevin dynamics forgets
-# such an error, as every step adds fresh noise. A flow, which adds none, keeps it.
+# **Trap: noise that is guessed to within 5 %.** The U-Net of
+# notebook 10 guesses the noise $z$, and its score is minus the
+# guess by $\sigma$. Suppose that it is off by 5 %. At
+# $\sigma = 0.01$ this moves a pixel by 0.0005. At $\sigma = 20$
+# it moves it by 1, four times as much as the pixels of
+# photographs vary. Langevin dynamics forgets such an error, as
+# every step adds fresh noise. A flow, which adds none, keeps it.
 #
-# It happened to the first network for this notebook. After 6000 steps its loss at
-# $\sigma = 20$ was 3.4, which looks like nothing beside 1536. But
-# $\sqrt{2 \cdot 3.4 / 3072} = 0.047$: just these 5 %. Its samples were coloured noise.
+# It happened to the first network for this notebook. After 6000
+# steps its loss at $\sigma = 20$ was 3.4, which looks like
+# nothing beside 1536. But $\sqrt{2 \cdot 3.4 / 3072} = 0.047$:
+# just these 5 %. Its samples were coloured noise.
 #
-# So let a Gaussian do what a Gaussian can. If all that we knew of images were that
-# pixels lie around $\tfrac12$, with a standard deviation of $\tfrac12$ at most, the score
-# would be $-(x - \tfrac12)/(\tfrac14 + \sigma^2)$. The network adds what it knows beyond
-# that. With $u = (2x - 1)/\sqrt{1 + 4 \sigma^2}$, the scaled input that it had before,
+# So the part that a Gaussian knows is written down, and not
+# learned. Suppose that we knew of images only that pixels lie
+# around $\tfrac12$, with a standard deviation of $\tfrac12$ at
+# most. The score would be
+# $-(x - \tfrac12)/(\tfrac14 + \sigma^2)$. The network adds what
+# it knows beyond that. With $u = (2x - 1)/\sqrt{1 + 4 \sigma^2}$,
+# the scaled input that it had before,
 #
 # $$ s(x, \sigma) = \frac{ f(u, \log \sigma)/\sigma - 2u }{ \sqrt{1 + 4\sigma^2} } . $$
 #
-# For small $\sigma$ only $f/\sigma$ counts, as before (with $-f$ for $f$). For large $\sigma$ the denoised
-# image is $x + \sigma^2 s \approx \tfrac12 + \tfrac12 f$: now $f$ guesses the image,
-# and 5 % of $f$ are 0.025 in a pixel. That is the "preconditioning" of Karras et al.
-# 2022. The printed line says what it is worth before any training: 0.3 at
-# $\sigma = 20$, where 6000 steps had got to 3.4 without it.
+# **Write it.** This score, for a bare network `f(u, log_sigma)`
+# whose output is no score.
 #
-# One thing more has to change with it. The loss now hardly depends on $f$ at large
-# $\sigma$; the smallest levels would be learned first, and the large ones never. So each
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_score(f, x, sigma):
+#     root = math.sqrt(1 + 4 * sigma**2)
+#     u = (2 * x - 1) / root
+#     return (f(u, math.log(sigma)) / sigma - 2 * u) / root
+# ```
+# </details>
+
+
+# %%
+def my_score(f, x, sigma):  # x: (B, D); returns (B, D)
+    ...
+
+
+practice.preconditioned(my_score)
+
+# %% [markdown]
+# For small $\sigma$ only $f/\sigma$ counts, as before (with $-f$
+# for $f$). For large $\sigma$ the denoised image is
+# $x + \sigma^2 s \approx \tfrac12 + \tfrac12 f$: now $f$ guesses
+# the image, and an error of 5 % in $f$ is 0.025 in a pixel. That
+# is the "preconditioning" of Karras et al. 2022, whose
+# $c_\text{in}$ is $2/\sqrt{1 + 4\sigma^2}$, applied to
+# $x - \tfrac12$. The printed line says what it is worth before
+# any training: 0.3 at $\sigma = 20$, where 6000 steps had got to
+# 3.4 without it.
+#
+# The weights of the loss have to change as well. The loss now
+# hardly depends on $f$ at large $\sigma$; the smallest levels
+# would be learned first, and the large ones never. So each
 # example is weighed by $1 + 4\sigma^2$, which makes its loss
-# $\tfrac12 \lVert f - f^* \rVert^2$, with $f^*$ the best $f$ for that example, at every
-# level. (Only the gradient sees these weights. The losses that are logged and drawn are
-# those of the paper, with $\lambda = \sigma^2$, and can be compared with 1536.)
+# $\tfrac12 \lVert f - f^* \rVert^2$, with $f^*$ the best $f$ for
+# that example, at every level. (Only the gradient sees these
+# weights. The losses that are logged and drawn are those of the
+# paper, with $\lambda = \sigma^2$, and can be compared with
+# 1536.)
 #
 # The network of this notebook was trained by
 #
@@ -310,19 +417,23 @@ for name, score in {"zero": lambda x, sigma: torch.zeros_like(x), "U-Net, fresh"
 #
 # on two cores, and its log came with the weights.
 #
-# **Predict:** two curves. On the left the loss against minutes, on logarithmic axes: it
-# begins below 1536, as you now know, and how far does it get? On the right the loss at
-# each noise level, at the end: which level is the most expensive, by which factor, and
-# how is the rest of the loss shared?
+# **Predict:** two curves. On the left the loss against minutes,
+# on logarithmic axes: it begins below 1536, as you now know, and
+# how far does it get? On the right the loss at each noise level,
+# at the end: which level is the most expensive, by which factor,
+# and how is the rest of the loss shared?
 #
 # <details><summary>Answer</summary>
 #
-# It begins near 710, which is the mean of nearly nothing at the large levels and 1536 at
-# the small ones. One minute later it is 270. The other 56 minutes bring it to 171. The
-# most expensive level is that of the smallest noise: 740, half of 1536. Noise of 0.01 is
-# two and a half grey values, and this network can tell only half of its variance from
-# the texture of a photograph. At $\sigma = 20$ the loss is 0.28, less by a factor of
-# 2600. The five smallest of the twenty levels make three quarters of the loss.
+# It begins near 710, which is the mean of nearly nothing at the
+# large levels and 1536 at the small ones. One minute later it is 270.
+# The other 56 minutes bring it to 171. The most expensive level
+# is that of the smallest noise: 740, half of 1536. Noise of 0.01
+# is two and a half grey values, and this network can tell only
+# half of its variance from the texture of a photograph. At
+# $\sigma = 20$ the loss is 0.28, less by a factor of
+# 2600. The five smallest of the twenty levels make three quarters
+#       of the loss.
 # </details>
 
 # %%
@@ -332,60 +443,89 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(8.8, 3.3))
 left.loglog([seconds / 60 for seconds in log["seconds"]], losses, color=BLUE, lw=0.8)
 left.set(xlabel="minutes of two CPU cores", ylabel="loss", title="means of ten steps")
 right.loglog(net.sigmas, log["levels"], "o-", color=ORANGE)
-right.set(xlabel=r"$\sigma$", title="by level, last 1000 steps")
+right.set(xlabel=r"$\sigma$, from first to last level", xlim=(30, 0.007), title="by level, last 1000 steps")
 for ax in (left, right):
     ax.axhline(1536, color=GREY, ls="--", lw=0.8)
-numbers = {"end": sum(losses[-10:]) / 10, "largest": log["levels"][0], "smallest": log["levels"][-1]}
-save_figure(fig, "cifar_training", numbers=numbers, tolerance=1.0)
-plt.show()
+left.text(0.03, 1560, "a score of zero: 1536", va="bottom", fontsize=8, color=GREY)
+left.set(ylim=(140, 2000), yticks=(200, 400, 800, 1600), yticklabels=("200", "400", "800", "1600"))
+left.minorticks_off()
+save_figure(
+    fig,
+    "cifar_training",
+    alt="Left: the loss against minutes, both logarithmic, from 710 to 270 within a minute and to 171 in an hour. "
+    "Right: the loss by level rises from 0.28 at sigma 20 to 740 at sigma 0.01, half of the dashed line at 1536.",
+    caption="Training of the compact network: the loss over time, and by noise level at its end.",
+    numbers={"end": sum(losses[-10:]) / 10, "largest": log["levels"][0], "smallest": log["levels"][-1]},
+)
+
+# %%
+by_level, sigmas = np.array(log["levels"]), net.sigmas.numpy()
+middle = by_level[(sigmas < 4.1) & (sigmas > 0.54)].sum() / by_level.sum()
+paper = np.exp(np.interp(-np.log(ne.geometric(1, 0.01, 10).numpy()), -np.log(sigmas), np.log(by_level)))
+print(f"smallest / largest level {by_level[-1] / by_level[0]:.0f}; its share of D/2 {by_level[-1] / 1536:.2f}")
+print(f"shares: five smallest levels {by_level[-5:].sum() / by_level.sum():.2f}, sigma 4 to 0.5 {middle:.3f}")
+print(f"on the ladder of the paper: {paper.mean():.0f}")
+quarters = [np.mean(part) for part in np.array_split(losses, 4)]
+print("mean loss of each quarter of the steps:", *(f"{mean:.1f}" for mean in quarters))
 
 # %% [markdown]
-# What does such a curve tell? That nothing broke: no jump, no rise. That letting the
-# learning rate fall in the last quarter paid: there the mean over a thousand steps went
-# from 175.0 to 170.5, and in the quarter before only from 176.3 to 175.0. It does not
-# tell how good the samples are. In the second thousand of steps the loss was 202, which
-# is 19 % more than at the end, and the samples were clouds of colour. What makes
-# photographs of them is decided between $\sigma = 4$ and $0.5$ (next section), and the
-# six levels from 4.04 to 0.55 together are 3.3 % of the loss.
+# What does such a curve tell? That nothing broke: no jump, no
+# rise. And that little happens after the first quarter: the
+# printed means fall by 3, and then by 5, each give or take 1.4.
+# The larger fall is that of the last quarter, in which the
+# learning rate falls to 0. It does not tell how good the samples
+# are. In the second thousand of steps the loss was 204, which is
+# a fifth more than at the end, and the samples were clouds of
+# colour. What turns them into photographs is decided between
+# $\sigma = 4$ and $0.5$ (next section), and the six levels from
+# 4.04 to 0.55 together are 3.3 % of the loss.
 #
-# How would the paper's network compare? Losses can be compared for equal ladders
-# only, and its ladder goes from 1 to 0.01 and has none of the cheap large levels. On
-# those ten levels our network has about 287, interpolated between the dots on the
-# right: that is the number to compare with.
+# How would the paper's network compare? Losses can be compared
+# for equal ladders only, and its ladder goes from 1 to 0.01 and
+# has none of the cheap large levels. On those ten levels our
+# network has the loss of the last printed line, interpolated
+# between the dots on the right: that is the number to compare
+# with.
 #
 # ## 13.4 Photographs out of noise
 #
-# How to sample? A thousand evaluations of annealed Langevin dynamics are the paper's
-# way. Our network takes any $\sigma$, and that allows a shorter one. It is worth two
-# lines of derivation.
+# How to sample? A thousand evaluations of annealed Langevin
+# dynamics are the paper's way. Our network takes any $\sigma$,
+# and that allows a shorter one. It is worth two lines of
+# derivation.
 #
-# Adding noise is diffusion. With $t = \sigma^2$ the density of the noisy images
-# follows the heat equation,
+# Adding noise is diffusion. With $t = \sigma^2$ the density of
+# the noisy images follows the heat equation,
 #
 # $$ \frac{\partial p}{\partial t} = \tfrac12 \Delta p = \nabla \cdot \big( p \cdot \tfrac12 \nabla \log p \big) , $$
 #
-# since $p\, \nabla \log p = \nabla p$. On the right stands what happens to a density
-# whose points all *move*, without any noise, with the velocity
-# $v = -\tfrac12 \nabla \log p$: then $\partial p / \partial t = -\nabla \cdot (p\, v)$.
-# So random diffusion and this orderly flow change the density in the same way, and the
-# flow can be run backwards. With $dt = 2 \sigma\, d\sigma$,
+# since $p\, \nabla \log p = \nabla p$. On the right stands what
+# happens to a density whose points all *move*, without any noise,
+# with the velocity $v = -\tfrac12 \nabla \log p$: then
+# $\partial p / \partial t = -\nabla \cdot (p\, v)$. So random
+# diffusion and this orderly flow change the density in the same
+# way, and the flow can be run backwards. With
+# $dt = 2 \sigma\, d\sigma$,
 #
 # $$ \frac{dx}{d\sigma} = -\sigma\, s(x, \sigma) . $$
 #
-# This is the **probability flow** (Song et al. 2021). Start with noise of
-# $\sigma_1 = 20$, follow it down to 0.01, and the points that you get are distributed
-# as the data are. One start gives one image, and always the same. And it is an
-# ordinary differential equation, for which there are good solvers. We take Heun's
-# method and 18 levels, spaced as Karras et al. 2022 found best: few at large $\sigma$,
-# where little is decided.
+# This is the **probability flow** (Song et al. 2021). Start with
+# noise of $\sigma_1 = 20$, follow the flow down to 0.01, and the
+# points that you get are distributed as the data are. One start
+# gives one image, and always the same. And the flow is an
+# ordinary differential equation, for which there are good
+# solvers. We take Heun's method and 18 levels, spaced as Karras
+# et al. 2022 found best: few at large $\sigma$, where little is
+# decided.
 
 # %%
 show(probability_flow, docstring=False)
 
 # %% [markdown]
-# It asks the network twice a step, 34 times in all, and once more to denoise. A network
-# that knows its ten levels only can follow the flow from one of them to the next, which
-# is too far for good samples: for the paper's network `draw` takes annealed Langevin
+# It asks the network twice a step, 34 times in all, and once more
+# to denoise. A network that knows its ten levels only can follow
+# the flow from one of them to the next, which is too far for good
+# samples: for the paper's network `draw` takes annealed Langevin
 # dynamics.
 
 # %%
@@ -396,64 +536,78 @@ levels = karras(first, lowest, 18) if net.recipe.noise.continuous else net.sigma
 # %%
 def draw(n: int, seed: int) -> torch.Tensor:
     """n images, by the cheapest sampler that suits the network."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(DEVICE).manual_seed(seed)
     x = net.start(n, generator=generator)
     if not net.recipe.noise.continuous:
         return last(ne.annealed_langevin(net.score, x, net.sigmas, generator=generator, **vars(net.sampling)))
     x = x + first * ne.noise_like(x, generator)
-    return denoise(net.score, last(probability_flow(net.score, x, levels)), levels[-1])
+    return denoise(net.score, last(probability_flow(net.score, x, levels)), lowest)
 
 
 # %% [markdown]
-# **Predict:** 60 samples, none of them chosen. This network has seen photographs for an
-# hour, where the paper's saw them for days. What will it have learned: colours,
-# light and dark, sky and ground, outlines of things, things?
+# **Predict:** 60 samples, none of them chosen. This network has
+# seen photographs for an hour, where the paper's saw them for
+# days. What will it have learned: colours, light and dark, sky
+# and ground, outlines of things, things?
 #
 # <details><summary>Answer</summary>
 #
-# Colours that go together; a sky that is bright and a ground that is not, with a horizon
-# between them; something in the middle, of the size of a car, a boat or an animal, with
-# light on it, sometimes on legs or wheels. Hardly a thing that you could name with
-# confidence. They look like paintings of photographs.
+# Colours that go together; a sky that is bright and a ground that
+# is not, with a horizon between them; something in the middle, of
+# the size of a car, a boat or an animal, with light on it,
+# sometimes on legs or wheels. Hardly a thing that you could name
+# with confidence. They look like paintings of photographs.
 # </details>
 
 # %%
 x = draw(60, seed=1)
 fig, ax = plt.subplots(figsize=(9, 3.9))
 draw_images(ax, x, columns=12)
-save_figure(fig, "cifar_samples", numbers={"mean": x.mean(), "std": x.std()}, tolerance=0.02)
-plt.show()
+save_figure(
+    fig,
+    "cifar_samples",
+    alt="Sixty small colour images in five rows. Many look like landscapes, animals or vehicles from afar, with sky "
+    "and ground and something in the middle; up close hardly any thing can be named.",
+    caption="Sixty samples of the compact network by the probability flow, 35 evaluations each, none chosen.",
+    numbers={"mean": x.mean(), "std": x.std()},
+    tolerance=0.02,
+)
 
 # %% [markdown]
-# Three or four seconds for sixty images, on a laptop. With the paper's network and a
-# thousand evaluations each, by the rule of 11.1, they would take an hour and a half on
-# the same machine.
+# Three or four seconds for sixty images, on a laptop. With the
+# paper's network and a thousand evaluations each, by the rule of
+# 13.1, they would take an hour and a half on the same machine.
 #
-# What is missing are *things*. Is that the sampler's fault, the network's, or that of
-# the short training? The next section asks the first question: it spends thirty times as
-# many evaluations on the same network.
+# What is missing are *things*. Is that the sampler's fault, the
+# network's, or that of the short training? The next section asks
+# the first question: it spends thirty times as many evaluations
+# on the same network.
 #
-# Now watch four of them come. At a large $\sigma$ nothing can be seen in $x$ itself. But
-# the network has a guess of what is behind the noise, the mean of all images that $x$
-# might have come from: $x + \sigma^2 s(x, \sigma)$, the denoised image.
+# Now watch four of them form. At a large $\sigma$ nothing can be
+# seen in $x$ itself. But the network has a guess of what is
+# behind the noise, the mean of all images that $x$ might have
+# come from: $x + \sigma^2 s(x, \sigma)$, the denoised image.
 #
-# **Predict:** each column is a stage of the flow; of each pair of rows the upper one
-# shows $x$ and the lower one the guess. What does the first guess look like? In which
-# order do place, colour and detail come?
+# **Predict:** each column is a stage of the flow; of each pair of
+# rows the upper one shows $x$ and the lower one the guess. What
+# does the first guess look like? In which order do place, colour
+# and detail come?
 #
 # <details><summary>Answer</summary>
 #
-# The first guess is the same grey fog for all, a little warmer in the middle: the mean
-# of all photographs, as noise of 20 leaves hardly a hint of which one. Light, dark and
-# colour take their places between $\sigma = 8$ and 2, outlines between 2 and 0.4, grain
-# and edges last. That is the order in which noise hides things, backwards: what is large
-# and smooth has many pixels that agree, and can be seen through more noise. And look
-# how early it is settled: at $\sigma = 1$ you still see nothing in the upper row, while
-# the lower one only gets sharper from there on.
+# The first guess is the same grey fog for all, a little warmer in
+# the middle: the mean of all photographs, as noise of 20 leaves
+# hardly a hint of which one. Light, dark and colour take their
+# places between $\sigma = 8$ and 2, outlines between 2 and 0.4,
+# grain and edges last. That is the order in which noise hides
+# things, backwards: what is large and smooth has many pixels that
+# agree, and can be seen through more noise. And look how early it
+# is settled: at $\sigma = 1$ you still see nothing in the upper
+# row, while the lower one only gets sharper from there on.
 # </details>
 
 # %%
-generator = torch.Generator().manual_seed(1)
+generator = torch.Generator(DEVICE).manual_seed(1)
 x = net.start(4, generator=generator)
 x = x + first * ne.noise_like(x, generator)
 stages = {first: x}
@@ -469,131 +623,267 @@ draw_images(ax, rows.flatten(0, 2), columns=len(stages))
 for column, sigma in enumerate(stages):
     ax.text(33 * column + 16, -3, f"{sigma:.2g}", ha="center", fontsize=9)
 ax.text(-2, -3, r"$\sigma$ =", ha="right", fontsize=9)
+for row in range(8):
+    ax.text(-2, 33 * row + 16, "guess" if row % 2 else "$x$", ha="right", va="center", fontsize=9)
 numbers = {"first_guess_std": guesses[0].std(0).mean(), "last_guess_std": guesses[-1].std(0).mean()}
-save_figure(fig, "cifar_flow", numbers=numbers, tolerance=0.03)
-plt.show()
+save_figure(
+    fig,
+    "cifar_flow",
+    alt="Four images on their way from sigma 20 to 0.01, in pairs of rows: x is pure noise down to about 0.4, while "
+    "the guess below it turns from grey fog into light and dark at 4, outlines at 1, and details at the end.",
+    caption="The flow from noise to photographs: $x$, and below it the network's guess of what is behind the noise.",
+    numbers=numbers,
+    tolerance={"first_guess_std": 0.003, "last_guess_std": 0.02},
+)
 
 # %% [markdown]
 # ## 13.5 The same quality for less
 #
-# The paper asks its network a thousand times for an image. Most of that is not needed.
-# Five ways to ask less, all of them with the same network:
+# The paper asks its network a thousand times for an image. Most
+# of that is not needed. Here are five ways to ask less often, all
+# of them with the same network:
 #
-# - **annealed Langevin dynamics with fewer steps**, $T$ a level, and the step size that
-#   goes with it. Technique 4 of Song & Ermon 2020: choose $\epsilon$ so that after $T$
-#   steps the noise in the chain is just that of its level. `eps_for_steps` solves
-#   their equation.
-# - **consistent annealed sampling** (Jolicoeur-Martineau et al. 2021): one step a
-#   level, that takes away a share $\eta$ of the noise and adds just so much as the next
-#   level has to have. Langevin dynamics never quite gets there: it leaves a surplus at
-#   each level.
-# - **ancestral sampling** (Song et al. 2021): also one step a level. All noise above
-#   the next level is taken away by the score, and a part of it is added again, as the
-#   exact posterior would for a known clean image.
-# - **predictor and corrector**: a step of reverse diffusion, then a step of Langevin
-#   dynamics at the new level, which repairs what the first did wrong. Two evaluations
-#   a level.
+# - **annealed Langevin dynamics with fewer steps**, $T$ a level,
+#   and the step size that goes with it. Technique 4 of Song &
+#   Ermon 2020: choose $\epsilon$ so that after $T$ steps the
+#   noise in the chain is just that of its level. `eps_for_steps`
+#   solves their equation.
+# - **consistent annealed sampling** (Jolicoeur-Martineau et al.
+#   2021): one step a level. It takes away a share $\eta$ of the
+#   noise and adds as much as is missing to the noise of the next
+#   level. Langevin dynamics never quite gets there: it leaves a
+#   surplus at each level.
+# - **ancestral sampling** (Song et al. 2021): also one step a
+#   level. More noise than the next level has is taken away by the
+#   score, and a part of it is added again, as the exact posterior
+#   would for a known clean image.
+# - **predictor and corrector**: a step of reverse diffusion, then
+#   a step of Langevin dynamics at the new level, which repairs
+#   what the first did wrong. Two evaluations a level.
 # - **the probability flow** with Heun's method, from above.
 #
-# A comparison of samplers has its own traps. The start has to be noise of the *first*
-# level: a flow or a chain of single steps has no time to forget a wrong start. (Langevin
-# dynamics makes that noise itself, in its first steps.) All of them end with the same denoising step; without it a
-# sampler that ends at $\sigma = 0.01$ is punished for noise that nobody sees. And the
-# numbers below are distances in the features of a classifier from *512* samples, so
-# that none of them can be smaller than what real images get at 512.
+# **Write it.** The step of consistent annealed sampling from
+# $\sigma$ (`sigma`) to $\sigma'$ (`lower`), with the score `s` at
+# $x$ and standard normal noise `z`. Taking the share $\eta$ away
+# is $x + \eta\,\sigma^2 s$. What is left has standard deviation
+# $(1 - \eta)\,\sigma$. How much variance is missing?
 #
-# `tools/quality.py` makes all of that with the commands `sample` and `evaluate`, one
-# setting after another, and writes a file that came with the weights. (For a run of your
-# own: `python tools/quality.py runs/cifar10-paper --out runs/cifar10-paper/quality.json`.)
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_step(x, s, sigma, lower, eta, z):
+#     fresh = math.sqrt(lower**2 - (1 - eta) ** 2 * sigma**2)
+#     return x + eta * sigma**2 * s + fresh * z
+# ```
+# </details>
+
+
+# %%
+def my_step(x, s, sigma, lower, eta, z):  # x, s and z: (B, D); returns (B, D)
+    ...
+
+
+practice.consistent_step(my_step)
+
+# %% [markdown]
+# Under the root there must be no negative number:
+# $\eta \ge 1 - \gamma$, with $\gamma = \sigma'/\sigma$. So the
+# smallest $\eta$ depends on the ladder: from 20 to 0.01 it is
+# 0.33 for 20 levels, and 0.074 for 100. Keep that in mind.
+#
+# A comparison of samplers has its own traps. The start has to be
+# noise of the *first* level: a flow or a chain of single steps
+# has no time to forget a wrong start. (Langevin dynamics makes
+# that noise itself, in its first steps.) All of them end with the
+# same denoising step; without it a sampler that ends at
+# $\sigma = 0.01$ is punished for noise that nobody sees. And the
+# numbers below are distances in the features of a classifier from
+# *512* samples, so that none of them can be smaller than what
+# real images get at 512.
+#
+# `tools/quality.py` makes all of that with the commands `sample`
+# and `evaluate`, one setting after another, and writes a file
+# that came with the weights. (For a run of your own:
+# `python tools/quality.py runs/cifar10-paper --out runs/cifar10-paper/quality.json`.)
 
 # %%
 quality = numbers_of("quality")
 known = {what: {m["name"]: m["value"] for m in found} for what, found in quality["rows"][0]["scale"].items()}
 names = {"annealed_langevin": "annealed Langevin", "corrector": "predictor, corrector", "flow": "flow, Heun"}
-curves: dict[str, list[tuple[int, float]]] = {}
+curves: dict[str, dict[int, float]] = {}  # evaluations -> distance
 for row in quality["rows"]:
-    distance = row["numbers"][0]
-    curves.setdefault(names.get(row["sampler"], row["sampler"]), []).append((row["evaluations"], distance["value"]))
+    name, distance = names.get(row["sampler"], row["sampler"]), row["numbers"][0]["value"]
+    if name == "consistent":
+        name += ", η of the ladder" if "--eta" in row["asked"] else ", η = 0.5"
+    curves.setdefault(name, {})[row["evaluations"]] = distance
 about = quality["rows"][0]["numbers"][0]
 print(f"{about['name']}, features of {about['net']}, {about['n']} samples against {about['n_reference']} real images")
 
 # %% [markdown]
-# **Predict:** distance against the number of evaluations, both logarithmic, one curve
-# for each sampler. Which is best at 20 evaluations, which at 1000? Beyond how many
-# evaluations does it stop mattering? And will any come near to the floor, the distance
-# of real training images?
+# **Predict:** distance against the number of evaluations, both
+# logarithmic, one curve for each sampler. Consistent annealed
+# sampling has two: with $\eta = 0.5$ for every ladder, its
+# default, and with $\eta = 1.5\,(1 - \gamma)$, which follows the
+# ladder. Which sampler is best at 20 evaluations, which at 1000?
+# Beyond how many evaluations does it stop mattering? Do more
+# levels help both consistent curves?
 #
 # <details><summary>Answer</summary>
 #
-# The flow is best everywhere. With 19 evaluations it is at 30, with 35 at 28.7, and with
-# 99 at 28.6: from 35 on it does not matter how often one asks. Ancestral sampling comes
-# near with a hundred. Annealed Langevin dynamics is still at 47 after a thousand, and
-# falling. Consistent annealed sampling, with $\eta = 0.5$ for every ladder, gets *worse*
-# with more levels; below you find that this is the fault of the fixed $\eta$. The floor,
-# 2.5, is far below all of them.
+# The flow is best everywhere. With 19 evaluations it is at 30,
+# with 35 at 28.7, and with 99 at 28.6: beyond 35 it does not
+# matter how often one asks. Ancestral sampling comes near with a
+# hundred. Annealed Langevin dynamics is still at 47 after a
+# thousand, and falling. Consistent annealed sampling gets *worse*
+# with more levels if $\eta$ stays at 0.5, from 42 to 92; with the
+# $\eta$ of the ladder it gets better, from 42 to 32, and is as
+# good as ancestral sampling. The floor, 2.5, is far below all of
+# them.
 # </details>
 
 # %%
-fig, ax = plt.subplots(figsize=(7.6, 4.2))
-for (sampler, points), color in zip(curves.items(), (GREEN, ORANGE, PURPLE, RED, BLUE), strict=False):
-    ax.loglog(*zip(*sorted(points), strict=True), "o-", color=color, ms=4, label=sampler)
+looks = {"flow": (GREEN, -6), "ancestral": (PURPLE, 10), "predictor": (RED, 0), "annealed": (BLUE, 0)}
+fig, ax = plt.subplots(figsize=(9, 4.8))
+for sampler, points in curves.items():
+    asked, values = zip(*sorted(points.items()), strict=True)
+    color, shift = looks.get(sampler.replace(",", " ").split()[0], (ORANGE, 0))
+    ax.loglog(asked, values, "o--" if "0.5" in sampler else "o-", color=color, ms=4)
+    where = {"xytext": (6, shift), "textcoords": "offset points", "va": "center"}
+    ax.annotate(sampler, (asked[-1], values[-1]), color=color, fontsize=9, **where)
 for what, found in known.items():
-    ax.axhline(found["Frechet distance"], color=GREY, ls="--", lw=0.8)
-    place = (1.01, found["Frechet distance"])
-    above = "bottom" if "components" in what else "top"
-    ax.text(*place, what, fontsize=8, color=GREY, va=above, transform=ax.get_yaxis_transform())
-ax.set(xlabel="evaluations of the network for an image", ylabel="Frechet distance")
-ax.legend(fontsize=8)
-numbers = {f"{sampler}, best": min(value for _, value in points) for sampler, points in curves.items()}
-save_figure(fig, "cifar_evaluations", numbers=numbers)
-plt.show()
+    ax.axhline(found["Frechet distance"], color=GREY, ls=":", lw=0.8)
+    above = "bottom" if "components" in what or what == "training images" else "top"
+    ax.text(2900, found["Frechet distance"], what, fontsize=8, color=GREY, va=above, ha="right")
+ax.set(xlabel="evaluations of the network for an image", ylabel="Frechet distance", xlim=(7.5, 3000), ylim=(2, 300))
+ax.set_xticks((10, 20, 50, 100, 200, 500, 1000), ("10", "20", "50", "100", "200", "500", "1000"))
+numbers = {f"{sampler}, best": min(points.values()) for sampler, points in curves.items()}
+save_figure(
+    fig,
+    "cifar_evaluations",
+    alt="Frechet distance against evaluations, for six ways to sample. The flow is lowest, 29 from 35 evaluations on. "
+    "Consistent sampling rises with eta 0.5 and falls to the ancestral curve with eta of the ladder.",
+    caption="Quality against cost with one network: 512 samples each, and the distances of known sets for comparison.",
+    numbers=numbers,
+)
 
 # %%
-most = [value for points in curves.values() for n, value in points if n >= 1000]
-cheap = {name: min((v for n, v in points if n <= 101), default=float("nan")) for name, points in curves.items()}
+most = [value for points in curves.values() for n, value in points.items() if n >= 1000]
+cheap = {name: min((v for n, v in points.items() if n <= 101), default=math.nan) for name, points in curves.items()}
 print(f"a thousand evaluations: {min(most):.1f}")
 for sampler, value in cheap.items():
-    print(f"at most 101, {sampler:20}: {value:.1f}")
+    print(f"at most 101, {sampler:28}: {value:.1f}")
 
 # %% [markdown]
-# So 19 evaluations of the flow beat 1001 of the paper's sampler, with one and the same
-# network: a factor of fifty for nothing but another way to ask. And the end of the green
-# curve answers the question of the last section. It is flat. What is missing in the
-# samples is not the sampler's fault; another 28 of distance would have to come from a
-# better score.
+# So 19 evaluations of the flow beat 1001 of the paper's sampler,
+# with one and the same network: fifty times less work, by a
+# change of sampler alone. And the green curve answers the
+# question of the last section: it is flat from 35 evaluations on.
+# What is missing in the samples is not the sampler's fault. The
+# other 26 of distance, down to the floor, would have to come from
+# a better score.
 #
-# The others deserve a reason, too.
+# **The second lesson is the orange pair.** Both curves are the
+# same sampler. With $\eta = 0.5$ half of the noise is replaced at
+# every level, however close the levels are. With a hundred levels
+# only 7 % would have to go from one level to the next. What goes
+# is replaced by the network's *guess*, the mean of all images
+# that are possible. Each time a bit of variety is lost, and
+# nothing brings it back: at a hundred levels recall is 0.07 with
+# $\eta = 0.5$, and 0.20 with the $\eta$ of the ladder. Whoever
+# had run the default only would have written that consistent
+# annealed sampling gets worse with more levels. That is wrong: a
+# fixed $\eta$ gets worse.
 #
-# - **Annealed Langevin dynamics** ends each level with too much noise, and hands it on.
-#   Technique 4 chooses the step so that the variance is right for data that are a single
-#   point. In the directions in which photographs vary the score is weaker, and the noise
-#   of the level above goes away more slowly. Precision notices: 0.37 with 101 evaluations
-#   and 0.64 with 1001, where the flow and ancestral sampling have 0.9.
-# - **Predictor and corrector.** Its predictor adds as much noise as it takes away, which
-#   is right for infinitely many levels only. It was made for a thousand of them.
-# - **Consistent annealed sampling** was run with one $\eta = 0.5$ for all ladders, and
-#   the orange curve rises for that reason alone. Half of the noise is replaced at every
-#   level. With a hundred levels only 7 % would have to go from one to the next. What
-#   goes is replaced by the network's *guess*, which is a mean over all images that are
-#   possible. Each time a bit of variety is lost, and nothing brings it back: at a
-#   hundred levels recall is 0.07. But $\eta$ has to be chosen for the ladder. With
-#   $\gamma = \sigma_{i+1}/\sigma_i$, the settings of its authors come to about
-#   $\eta = 1.5\,(1 - \gamma)$: $5.6 \cdot 10^{-6} / 10^{-4} = 0.056$ at
-#   $\gamma = 0.964$. With this rule the same network, on 256 samples, has 35.9 at 50
-#   levels ($\eta = 0.216$), where $\eta = 0.5$ gives 63.0, and 32.9 at 100 levels
-#   ($\eta = 0.111$). More levels help, then, and it is as good as ancestral sampling.
-#   The two are relatives: ancestral sampling is the case $\eta = 1 - \gamma^2$, and with
-#   the smallest $\eta$ that gets from level to level, $1 - \gamma$, consistent annealed
-#   sampling *is* the flow, by Euler's method (put both into `fresh` in its source).
+# Its authors do choose $\eta$ for the ladder. Their settings come
+# to $5.6 \cdot 10^{-6} / 10^{-4} = 0.056$ at $\gamma = 0.964$,
+# about $1.5\,(1 - \gamma)$: that is
+# `consistent_annealed(..., eta=None)`, and `--eta ladder` on the
+# command line. **Before you conclude that a method is bad, tune
+# its settings for each length that you compare**, with as much
+# care as those of your own.
 #
-# On the digits of notebook 10, from $\sigma = 1$ down, annealed Langevin dynamics with 101
-# evaluations was good enough. A ranking of samplers belongs to a network, a ladder, a
-# data set and a measure.
+# What the pictures say of the same comparison: each row below
+# starts from the same eight noises.
+
+# %%
+noise = first * torch.randn(8, *net.shape, generator=torch.Generator(DEVICE).manual_seed(2), device=DEVICE)
+hundred = ne.geometric(first, lowest, 100)
+ways = {
+    "flow, 11": (probability_flow, karras(first, lowest, 6), {}),
+    "flow, 35": (probability_flow, levels, {}),
+    "ancestral, 100": (ne.ancestral, hundred, {}),
+    "consistent,\nη = 0.5, 100": (ne.consistent_annealed, hundred, {"eta": 0.5}),
+    "consistent,\nη of the ladder, 100": (ne.consistent_annealed, hundred, {"eta": None}),
+}
+strips = {}
+for way, (sampler, ladder, settings) in ways.items():
+    own = {} if sampler is probability_flow else {"generator": torch.Generator(DEVICE).manual_seed(3)}
+    strips[way] = denoise(net.score, last(sampler(net.score, noise, ladder, **own, **settings)), lowest)
+
+# %% [markdown]
+# **Predict:** eight samples of each of five ways, with the number
+# of evaluations. Which strip is the smoothest? Do the images of
+# the two rows of the flow resemble each other? And those of the
+# three random samplers, which start alike and draw the same
+# noise?
+#
+# <details><summary>Answer</summary>
+#
+# The smoothest by far is that of $\eta = 0.5$: soft shapes
+# without texture, each near to a mean of many photographs. The
+# two rows of the flow show the same pictures, rougher with 11
+# evaluations. Ancestral sampling and consistent sampling with the
+# $\eta$ of the ladder show similar pictures, because they are
+# relatives (exercise 1) and draw the same noise; with
+# $\eta = 0.5$ only the place of light and colour is left of them.
+# </details>
+
+# %%
+fig, ax = plt.subplots(figsize=(8.4, 4.2))
+draw_images(ax, torch.cat([*strips.values()]), columns=8)
+for row, way in enumerate(strips):
+    ax.text(-3, 33 * row + 16, way, ha="right", va="center", fontsize=8)
+detail = {way.replace("\n", " "): x.clamp(0, 1).diff(dim=-1).abs().mean() for way, x in strips.items()}
+save_figure(
+    fig,
+    "cifar_strips",
+    alt="Five rows of eight samples. The two rows of the flow show the same pictures, rougher with 11 evaluations. "
+    "Ancestral and consistent sampling with eta of the ladder show texture; with eta 0.5 all pictures are soft.",
+    caption="Five ways to sample one network from the same eight starts; the number is that of evaluations.",
+    numbers=detail,
+    tolerance=0.003,
+)
+
+# %% [markdown]
+# The other samplers deserve a reason, too.
+#
+# - **Annealed Langevin dynamics** ends each level with too much
+#   noise, and hands it on. Technique 4 chooses the step so that
+#   the variance is right for data that are a single point. In the
+#   directions in which photographs vary the score is weaker, and
+#   the noise of the level above goes away more slowly. Precision
+#   notices: 0.37 with 101 evaluations and 0.64 with 1001, where
+#   the flow and ancestral sampling have 0.9.
+# - **Predictor and corrector.** Its predictor adds as much noise
+#   as it takes away, which is right for infinitely many levels
+#   only. It was made for a thousand of them.
+# - **Consistent annealed sampling** and ancestral sampling are
+#   relatives: ancestral sampling takes the share
+#   $\eta = 1 - \gamma^2$ (exercise 1). With the smallest $\eta$
+#   that gets from level to level, $1 - \gamma$, no noise is
+#   added, and consistent annealed sampling *is* the flow, by
+#   Euler's method.
+#
+# On the digits of notebook 10, from $\sigma = 1$ down, annealed
+# Langevin dynamics with 101 evaluations was good enough. A
+# ranking of samplers belongs to a network, a ladder, a data set
+# and a measure.
 #
 # ## 13.6 What a number is worth
 #
-# A distance of some size in the space of some classifier tells nothing by itself. It
-# needs neighbours whose quality you know. The command puts them beside:
+# A distance of some size in the space of some classifier tells
+# nothing by itself. You need sets of known quality to compare
+# with. The command measures them as well:
 #
 # ```
 # python -m ncsn_edu sample cifar10_small --n 1000 --npy samples.npy
@@ -611,44 +901,57 @@ for what, found in known.items():
 # %% [markdown]
 # Read it from the outside in.
 #
-# - **Training images** are the floor: as many real images, against the held-out ones.
-#   2.5 is nothing but the bias of 512 images. With 1000, 2000, 5000 and 10,000 it is
-#   1.22, 0.56, 0.27 and 0.19 ([model card](../ncsn_edu/weights/judge_cifar10.md)): it falls
-#   like $1/n$ at first, as notebook 12 derives, and then a little less, as the training
-#   images are not quite like others to a network that was trained on them.
-# - **Noise of 0.1** on real images: 116, although every person would recognise them. This
-#   classifier has never seen noise, and takes it for something terrible. So a sampler
-#   that leaves a little noise behind is judged by that, and not by its images: the
+# - **Training images** are the floor: as many real images,
+#   against the held-out ones. 2.5 is nothing but the bias of 512
+#   images. With 1000, 2000, 5000 and 10,000 it is 1.22, 0.56,
+#   0.27 and 0.19
+#   ([model card](../ncsn_edu/weights/judge_cifar10.md)): it falls
+#   like $1/n$ at first, as notebook 12 derives, and then a little
+#   less, as the training images are not quite like others to a
+#   network that was trained on them.
+# - **Noise of 0.1** on real images: 116, although every person
+#   would recognise them. This classifier has never seen noise,
+#   and its features move far. So a sampler that leaves a little
+#   noise behind is judged by that, and not by its images: the
 #   denoising step is not optional here.
-# - **A Gaussian** with the right mean and covariance of pixels is at 91, one with its 32
-#   largest components at 128. These have the right colours, and the right smoothness.
-#   Whoever is not clearly below them has learned nothing that a covariance does not know.
-# - **Our samples**: 29, a third of the Gaussian. Precision is that of real images, but
-#   this says little: the over-smooth samples of consistent annealed sampling, with
-#   $\eta = 0.5$ and 50 levels, have an even higher one, 0.93, at a distance of 63. Recall
-#   is 0.28 where real images have 0.87: there are kinds of photographs that the samples
-#   never show. The score of 3.8, of at most 10 and of 7.8 for real images, says the same
-#   in the classifier's way: it is rarely sure what it sees.
+# - **A Gaussian** with the right mean and covariance of pixels is
+#   at 91, one with its 32 largest components at 128. These have
+#   the right colours, and the right smoothness. A model that is
+#   not clearly below them has learned no more than a covariance.
+# - **Our samples**: 29, a third of the Gaussian. Precision is
+#   that of real images, but this says little: the over-smooth
+#   samples of consistent annealed sampling, with $\eta = 0.5$ and
+#   50 levels, have an even higher one, 0.93, at a distance of 63.
+#   Recall is 0.28 where real images have 0.87: there are kinds of
+#   photographs that the samples never show. The score of 3.8, of
+#   at most 10 and of 7.8 for real images, says the same: the
+#   classifier is rarely sure what it sees.
 #
-# The card of the weights has the same with 1024 samples, with intervals.
+# The card of the weights has the same with 1024 samples, with
+# intervals.
 #
 # ## 13.7 Copies?
 #
-# A network with a million parameters cannot hold 50,000 photographs of 3072 numbers. It
-# is still good practice to look, and to look in two spaces: pixels find a copy, features
-# find the same thing, moved or in another light.
+# A network with a million parameters cannot hold 50,000
+# photographs of 3072 numbers. It is still good practice to look,
+# and to look in two spaces: pixels find a copy, features find the
+# same thing, moved or in another light.
 #
-# The figure needs the data set (170 MB, `python -m ncsn_edu data get cifar10`), and two
-# minutes; the stored one was made with it.
+# The figure needs the data set (170 MB,
+# `python -m ncsn_edu data get cifar10`), and two minutes; the
+# stored one was made with it.
 #
-# **Predict:** which of the two neighbours will look more like the sample to you?
+# **Predict:** which of the two neighbours will look more like the
+# sample to you?
 #
 # <details><summary>Answer</summary>
 #
-# Neither is a copy. By pixels you get photographs with light and dark in the same places,
-# and strikingly often smooth ones with little contrast, for those are near to everything.
-# By features you get the same kind of colours and textures, in any place, and with more
-# contrast. Most people find the second row nearer for some samples, the third for others.
+# Neither is a copy. By pixels you get photographs with light and
+# dark in the same places, and strikingly often smooth ones with
+# little contrast, for those are near to everything. By features
+# you get the same kind of colours and textures, in any place, and
+# with more contrast. Most people find the second row nearer for
+# some samples, the third for others.
 # </details>
 
 
@@ -666,40 +969,51 @@ def neighbours(samples, photographs):
 
 # %%
 if datasets.available()["cifar10"]:
-    shown, (photographs, _) = draw(60, seed=1).clamp(0, 1)[:12], datasets.load("cifar10")
+    shown, (photographs, _) = draw(60, seed=1).clamp(0, 1)[:12].cpu(), datasets.load("cifar10")
     far, by_pixels, by_features = neighbours(shown, photographs)
     fig, ax = plt.subplots(figsize=(9, 2.5))
     draw_images(ax, torch.cat([shown, by_pixels, by_features]), columns=12)
-    ax.set_title("samples; nearest training image by pixels; by features", fontsize=9)
-    save_figure(fig, "neighbours_cifar10", numbers={"distance": far.mean()}, tolerance=0.5)
-    plt.show()
+    for row, label in enumerate(("samples", "nearest by pixels", "nearest by features")):
+        ax.text(-3, 33 * row + 16, label, ha="right", va="center", fontsize=9)
+    save_figure(
+        fig,
+        "neighbours_cifar10",
+        alt="Twelve samples, and below each the nearest training photograph by pixels and by features. None is a copy: "
+        "by pixels light and dark lie in the same places, by features colours and textures are alike.",
+        caption="Samples of the compact network and their nearest training images, in two spaces.",
+        numbers={"distance": far.mean()},
+        tolerance=0.2,
+    )
 else:
-    print("CIFAR-10 is not here")
+    print("CIFAR-10 is not here: python -m ncsn_edu data get cifar10")
 
 # %% [markdown]
 # ![samples, and their nearest training images](../figures/neighbours_cifar10.png)
 #
-# The mean distance by pixels is 9.8. Shared among 3072 numbers that is
-# $9.8/\sqrt{3072} = 0.18$ for each, three quarters of what pixels vary at all. A copy
-# would be near 0. So these samples were not learned by heart, in either sense. (For a
-# large network that was trained for days the question is a serious one; see section 10.7
-# for what a perfect score does.)
+# The mean distance by pixels is 9.8. Shared among 3072 numbers
+# that is $9.8/\sqrt{3072} = 0.18$ for each, three quarters of
+# what pixels vary at all. A copy would be near 0. So these
+# samples were not learned by heart, in either sense. (For a large
+# network that was trained for days the question is a serious one;
+# see section 10.7 for what a perfect score does.)
 #
 # ## 13.8 Completing photographs
 #
-# Algorithm 2 of [notebook 11](11_inpainting.ipynb), with colours. No photograph of
-# CIFAR-10 is needed: scikit-learn brings two pictures, a pagoda and a dahlia. We cut a
-# square out of each and shrink it to 32x32. The network has never seen either.
+# Algorithm 2 of [notebook 11](11_inpainting.ipynb), with colours.
+# No photograph of CIFAR-10 is needed: scikit-learn brings two
+# pictures, a pagoda and a dahlia. We cut a square out of each and
+# shrink it to 32x32. The network has never seen either.
 #
-# Inpainting needs chains that stay at a level for a while, so that the missing part can
-# come to terms with the known one. So this is annealed Langevin dynamics over the
-# twenty levels, twenty steps at each.
+# Inpainting needs chains that stay at a level for a while, so
+# that the missing part can come to terms with the known one. So
+# this is annealed Langevin dynamics over the twenty levels,
+# twenty steps at each.
 
 # %%
 pictures = [torch.from_numpy(picture.copy()).permute(2, 0, 1) for picture in load_sample_images().images]
-photographs = torch.stack([fit_image(picture, net.shape)[0] for picture in pictures])
+photographs = torch.stack([fit_image(picture, net.shape)[0] for picture in pictures]).to(DEVICE)
 names = ("right", "top", "centre")
-masks = torch.stack([preset_mask(name, (32, 32)) for name in names for _ in photographs])
+masks = torch.stack([preset_mask(name, (32, 32)) for name in names for _ in photographs]).to(DEVICE)
 originals = photographs.repeat(len(names), 1, 1, 1)
 
 
@@ -711,114 +1025,250 @@ def complete(image, mask, n, generator):  # (B, 3, 32, 32), (B, 1, 32, 32) -> (B
             net.score, net.start(len(image), generator=generator), net.sigmas, image=image, mask=mask, **settings
         )
     )
-    return torch.where(mask.bool(), image, denoise(net.score, x, net.sigmas[-1])).unflatten(0, (-1, n))
+    return torch.where(mask.bool(), image, denoise(net.score, x, lowest)).unflatten(0, (-1, n))
 
 
 # %% [markdown]
-# **Predict:** three masks: the right half is known, the upper half, everything but the
-# centre. Where will the five completions agree with one another? Will the flower be
-# made round again?
+# **Predict:** three masks: the right half is known, the upper
+# half, everything but the centre. Where will the five completions
+# agree with one another? Will the flower be made round again?
 #
 # <details><summary>Answer</summary>
 #
-# They agree on what can be guessed from the border: the sky mostly continues as sky,
-# though some completions put objects into it, and the dark background of the flower
-# stays dark more often than not. They disagree on everything else. The pagoda is never
-# built again, for this network has not seen one. A flower that is seen in part gets
-# petals of the right colour, and no proper circle: what holds it together is a shape,
-# and shapes are what this network lacks.
+# They agree on what can be guessed from the border: the sky
+# mostly continues as sky, though some completions put objects
+# into it, and the dark background of the flower stays dark more
+# often than not. They disagree on everything else. The pagoda is
+# never built again, for this network has not seen one. A flower
+# that is seen in part gets petals of the right colour, and no
+# proper circle: what holds it together is a shape, and shapes are
+# what this network lacks.
 # </details>
 
 # %%
-filled = complete(originals, masks, 5, torch.Generator().manual_seed(0))
-seen = torch.where(masks.bool(), originals, torch.tensor(0.5))
+filled = complete(originals, masks, 5, torch.Generator(DEVICE).manual_seed(0))
+seen = torch.where(masks.bool(), originals, 0.5)
 rows = torch.cat([originals[:, None], seen[:, None], filled], 1)
-fig, ax = plt.subplots(figsize=(7, 6))
+fig, ax = plt.subplots(figsize=(7.8, 6.4))
 draw_images(ax, rows.flatten(0, 1), columns=7)
-ax.set_title("original, seen, five completions", fontsize=9)
+for row, name in enumerate(("the right half\nis known", "the upper half\nis known", "all but the\ncentre is known")):
+    ax.text(-3, 66 * row + 33, name, ha="right", va="center", fontsize=9)
+for x, title in ((16, "original"), (49, "seen"), (148, "five completions")):
+    ax.text(x, -3, title, ha="center", va="bottom", fontsize=9)
 spread = filled.std(1).mean(1, keepdim=True)  # of the five, at each pixel
 numbers = {name: spread[2 * i : 2 * i + 2][masks[2 * i : 2 * i + 2] == 0].mean() for i, name in enumerate(names)}
-save_figure(fig, "cifar_inpainting", numbers=numbers, tolerance=0.05)
-plt.show()
+save_figure(
+    fig,
+    "cifar_inpainting",
+    alt="A pagoda and a dahlia with half or the centre missing, and five completions each. The completions have "
+    "plausible colours, but hard straight edges along the mask, and smears where things should be.",
+    caption="Completions by the compact network: right half, upper half, all but the centre known.",
+    numbers=numbers,
+    tolerance=0.01,
+)
 
-# %% [markdown]
-# Look at the seams first. Large areas of one colour often continue across them. Objects
-# do not: in many of the pictures you still see the straight edge of the mask, most of
-# all around the square in the sky. The algorithm makes both sides of the seam agree only
-# as far as the network knows what fits, and this network knows little: things that a
-# person completes at a glance, it paints over. Completions show that more plainly than a
-# sheet of samples. The network of the paper, with 25 times as many parameters, completes
-# faces and horizons so that one has to look twice (Song & Ermon 2019, Figure 6).
-#
-# Paint your own hole:
 
 # %%
-InpaintingExplorer(net.score, net.sigmas, photographs, eps=net.sampling.eps, n_steps_each=10)
+def seam(x, mask):  # as in notebook 11: jumps across the mask's border, in units of the jumps elsewhere
+    jumps = torch.cat([x.diff(dim=d).abs().mean(1).flatten(1) for d in (-1, -2)], 1)
+    across = torch.cat([mask.diff(dim=d).abs().flatten(1) for d in (-1, -2)], 1) > 0
+    return (jumps[across].mean() / jumps[~across].mean()).item()
+
+
+before = [seam(originals[i : i + 1], masks[i : i + 1]) for i in range(6)]
+after = [seam(filled[i].clamp(0, 1), masks[i : i + 1].repeat_interleave(5, 0)) for i in range(6)]
+assert after[1] > before[1] and after[3] > 1.5 * before[3]
+for i in range(6):
+    what = f"{('pagoda', 'dahlia')[i % 2]}, {('right known', 'top known', 'centre missing')[i // 2]}"
+    print(f"{what:22}: seam of the original {before[i]:.1f}, of the completions ≈ {after[i]:.1f}")
+
+# %% [markdown]
+# Look at the seams first. They do **not** fit. Large areas of one
+# colour often continue across them. Objects do not: in many of
+# the pictures you see the straight edge of the mask, most of all
+# around the square in the sky.
+#
+# Does the number of notebook 11 see that? Only where the original
+# is smooth along the border: the two halves of the dahlia, whose
+# jumps there are small, get larger ones. In the other four
+# pictures edges of the object itself lie along the border, and
+# the completions have no larger jumps than the original. What the
+# eye sees is that jumps line up along a straight line, and the
+# number does not know lines. A measure is worth what it notices
+# (notebook 12).
+#
+# The algorithm makes both sides of the seam agree only as far as
+# the network knows what fits, and this network knows little. What
+# a person completes at a glance, it paints over. Completions show
+# that more plainly than a sheet of samples. The network of the
+# paper, with 25 times as many parameters, completes faces and
+# horizons convincingly (Song & Ermon 2019, Figure 6).
+#
+# Paint your own hole, and press **Complete**. Hide a part of the
+# sky only: is it filled with sky?
+#
+# <details><summary>Answer</summary>
+#
+# If the hole is small. Of four completions of 6x6 pixels in the
+# pagoda's sky three are plain sky, the colour coming from all
+# sides. Of four completions of 12x12 pixels each has something in
+# it, and so has every completion of a whole upper right corner:
+# most photographs of the training set are filled with things.
+# </details>
+
+# %%
+InpaintingExplorer(net.score, net.sigmas, photographs.cpu(), eps=net.sampling.eps, n_steps_each=10)
 
 # %% [markdown]
 # ## 13.9 From here to the paper
 #
-# What would the paper's network add? Nothing in the method. Its published numbers are an
-# inception score of 8.87 and an FID of 25.3 from 50,000 samples; NCSNv2 with the
-# denoising step has 10.9. Neither can be compared with ours: another feature net, another
-# number of samples. To get numbers that can, install torch-fidelity and run (with the
-# folder of a run)
+# What would the paper's network add? Nothing in the method. Its
+# published numbers are an inception score of 8.87 and an FID of
+# 25.3 from 50,000 samples; NCSNv2 with the denoising step has
+# 10.9. Neither can be compared with ours: another feature net,
+# another number of samples. To get numbers that can, install
+# torch-fidelity and run (with the folder of a run)
 #
 # ```
 # python -m ncsn_edu sample runs/cifar10-paper --paper --n 50000 --npy samples.npy
 # python -m ncsn_edu evaluate samples.npy --features inception
 # ```
 #
-# The library calls the result FID then, and only then. One difference is left:
-# `--paper` takes the printed step, $\epsilon = 2 \cdot 10^{-5}$. The published code
-# behind the FID of 25.3 has `step_lr` $2 \cdot 10^{-5}$, which is
-# $\epsilon = 4 \cdot 10^{-5}$ in our letters ([notebook 2](02_langevin.ipynb));
-# `--eps 4e-5 --steps-each 100` takes that step, and ends with a denoising step, which
-# that code does not have. Mind the bill: 50,000 images of a thousand evaluations are
-# $10^{18}$ FLOP, as much as the training was.
+# The library calls the result FID then, and only then. One
+# difference is left: `--paper` takes the printed step,
+# $\epsilon = 2 \cdot 10^{-5}$. The published code behind the FID
+# of 25.3 has `step_lr` $2 \cdot 10^{-5}$, which is
+# $\epsilon = 4 \cdot 10^{-5}$ in our letters
+# ([notebook 2](02_langevin.ipynb)); `--eps 4e-5 --steps-each 100`
+# takes that step, and ends with a denoising step, which that code
+# does not have. Mind the bill: 50,000 images of a thousand
+# evaluations are $10^{18}$ FLOP, as much as the training was.
 #
-# Official weights can be used as well: `ncsn_edu.official.load_official` reads the
-# published checkpoints of NCSN and NCSNv2, and returns a score like any other.
+# **Published weights** can be used as well: `load_official` reads
+# the checkpoints of NCSN and NCSNv2 as their publishers wrote
+# them, without running any code in them, and returns a score like
+# any other. We show it on a checkpoint that the next cell makes:
+# weights of a tiny net with the published names, in the wrapping
+# of NCSN's trainer (a list of weights and optimiser). A score
+# that the published code computed with these weights lies beside
+# them.
+
+# %%
+with np.load(ROOT / "tests" / "fixtures" / "official_ncsn_rgb32.npz") as file:
+    weights = {name: torch.as_tensor(file[name]) for name in file.files}
+x, level, published = (weights.pop(name) for name in ("__x", "__level", "__score"))
+with tempfile.TemporaryDirectory() as folder:
+    torch.save([weights, {}], path := Path(folder) / "checkpoint.pth")
+    official = ne.load_official(path, image_size=32)
+with torch.no_grad():
+    difference = ((official(x, official.sigmas[level]) - published).norm() / published.norm()).item()
+assert difference < 1e-5
+print(f"width {official.width}, {len(official.sigmas)} levels; relative difference of the scores ≈ {difference:.0e}")
+
+# %% [markdown]
+# The published files are at <https://github.com/ermongroup/ncsn>
+# (section "Checkpoints") and
+# <https://github.com/ermongroup/ncsnv2> (section "Pretrained
+# Checkpoints"). Put CIFAR-10's `checkpoint.pth` into
+# `runs/published/`, and this cell finds it:
+
+# %%
+place = ROOT / "runs" / "published" / "checkpoint.pth"
+if place.is_file():
+    official = ne.load_official(place).to(DEVICE).eval()
+    n_parameters = sum(p.numel() for p in official.parameters())
+    print(f"{n_parameters:,} parameters; as a score: ne.annealed_langevin(official, x, official.sigmas, ...)")
+else:
+    print("no published checkpoint in runs/published")
+
+# %% [markdown]
+# A net of 30 million parameters wants a GPU. `official` takes the
+# place of `net.score` in every call above that asks for a score.
 #
 # ## What you should be able to do now
 #
-# - Say what a training costs in FLOP before it starts, and in hours on a given machine.
-# - Name what makes a GPU wait, and what each remedy is worth measuring for.
-# - Read a loss curve of a long run: where it starts, which levels it consists of, and
-#   what it does not show.
-# - Derive the probability flow from the heat equation, and say what is gained by it.
-# - Compare samplers at equal cost, with a floor, and with the same start and end.
-# - Defend a number for samples: features, counts, intervals, neighbours of known quality.
+# - Say what a training costs in FLOP before it starts, and in
+#   hours on a given machine.
+# - Name what makes a GPU wait, and what each remedy does.
+# - Read a loss curve of a long run: where it starts, which levels
+#   it consists of, and what it does not show.
+# - Derive the probability flow from the heat equation, and say
+#   what is gained by it.
+# - Compare samplers at equal cost, with a floor, with the same
+#   start and end, and each with settings that suit its length.
+# - Defend a number for samples: features, counts, intervals,
+#   neighbours of known quality.
 #
 # ## Exercises
 #
-# 1. *The start.* Sample by the flow from uniform noise, without the noise of
-#    $\sigma_1$ added. Then from noise of $\sigma = 5$ and a ladder that begins there.
-#    Which of the two is worse, and what does the mean colour of the samples say?
-# 2. *Euler or Heun.* `probability_flow(..., solver="euler")` asks once a step. Compare
-#    the two at equal numbers of evaluations: the distance between the image that each
-#    makes from one start and that of 400 steps is a measure without any classifier.
-#    With which power of the number of steps does it fall?
-# 3. *A better bill.* Train `cifar10_small` with half the width for as many minutes
-#    (change `width` in a recipe of your own; `recipes.changed` makes one). Is the loss
-#    at the end lower or higher? Which is the better use of an hour: more parameters, or
-#    more images?
+# 1. *Relatives.* Write ancestral sampling (`ne.ancestral`) as a
+#    step of consistent annealed sampling: which $\eta$? And which
+#    $\eta$ makes it Euler's step of the flow? Check that the
+#    fresh noise agrees as well.
+#    <details><summary>Answer</summary>
+#
+#    Ancestral sampling takes $(\sigma^2 - \sigma'^2)\,s$ away,
+#    which is $\eta\,\sigma^2 s$ with $\eta = 1 - \gamma^2$. Then
+#    $1 - \eta = \gamma^2$, and the fresh noise has variance
+#    $\sigma'^2 - \gamma^4 \sigma^2 = \sigma'^2 (1 - \gamma^2)$:
+#    just what ancestral sampling adds. With $\eta = 1 - \gamma$
+#    the fresh noise is 0, and
+#    $\eta\,\sigma^2 s = (\sigma' - \sigma)(-\sigma s)$ is Euler's
+#    step. Between them lies $1.5\,(1 - \gamma)$, as
+#    $1 - \gamma^2 \approx 2\,(1 - \gamma)$ for levels that are
+#    close.
+#    </details>
+# 2. *The start.* Sample by the flow from uniform noise, without
+#    the noise of $\sigma_1$ added. Then from noise of
+#    $\sigma = 5$ and a ladder that begins there. Which of the two
+#    is worse, and what does the mean colour of the samples say?
+#    <details><summary>Answer</summary>
+#
+#    Without noise it is worse by far: the network is told that
+#    there is noise of 20, sees none, and makes one dark fog of
+#    everything. 24 samples have a mean of 0.20, and their mean
+#    colours vary by 0.002. From $\sigma = 5$ the samples look
+#    like photographs, but their mean colours vary by 0.08, where
+#    16 samples from $\sigma = 20$ vary by 0.12 and photographs by
+#    0.13: noise of 5 does not hide the mean colour, and the flow
+#    keeps that of the start.
+#    </details>
+# 3. *Euler or Heun.* `probability_flow(..., solver="euler")` asks
+#    once a step. Compare the two at equal numbers of evaluations:
+#    the distance between the image that each makes from one start
+#    and that of 200 steps of Heun is a measure without any
+#    classifier. With which power of the number of steps does it
+#    fall?
+#    <details><summary>Answer</summary>
+#
+#    Euler with the first power, Heun with the second: at 10, 20,
+#    40, 80 and 160 evaluations Euler is 2.3, 1.3, 0.68, 0.35 and
+#    0.18 away, Heun 2.9, 0.67, 0.16, 0.038 and 0.009 (means of
+#    four images). So Heun pays from about a dozen evaluations on.
+#    </details>
 #
 # ## References
 #
-# - Y. Song and S. Ermon, *Generative Modeling by Estimating Gradients of the Data
-#   Distribution*, NeurIPS 2019: the experiment, and its settings.
-# - Y. Song and S. Ermon, *Improved Techniques for Training Score-Based Generative
-#   Models*, NeurIPS 2020: large first levels, technique 4, averaged weights.
-# - A. Jolicoeur-Martineau et al., *Adversarial score matching and improved sampling for
-#   image generation*, ICLR 2021: consistent annealed sampling, the denoising step.
-# - Y. Song et al., *Score-Based Generative Modeling through Stochastic Differential
-#   Equations*, ICLR 2021: ancestral sampling of a ladder, predictor and corrector, the
-#   probability flow.
-# - T. Karras et al., *Elucidating the Design Space of Diffusion-Based Generative
-#   Models*, NeurIPS 2022: Heun's method, and where to put the levels.
-# - A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009:
-#   CIFAR-10.
+# - Y. Song and S. Ermon, *Generative Modeling by Estimating
+#   Gradients of the Data Distribution*, NeurIPS 2019: the
+#   experiment, and its settings.
+# - Y. Song and S. Ermon, *Improved Techniques for Training
+#   Score-Based Generative Models*, NeurIPS 2020: large first
+#   levels, technique 4, averaged weights.
+# - A. Jolicoeur-Martineau et al., *Adversarial score matching and
+#   improved sampling for image generation*, ICLR 2021: consistent
+#   annealed sampling, the denoising step.
+# - Y. Song et al., *Score-Based Generative Modeling through
+#   Stochastic Differential Equations*, ICLR 2021: ancestral
+#   sampling of a ladder, predictor and corrector, the probability
+#   flow.
+# - T. Karras et al., *Elucidating the Design Space of
+#   Diffusion-Based Generative Models*, NeurIPS 2022: Heun's
+#   method, and where to put the levels.
+# - A. Krizhevsky, *Learning Multiple Layers of Features from Tiny
+#   Images*, 2009: CIFAR-10.
 #
-# **Next:** [12 · Judging samples](12_judging_samples.ipynb): what each of these numbers
-# sees, and what it does not.
+# **Next:** the [assignments](assignments/for_students.md) put all
+# of this to work; and
+# [12 · Judging samples](12_judging_samples.ipynb) says what each
+# of these numbers sees, and what it does not.
