@@ -155,6 +155,18 @@ def interval(ax: Axes, x: Sequence[float], low: Sequence[float], high: Sequence[
     return ax
 
 
+def level_axis(ax: Axes, sigmas: Tensor) -> Axes:
+    """The axis of a figure by noise level: logarithmic, the largest sigma left, a tick at each level of sigmas (L,)."""
+    levels = sigmas.detach().cpu().double().numpy()
+    ax.set_xscale("log")
+    ax.set_xticks(levels, [f"{level:.2g}" for level in levels], fontsize=8)
+    ax.minorticks_off()
+    ratio = (levels[0] / levels[-1]) ** (1 / (len(levels) - 1)) if len(levels) > 1 else 2.0
+    half = ratio**0.5  # half a level, so that nothing lies on the edge
+    ax.set(xlim=(levels[0] * half, levels[-1] / half), xlabel=r"$\sigma$")
+    return ax
+
+
 def box(extent: Extent) -> tuple[float, float, float, float]:
     """(left, right, bottom, top) from a half width or from four numbers."""
     edges = (-extent, extent, -extent, extent) if isinstance(extent, (int, float)) else tuple(map(float, extent))

@@ -261,3 +261,24 @@ def test_heatmap_pixels_are_centred_on_their_points(ax):
     plots.heatmap(ax, torch.arange(25.0), extent=2, n=5)
     assert ax.images[0].get_extent() == [-2.5, 2.5, -2.5, 2.5]  # five points from -2 to 2, one apart
     assert ax.get_xlim() == (-2, 2)
+
+
+# ---- levels ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_figure_by_level_begins_at_the_largest_with_a_tick_at_each(ax):
+    ax.plot([0.02, 5.0], [0.0, 1.0])
+    assert plots.level_axis(ax, torch.tensor([4.0, 1.0, 0.25])) is ax
+    ax.figure.canvas.draw()
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["4", "1", "0.25"]
+    place = [ax.transData.transform((level, 0))[0] for level in (4.0, 1.0, 0.25)]
+    left, right = ax.get_window_extent().intervalx
+    gap = (right - left) / 3  # half of it beside the first and the last
+    assert place == pytest.approx([left + gap / 2, left + 1.5 * gap, left + 2.5 * gap])
+    assert not ax.xaxis.get_minorticklocs().size
+
+
+def test_one_level_has_an_axis_too(ax):
+    plots.level_axis(ax, torch.tensor([0.5]))
+    left, right = ax.get_xlim()
+    assert left > 0.5 > right > 0

@@ -9,6 +9,7 @@ from .density import chance_of_none, weighted_error
 from .fields import mixture_score, noisy_score
 from .judging import gaussian_distance
 from .langevin import acceptance, langevin_step
+from .levels import geometric_ladder, ladder_loss
 from .manifold import lowest_loss, share_of_bound
 from .matching import denoised, denoising_loss, on_sphere, slice_loss
 from .photographs import consistent_step, preconditioned
@@ -21,6 +22,8 @@ __all__ = [
     "denoised",
     "denoising_loss",
     "gaussian_distance",
+    "geometric_ladder",
+    "ladder_loss",
     "langevin_step",
     "lowest_loss",
     "mixture_score",
