@@ -12,6 +12,7 @@ from .langevin import acceptance, langevin_step
 from .levels import geometric_ladder, ladder_loss
 from .manifold import lowest_loss, share_of_bound
 from .matching import denoised, denoising_loss, on_sphere, slice_loss
+from .networks import normalised_means
 from .photographs import consistent_step, preconditioned
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "lowest_loss",
     "mixture_score",
     "noisy_score",
+    "normalised_means",
     "on_sphere",
     "pasted",
     "preconditioned",
