@@ -4,7 +4,7 @@
     python tools/weights.py digits runs/digits-laptop    of a score network, whose samples are judged
 
 A run is made by `python -m ncsn_edu train NAME`. The second needs the first. What a card says is measured here, by the
-weights as stored: samples of digits as in notebook 9, photographs by the commands `sample` and `evaluate`.
+weights as stored: samples of digits as in notebook 10, photographs by the commands `sample` and `evaluate`.
 """
 
 from __future__ import annotations

@@ -14,10 +14,13 @@ from .manifold import lowest_loss, share_of_bound
 from .matching import denoised, denoising_loss, on_sphere, slice_loss
 from .networks import normalised_means
 from .photographs import consistent_step, preconditioned
+from .training import averaged, chain_states
 
 __all__ = [
     "acceptance",
     "annealing",
+    "averaged",
+    "chain_states",
     "chance_of_none",
     "consistent_step",
     "denoised",
