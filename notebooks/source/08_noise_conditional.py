@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 8 · One network for all noise levels
 #
-# *Reading and trying: about 110 minutes, and another hour for the exercises. Running every cell: about 80 seconds on a laptop, at laptop scale (two dimensions, and pictures of 8x8 pixels).*
+# *Reading and trying: about 110 minutes, and another hour for the exercises. Running every cell: about 40 seconds on a laptop, at laptop scale (two dimensions, and pictures of 8x8 pixels).*
 #
 # Notebook 6 ended with scores that are wrong where there are no data,
 # notebook 7 with a ladder of noise levels and exact scores on it.
@@ -849,8 +849,8 @@ axes[2].legend(loc="lower right")
 numbers = {f"{name}_at_0.1": (found[4] + found[5]) / 2 for name, found in linear_loss.items()}
 alt = (
     "Two strips of one digit at ten levels: with the right noise it is lost at the first three, with the mistaken one "
-    "it is clean from the fourth on. Below, the loss: right from 2 to 27; mistaken from 2 to 30, near 30 over the lower "
-    "half. The zero score costs 32."
+    "it is clean from the fourth on. Below, the loss: right from 2 to 27; mistaken from 2 to 30, near 30 over the "
+    "lower half. The zero score costs 32."
 )
 caption = r"Noise $\sigma^2 z$ for $\sigma z$: less noise than one believes, and a loss that looks like hard data."
 save_figure(fig, "conditional_power", alt=alt, caption=caption, numbers=numbers)

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 9 · The architecture of NCSN
 #
-# *Reading and trying: about two hours, and another hour for the exercises. Running every cell: about 80 seconds on a laptop. The nets are counted at the paper's scale, and run at a scale of their own: 16 filters or fewer.*
+# *Reading and trying: about two hours, and another hour for the exercises. Running every cell: about 60 seconds on a laptop. The nets are counted at the paper's scale, and run at a scale of their own: 16 filters or fewer.*
 #
 # Samplers and losses see a score network as a function
 # `score(x, sigma)`, and nothing more. This notebook opens it. It takes

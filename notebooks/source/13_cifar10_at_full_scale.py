@@ -995,7 +995,7 @@ else:
 # what pixels vary at all. A copy would be near 0. So these
 # samples were not learned by heart, in either sense. (For a large
 # network that was trained for days the question is a serious one;
-# see section 10.7 for what a perfect score does.)
+# see section 10.8 for what a perfect score does.)
 #
 # ## 13.8 Completing photographs
 #
