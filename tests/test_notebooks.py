@@ -25,13 +25,6 @@ sys.path.insert(0, str(ROOT / "tools"))
 import notebooks as tool  # noqa: E402
 
 NAMES = tool.all_names(ROOT)
-NOT_YET: dict[str, str] = {  # notebooks that were made before a rule, by their numbers; to be emptied
-    "numbers_are_shown": "08 09 10",
-    "alt_texts": "08 09 10",
-    "exercises_are_answered": "08 09 10",
-    "something_to_write": "08 09 10",
-    "explorers_ask": "08 09 10",
-}
 WITHOUT = {"predictions": "00", "something_to_write": "00"}  # an overview, with nothing to predict or to write yet
 Rule = Callable[[NotebookNode], list[str]]
 
@@ -300,8 +293,6 @@ def test_house_rule(name, rule):
     if name[:2] in WITHOUT.get(rule.__name__, ""):
         pytest.skip("an overview")
     problems = rule(nbformat.read(tool.notebook_path(ROOT, name), as_version=4))
-    if name[:2] in NOT_YET.get(rule.__name__, ""):
-        pytest.skip(f"made before this rule: {len(problems)} places")
     assert not problems, "\n".join(problems)
 
 

@@ -136,9 +136,9 @@ assert copies < distance < 1.3 * copies
 # | [05 The manifold](05_manifold.ipynb) | Why does learning fail on images, and how does invisible noise repair it? | 80 |
 # | [06 Low density](06_low_density.ipynb) | Where is a learned score wrong, and what does that do to samples? | 100 |
 # | [07 Annealing](07_annealing.ipynb) | Why do chains get the weights of modes wrong, and how does a ladder of noise repair it? | 90 |
-# | [08 One network for all noise levels](08_noise_conditional.ipynb) | How does one network learn the scores of a whole ladder, and what is its loss worth? | 40 |
-# | [09 Architecture](09_architecture.ipynb) | What is each part of the paper's network for, and what breaks without it? | 45 |
-# | [10 Train and sample](10_train_and_sample.ipynb) | How do digits come out of noise, and how good are they? | 45 |
+# | [08 One network for all noise levels](08_noise_conditional.ipynb) | How does one network learn the scores of a whole ladder, and what is its loss worth? | 110 |
+# | [09 Architecture](09_architecture.ipynb) | What is each part of the paper's network for, and what breaks without it? | 120 |
+# | [10 Train and sample](10_train_and_sample.ipynb) | How do digits come out of noise, and how good are they? | 90 |
 # | [11 Inpainting](11_inpainting.ipynb) | How does the same network complete what is missing, and is that the true conditional? | 100 |
 # | [12 Judging samples](12_judging_samples.ipynb) | What does each number for samples see, and what has to be said beside it? | 70 |
 # | [13 CIFAR-10 at full scale](13_cifar10_at_full_scale.ipynb) | What does a network for photographs cost, and how few evaluations make a sample that is as good? | 100 |
