@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 11 · Inpainting
 #
-# *Reading and trying: about 100 minutes. Running every cell: about three minutes on a laptop,
+# *Reading and trying: about 100 minutes. Running every cell: about two minutes on a laptop,
 # at laptop scale (digits of 8x8 and 28x28 pixels, and mixtures
 # of Gaussians).*
 #

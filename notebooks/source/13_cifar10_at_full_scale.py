@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 13 · CIFAR-10 at full scale
 #
-# *Reading and trying: about 100 minutes. Running every cell: about two minutes on a laptop.
+# *Reading and trying: about 100 minutes. Running every cell: about a minute on a laptop.
 # The stored outputs are those of a compact network that two CPU
 # cores trained at laptop scale; the paper's own network needs the
 # data set and a GPU for an hour or more, and a GPU for its
