@@ -12,15 +12,17 @@ from .distributions import (
     checkerboard as checkerboard, circle as circle, moons as moons, spiral as spiral,
 )
 from .schedules import (
-    VE as VE, eps_for_steps as eps_for_steps, eps_from_snr as eps_from_snr, eps_from_step_lr as eps_from_step_lr,
-    geometric as geometric, karras as karras, levels_for_overlap as levels_for_overlap,
-    max_pairwise_distance as max_pairwise_distance, ratio_overlap as ratio_overlap, snr_from_eps as snr_from_eps,
+    VE as VE, alphas_bar_of as alphas_bar_of, alphas_bar_of_sigmas as alphas_bar_of_sigmas,
+    cosine_betas as cosine_betas, ddpm_betas as ddpm_betas, eps_for_steps as eps_for_steps,
+    eps_from_snr as eps_from_snr, eps_from_step_lr as eps_from_step_lr, geometric as geometric, karras as karras,
+    levels_for_overlap as levels_for_overlap, max_pairwise_distance as max_pairwise_distance,
+    ratio_overlap as ratio_overlap, sigmas_of_alphas_bar as sigmas_of_alphas_bar, snr_from_eps as snr_from_eps,
     stable_alpha as stable_alpha, stable_eps as stable_eps, stationary_variance as stationary_variance,
     step_lr_from_eps as step_lr_from_eps, step_sizes as step_sizes, variance_ratio as variance_ratio,
 )
 from .adapters import (
     AffineScore as AffineScore, DenoiserScore as DenoiserScore, EnergyScore as EnergyScore, EpsScore as EpsScore,
-    Guided as Guided, Preconditioned as Preconditioned,
+    Guided as Guided, Preconditioned as Preconditioned, ScoreNoise as ScoreNoise, convert as convert,
 )
 from .losses import (
     Denoising as Denoising, dsm as dsm, dsm_floor as dsm_floor, explicit as explicit, implicit as implicit,
@@ -30,9 +32,10 @@ from .mcmc import (
     annealed_langevin as annealed_langevin, inpaint as inpaint, langevin as langevin, mala as mala,
 )
 from .diffusion import (
-    ancestral as ancestral, consistent_annealed as consistent_annealed,
+    ancestral as ancestral, consistent_annealed as consistent_annealed, ddim as ddim, ddpm as ddpm,
     predictor_corrector as predictor_corrector, probability_flow as probability_flow,
 )
+from .bounds import Bound as Bound, ddpm_bound as ddpm_bound
 from .nets.mlp import NoiseConditionalMLP as NoiseConditionalMLP, ScoreMLP as ScoreMLP
 from .nets.ncsn import NCSN as NCSN
 from .nets.ncsnv2 import NCSNv2 as NCSNv2

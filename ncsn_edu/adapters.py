@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .checks import check_ladder, check_noise, check_positive, may_look
-from .core import as_tensor, expand_like
+from .checks import check_choice, check_ladder, check_noise, check_positive, may_look
+from .core import as_tensor, expand_like, shaped
 from .errors import first_line
 from .schedules import nearest_level
 
@@ -73,6 +73,77 @@ class DDPMStep(nn.Module):
         if may_look(values) and not ((values > 0.99 * self.first) & (values < 1.01 * self.last)).all():
             raise ValueError(f"this net knows sigma from {self.first:.4g} to {self.last:.4g}, and not {sigma}")
         return nearest_level(sigma, self.sigmas)[0].expand(len(x))
+
+
+class ScoreNoise(nn.Module):
+    """DDPM's net made of a score, the inverse of EpsScore: e(x_t, t) = -sigma_t s(x_t / sqrt(alpha_bar_t), sigma_t).
+
+    So DDPM's own sampler runs with a closed form, or with NCSN. alphas_bar (T,), falling; t = 0 ... T - 1.
+    """
+
+    alphas_bar: Tensor
+
+    def __init__(self, score: Net, alphas_bar: Tensor) -> None:
+        super().__init__()
+        check_ladder(torch.as_tensor(alphas_bar))
+        self.score = score
+        self.register_buffer("alphas_bar", torch.as_tensor(alphas_bar).double(), persistent=False)
+
+    def forward(self, x: Tensor, t: Tensor, **told: Any) -> Tensor:
+        """The noise e in x_t (B, *D) at steps t (B,), in the shape of x."""
+        kept = self.alphas_bar[t]
+        sigma = ((1 - kept) / kept).sqrt().to(x.dtype)
+        return -expand_like(sigma, x) * self.score(x / expand_like(kept.sqrt(), x), sigma, **told)
+
+
+# ---- what a net may predict: five names of one thing ----------------------------------------------------------------
+# All are affine in each other, given x~ = x_0 + sigma z. In DDPM's letters x_t = a x~ = a x_0 + b z, a^2 + b^2 = 1.
+
+
+def _clean_of(kind: str, value: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
+    """E[x_0 | x~] from another prediction."""
+    a = (1 + sigma**2).rsqrt()
+    return {
+        "clean": lambda: value,
+        "score": lambda: x + sigma**2 * value,  # Tweedie
+        "noise": lambda: x - sigma * value,
+        "v": lambda: a * (a * x - sigma * value),  # v = a z - b x_0 (Salimans & Ho 2022): x_0 = a x_t - b v
+        "velocity": lambda: (x - sigma * value) / (1 + sigma),  # u = z - x_0, of (1 - t) x_0 + t z, sigma = t / (1 - t)
+    }[kind]()
+
+
+def _of_clean(kind: str, clean: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
+    """Another prediction from E[x_0 | x~]."""
+    noise, a = (x - clean) / sigma, (1 + sigma**2).rsqrt()
+    return {
+        "clean": lambda: clean,
+        "score": lambda: -noise / sigma,
+        "noise": lambda: noise,
+        "v": lambda: a * (noise - sigma * clean),
+        "velocity": lambda: noise - clean,
+    }[kind]()
+
+
+PREDICTIONS = ("score", "noise", "clean", "v", "velocity")
+
+
+def convert(value: Tensor, x: Tensor, sigma: float | Tensor, *, source: str, target: str) -> Tensor:
+    """What a net that predicts `source` at x~ = x_0 + sigma z says of `target`; each is one of PREDICTIONS.
+
+    "score"     grad log p_sigma(x~)
+    "noise"     E[z | x~]; DDPM's epsilon
+    "clean"     E[x_0 | x~]; the denoiser
+    "v"         E[a z - b x_0 | x~], a = 1 / sqrt(1 + sigma^2), b = sigma a (Salimans & Ho 2022)
+    "velocity"  E[z - x_0 | x~], of the straight path (1 - t) x_0 + t z with sigma = t / (1 - t) (flow matching)
+
+    value and x (B, *D); sigma above 0, a number or (B,). Expectations are affine, so that what holds for the targets
+    holds for the best predictions.
+    """
+    for name, kind in (("source", source), ("target", target)):
+        check_choice(name, kind, PREDICTIONS)
+    check_noise(sigma, "the predictions say the same where there is noise")
+    sigmas = expand_like(sigma, shaped(value, x))
+    return _of_clean(target, _clean_of(source, value, x, sigmas), x, sigmas)
 
 
 class Preconditioned(nn.Module):

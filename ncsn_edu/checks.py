@@ -34,6 +34,13 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> str:
     return value
 
 
+def check_between(name: str, value: float, low: float, high: float) -> float:
+    """A number from low to high, both included, as a float."""
+    if not _is_real(value) or not low <= value <= high:
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
+    return float(value)
+
+
 def check_share(name: str, value: float) -> float:
     """A share: 0 or more, and below 1."""
     if not _is_real(value) or not 0 <= value < 1:

@@ -7,7 +7,7 @@ know networks, data or plots.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .checks import (
+    check_between,
     check_choice,
     check_eta,
     check_generator,
@@ -76,6 +77,84 @@ def ancestral(score: Score, x: Tensor, sigmas: Tensor, *, generator: torch.Gener
         evaluate.finish()
 
     return states(x)
+
+
+def ddim(
+    score: Score, x: Tensor, sigmas: Tensor, *, eta: float = 0.0, generator: torch.Generator | None = None
+) -> Iterator[State]:
+    """Denoising diffusion implicit models on any ladder (Song, Meng & Ermon 2021, eq. 12); one evaluation a level.
+
+    The noise that is guessed in x is scaled down to sigma_{i+1}, less what fresh noise takes its place. eta 1 adds as
+    much as `ancestral`, and is that; eta 0 adds none, and is Euler's step of `probability_flow`.
+    """
+    check_points(x), check_generator(generator, x.device)
+    ladder = check_ladder(sigmas).tolist()
+    check_between("eta", eta, 0, 1)
+    evaluate = Evaluations(score)
+
+    @torch.no_grad()
+    def states(x: Tensor) -> Iterator[State]:
+        for level, (sigma, lower) in enumerate(pairwise(ladder)):
+            s = evaluate(x, sigma, level)
+            fresh = eta * lower * math.sqrt(1 - (lower / sigma) ** 2)
+            clean, noise = x + sigma**2 * s, -sigma * s
+            x = clean + math.sqrt(lower**2 - fresh**2) * noise
+            x = x + fresh * noise_like(x, generator) if eta else x
+            yield State(x, lower, level + 1, 0)
+        evaluate.finish()
+
+    return states(x)
+
+
+def ddpm(
+    net: Callable[[Tensor, Tensor], Tensor],
+    x: Tensor,
+    alphas_bar: Tensor,
+    *,
+    steps: Sequence[int] | None = None,
+    eta: float = 1.0,
+    variance: Literal["posterior", "beta"] = "posterior",
+    generator: torch.Generator | None = None,
+) -> Iterator[State]:
+    """DDPM in its own letters (Ho et al. 2020, Algorithm 2), and DDIM: x ~ N(0, I), net(x_t, t (B,)) guesses the noise.
+
+    alphas_bar  (T,), falling. The index t = 0 ... T - 1 is their t = 1 ... T
+    steps       the t that are visited, rising; all by default. Any of them will do (Song, Meng & Ermon 2021)
+    eta         1 is DDPM; 0 adds no noise (DDIM)
+    variance    of the fresh noise at eta 1: that of q(x_{t-1} | x_t, x_0), or beta_t; the last step adds none
+
+    The State after the last step is the guess of x_0; `sigma` is the noise level in the letters of this package.
+    """
+    check_points(x), check_generator(generator, x.device), check_between("eta", eta, 0, 1)
+    check_choice("variance", variance, ("posterior", "beta"))
+    if variance == "beta" and eta != 1:
+        raise ValueError("beta_t is a variance of DDPM's, eta = 1: leave out variance=, or eta=")
+    kept = check_ladder(alphas_bar).double().tolist()
+    visited = _visited(steps, len(kept))
+    evaluate = Evaluations(lambda x, t: net(x, torch.full((len(x),), int(t), device=x.device)))
+
+    @torch.no_grad()
+    def states(x: Tensor) -> Iterator[State]:
+        for level, (t, before) in enumerate(pairwise([*reversed(visited), -1])):
+            a, b = kept[t], kept[before] if before >= 0 else 1.0  # alpha_bar_t, alpha_bar_{t-1}
+            beta = 1 - a / b
+            posterior = beta * (1 - b) / (1 - a)
+            e = evaluate(x, t, level)
+            clean = (x - math.sqrt(1 - a) * e) / math.sqrt(a)
+            x = math.sqrt(b) * clean + math.sqrt(max(0.0, 1 - b - eta**2 * posterior)) * e
+            fresh = eta * math.sqrt(posterior if variance == "posterior" else beta)
+            x = x + fresh * noise_like(x, generator) if fresh and before >= 0 else x
+            yield State(x, math.sqrt((1 - b) / b), level + 1, 0)
+        evaluate.finish()
+
+    return states(x)
+
+
+def _visited(steps: Sequence[int] | None, n: int) -> list[int]:
+    visited = list(range(n)) if steps is None else [int(t) for t in steps]
+    if not visited or visited[0] < 0 or visited[-1] >= n or any(b <= a for a, b in pairwise(visited)):
+        raise ValueError(f"steps are some of 0 to {n - 1}, rising, such as range(9, {n}, 10), not {steps}")
+    return visited
 
 
 def predictor_corrector(

@@ -56,6 +56,60 @@ class VE:
         return geometric(self.sigma_max, self.sigma_min, n)
 
 
+# ---- DDPM's schedules: x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) e ----------------------------
+
+
+def ddpm_betas(n: int = 1000, beta_1: float = 1e-4, beta_n: float = 0.02) -> Tensor:
+    """The variances beta_t that DDPM adds at t = 1 ... n, in equal steps upwards, (n,), float64 (Ho et al. 2020)."""
+    n, beta_1, beta_n = check_count("n", n), check_positive("beta_1", beta_1), check_positive("beta_n", beta_n)
+    if not beta_1 <= beta_n < 1:
+        raise ValueError(
+            f"beta_1 <= beta_n < 1: they rise, as small steps matter where the image is nearly clean, not "
+            f"{beta_1} and {beta_n}"
+        )
+    return torch.linspace(beta_1, beta_n, n, dtype=torch.float64)
+
+
+def cosine_betas(n: int = 1000, *, offset: float = 0.008, largest: float = 0.999) -> Tensor:
+    """The beta_t of alpha_bar_t ~ cos^2(pi/2 (t/n + s)/(1 + s)), s = offset, (n,), float64 (Nichol & Dhariwal 2021).
+
+    Less of the way is spent on what is nearly noise. `largest` cuts off the last ones, as theirs does.
+    """
+    n, offset, largest = check_count("n", n), check_positive("offset", offset), check_positive("largest", largest)
+    t = torch.arange(n + 1, dtype=torch.float64) / n
+    left = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
+    return (1 - left[1:] / left[:-1]).clamp(max=largest)
+
+
+def alphas_bar_of(betas: Tensor) -> Tensor:
+    """alpha_bar_t = (1 - beta_1) ... (1 - beta_t), the share of the clean image's variance that is left, shape (T,)."""
+    betas = torch.as_tensor(betas)
+    if betas.ndim != 1 or not ((betas > 0) & (betas < 1)).all():
+        raise ValueError(f"betas are variances between 0 and 1, shape (T,), not {tuple(betas.shape)} in this range")
+    return (1 - betas.double()).cumprod(0)
+
+
+def sigmas_of_alphas_bar(alphas_bar: Tensor) -> Tensor:
+    """The noise level of x_t / sqrt(alpha_bar_t) = x_0 + sigma z: sigma = sqrt((1 - alpha_bar) / alpha_bar)."""
+    kept = _shares(alphas_bar)
+    return ((1 - kept) / kept).sqrt()
+
+
+def alphas_bar_of_sigmas(sigmas: Tensor) -> Tensor:
+    """The inverse of sigmas_of_alphas_bar: alpha_bar = 1 / (1 + sigma^2)."""
+    sigmas = torch.as_tensor(sigmas)
+    if not ((sigmas >= 0) & sigmas.isfinite()).all():
+        raise ValueError("sigmas are standard deviations: finite and 0 or more")
+    return 1 / (1 + sigmas**2)
+
+
+def _shares(alphas_bar: Tensor) -> Tensor:
+    kept = torch.as_tensor(alphas_bar)
+    if not ((kept > 0) & (kept <= 1)).all():
+        raise ValueError("alpha_bar is the share of the variance that is left of the clean image: above 0, 1 at most")
+    return kept
+
+
 def nearest_level(sigma: float | Tensor, sigmas: Tensor) -> tuple[Tensor, Tensor]:
     """The place on a ladder (L,) nearest to sigma in its logarithm, and |log sigma - log sigma_i|: (B or 1,) each."""
     wanted = as_tensor(sigma, sigmas).reshape(-1)

@@ -40,6 +40,7 @@ LAYERS = [
     "adapters",
     "mcmc",
     "diffusion",
+    "bounds",
     "nets",
     "datasets",
     "checkpoints",
