@@ -97,8 +97,8 @@ def ddim(
         for level, (sigma, lower) in enumerate(pairwise(ladder)):
             s = evaluate(x, sigma, level)
             fresh = eta * lower * math.sqrt(1 - (lower / sigma) ** 2)
-            clean, noise = x + sigma**2 * s, -sigma * s
-            x = clean + math.sqrt(lower**2 - fresh**2) * noise
+            left = math.sqrt(lower**2 - fresh**2)
+            x = x + sigma * (sigma - left) * s  # the clean image x + sigma^2 s, and `left` of the noise -sigma s
             x = x + fresh * noise_like(x, generator) if eta else x
             yield State(x, lower, level + 1, 0)
         evaluate.finish()

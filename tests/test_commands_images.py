@@ -82,7 +82,7 @@ def nothing_written(folder: Path) -> bool:
 # ---- sample
 
 
-EVALUATIONS = {"annealed": 41, "consistent": 4, "ancestral": 4, "corrector": 7, "flow": 7}
+EVALUATIONS = {"annealed": 41, "consistent": 4, "ancestral": 4, "ddim": 4, "corrector": 7, "flow": 7}
 
 
 @pytest.mark.parametrize("more", [[], ["--sampler", "flow"]])
@@ -152,6 +152,7 @@ def test_the_net_of_one_image_gives_that_image(here, capsys, more, sampler):
         ([], 41),
         (["--paper"], 400),
         (["--steps-each", "3"], 13),
+        (["--sampler", "ddim", "--eta", "0.3", "--levels", "6"], 6),
         (["--sampler", "consistent", "--eta", "0.8"], 4),
         (["--sampler", "consistent", "--levels", "16", "--eta", "0.9"], 16),
         (["--sampler", "ancestral", "--levels", "7"], 7),
@@ -391,9 +392,12 @@ FILL = ["inpaint", "in.png", "--mask"]
             2,
             "--steps-each is for --sampler annealed: give --levels",
         ),
-        (["sample", "--levels", "5"], 2, "--levels is for --sampler consistent, ancestral, corrector, flow"),
+        (["sample", "--levels", "5"], 2, "--levels is for --sampler consistent, ancestral, ddim, corrector, flow"),
         (["sample", "--sampler", "flow", "--levels", "1"], 2, "at least 2"),
         (["sample", "--eta", "0.5"], 2, "give --eps"),
+        (["sample", "--sampler", "flow", "--eta", "0.5"], 2, "--eta is for --sampler consistent or ddim"),
+        (["sample", "--sampler", "ddim", "--eta", "ladder"], 2, "give a share from 0 to 1"),
+        (["sample", "--sampler", "ddim", "--eps", "1e-5"], 2, "give --eta or --levels"),
         (["sample", "--sampler", "consistent", "--eta", "2"], 2, "not a share from 0 to 1"),
         (["sample", "--sampler", "consistent", "--eta", "0.1"], 1, "larger eta"),
         (["sample", "--device", "gpu"], 1, "--device gpu cannot be used here"),

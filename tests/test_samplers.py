@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ncsn_edu import checks
 from ncsn_edu.core import denoise, every, last
-from ncsn_edu.diffusion import ancestral, consistent_annealed, predictor_corrector, probability_flow
+from ncsn_edu.diffusion import ancestral, consistent_annealed, ddim, ddpm, predictor_corrector, probability_flow
 from ncsn_edu.distributions import Empirical, GaussianMixture
 from ncsn_edu.mcmc import annealed_langevin, inpaint, langevin, mala
 from ncsn_edu.schedules import VE, geometric, karras, stable_alpha, stable_eps
@@ -52,6 +52,8 @@ RUNS = {
         score, x, geometric(2, 0.5, 7).to(x), eta=0.4, generator=g
     ),
     "ancestral": lambda score, x, g: ancestral(score, x, geometric(2, 0.5, 7).to(x), generator=g),
+    "ddim": lambda score, x, g: ddim(score, x, geometric(2, 0.5, 7).to(x), eta=0.5, generator=g),
+    "ddpm": lambda score, x, g: ddpm(lambda x, t: -score(x, 0.5), x, torch.linspace(0.9, 0.1, 6), generator=g),
     "predictor_corrector": lambda score, x, g: predictor_corrector(score, x, geometric(2, 0.5, 7).to(x), generator=g),
     "inpaint": lambda score, x, g: inpaint(
         score, x, LADDER.to(x), image=x[0] * 0.3, mask=halves(x), eps=0.05, n_steps_each=2, generator=g
@@ -266,6 +268,7 @@ class Counted(TorchDispatchMode):
 ONE_STEP_A_LEVEL = {
     "consistent_annealed": consistent_annealed,
     "ancestral": ancestral,
+    "ddim": ddim,
     "probability_flow": probability_flow,
 }
 

@@ -42,7 +42,8 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--eta",
         type=_eta,
-        help="consistent: share of the noise that a step takes away, or `ladder`: as the ladder needs (default: 0.5)",
+        help="ddim: share of the fresh noise, 0 for none (the default) to 1; consistent: share of the noise that a "
+        "step takes away, or `ladder`: as the ladder needs (default: 0.5)",
     )
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _table()
     add_options(parser, "samples-SOURCE")
@@ -91,7 +92,10 @@ def _check(arguments: argparse.Namespace) -> None:
         others = "--eta or --levels" if "eta" in SAMPLERS[sampler].settings else "--levels"
         raise WrongUsage(f"{given} is for --sampler annealed: give {others}")
     if arguments.eta is not None and (sampler is None or "eta" not in SAMPLERS[sampler].settings):
-        raise WrongUsage("--eta is for --sampler consistent: give --eps")
+        having = " or ".join(name for name, row in SAMPLERS.items() if "eta" in row.settings)
+        raise WrongUsage(f"--eta is for --sampler {having}" + (": give --eps" if sampler in (None, "annealed") else ""))
+    if arguments.eta == LADDER and sampler != "consistent":
+        raise WrongUsage("--eta ladder is for --sampler consistent: give a share from 0 to 1")
     if arguments.levels and (sampler is None or SAMPLERS[sampler].stays):
         passing = ", ".join(name for name, row in SAMPLERS.items() if not row.stays)
         raise WrongUsage(f"--levels is for --sampler {passing}: give --steps-each")
