@@ -36,6 +36,11 @@ from .diffusion import (
     predictor_corrector as predictor_corrector, probability_flow as probability_flow,
 )
 from .bounds import Bound as Bound, ddpm_bound as ddpm_bound
+from .vae import (
+    BoundObjective as BoundObjective, elbo as elbo, gaussian_kl as gaussian_kl, importance_bound as importance_bound,
+    kl_to_standard as kl_to_standard,
+)
+from .nets.vae import ConvVAE as ConvVAE
 from .nets.mlp import NoiseConditionalMLP as NoiseConditionalMLP, ScoreMLP as ScoreMLP
 from .nets.ncsn import NCSN as NCSN
 from .nets.ncsnv2 import NCSNv2 as NCSNv2

@@ -37,6 +37,7 @@ LAYERS = [
     "distributions",
     "schedules",
     "losses",
+    "vae",
     "adapters",
     "mcmc",
     "diffusion",
