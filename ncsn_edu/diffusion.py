@@ -129,19 +129,17 @@ def ddpm(
     check_choice("variance", variance, ("posterior", "beta"))
     if variance == "beta" and eta != 1:
         raise ValueError("beta_t is a variance of DDPM's, eta = 1: leave out variance=, or eta=")
-    kept = check_ladder(alphas_bar).double().tolist()
-    visited = _visited(steps, len(kept))
+    kept, visited = check_ladder(alphas_bar).double().tolist(), _visited(steps, len(alphas_bar))
     evaluate = Evaluations(lambda x, t: net(x, torch.full((len(x),), int(t), device=x.device)))
 
     @torch.no_grad()
     def states(x: Tensor) -> Iterator[State]:
         for level, (t, before) in enumerate(pairwise([*reversed(visited), -1])):
             a, b = kept[t], kept[before] if before >= 0 else 1.0  # alpha_bar_t, alpha_bar_{t-1}
-            beta = 1 - a / b
+            beta, e = 1 - a / b, evaluate(x, t, level)
             posterior = beta * (1 - b) / (1 - a)
-            e = evaluate(x, t, level)
-            clean = (x - math.sqrt(1 - a) * e) / math.sqrt(a)
-            x = math.sqrt(b) * clean + math.sqrt(max(0.0, 1 - b - eta**2 * posterior)) * e
+            left = math.sqrt(max(0.0, 1 - b - eta**2 * posterior))  # of the noise e
+            x = math.sqrt(b / a) * (x - math.sqrt(1 - a) * e) + left * e
             fresh = eta * math.sqrt(posterior if variance == "posterior" else beta)
             x = x + fresh * noise_like(x, generator) if fresh and before >= 0 else x
             yield State(x, math.sqrt((1 - b) / b), level + 1, 0)
