@@ -103,6 +103,7 @@ class Denoising:
     draw        how the levels are drawn from it: `random_sigmas` (the paper's), `sigmas_between`, `log_normal_sigmas`,
                 or your own (x (B, *D), sigmas, generator) -> sigma (B,)
     weight      sigma (B,) -> (B,): how much the loss of an example counts; the losses are reported without it
+    reported    a coarser ladder that losses are sorted by when they are reported; the ladder itself by default
     unlabelled  the share of examples whose label, where there are labels, is hidden from the net: -1 takes its place,
                 and one net learns the score of all images and that of each class (Ho & Salimans 2022)
     generator   draws labels to hide, levels and noise, on the device of the batches
@@ -114,10 +115,12 @@ class Denoising:
         *,
         draw: Draw | None = None,
         weight: Callable[[Tensor], Tensor] | None = None,
+        reported: Tensor | None = None,
         unlabelled: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
         self.sigmas, self.draw, self.weight = check_ladder(sigmas), draw or random_sigmas, weight
+        self.reported = self.sigmas if reported is None else check_ladder(reported)
         self.unlabelled, self.generator = check_share("unlabelled", unlabelled), generator
 
     @property
@@ -131,11 +134,11 @@ class Denoising:
         if label is not None:
             hidden = torch.rand(len(x), generator=self.generator, device=x.device) < self.unlabelled
             score = partial(score, label=label.masked_fill(hidden, -1))
-        self.sigmas = sigmas = self.sigmas.to(x.device)  # once: later on they are there
-        sigma = self.draw(x, sigmas, self.generator)
+        self.sigmas, self.reported = self.sigmas.to(x.device), self.reported.to(x.device)  # once: later they are there
+        sigma = self.draw(x, self.sigmas, self.generator)
         losses = dsm(score, x, sigma.to(x), generator=self.generator)
         weighted = losses if self.weight is None else self.weight(sigma.to(x)) * losses
-        return Losses(losses, weighted, nearest_level(sigma, sigmas)[0])
+        return Losses(losses, weighted, nearest_level(sigma, self.reported)[0])
 
 
 class Slicing:

@@ -7,6 +7,7 @@ how a net is sampled. torch is imported inside functions only. This file does NO
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import partial
+from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class EpsUnet(ScoreNetwork):
     """A U-Net that guesses the noise of images in [0, 1]."""
 
     title = "U-Net"
+    told: ClassVar[str] = "log sigma"
     width: int = 128
     multipliers: tuple[int, ...] = (1, 2)  # of the width, one for each resolution
     blocks: int = 1  # on either side of each resolution
@@ -109,6 +111,7 @@ class EpsUnet(ScoreNetwork):
             blocks=self.blocks,
             attention=self.attention,
             n_classes=self.n_classes,
+            told=self.told,
             dropout=self.dropout,
         )
 
@@ -117,6 +120,21 @@ class EpsUnet(ScoreNetwork):
         from .adapters import EpsScore
 
         return EpsScore(self.bare(channels), data_mean=0.5, data_std=0.5)
+
+
+@dataclass(frozen=True)
+class DdpmUnet(EpsUnet):
+    """The U-Net as DDPM's: it sees x_t of images in [-1, 1], is told the step t, and guesses the noise."""
+
+    title = "U-Net of DDPM"
+    told = "step"
+
+    def build(self, channels: int, size: int, sigmas: "Tensor") -> "nn.Module":
+        """The U-Net in an EpsScore of images in [-1, 1], and that in an AffineScore; a step for each sigma."""
+        from .adapters import AffineScore, EpsScore
+        from .schedules import alphas_bar_of_sigmas
+
+        return AffineScore(EpsScore(self.bare(channels), alphas_bar_of_sigmas(2 * sigmas.double()).flip(0)))
 
 
 @dataclass(frozen=True)
@@ -145,6 +163,23 @@ class ResNetScore(Network):
         from .nets.resnet import ScoreResNet
 
         return ScoreResNet(channels, self.width, self.blocks, sigma=sigmas.item())
+
+
+@dataclass(frozen=True)
+class ConvVae(Network):
+    """A convolutional VAE."""
+
+    title = "VAE"
+    n_latents: int = 16
+    width: int = 32
+    decoder: str = "gaussian"
+    std: float | None = None  # of the Gaussian decoder; None: learned
+
+    def build(self, channels: int, size: int, sigmas: "Tensor") -> "nn.Module":
+        """A ConvVAE."""
+        from .nets.vae import ConvVAE
+
+        return ConvVAE(channels, size, self.n_latents, self.width, decoder=self.decoder, std=self.std)
 
 
 @dataclass(frozen=True)
@@ -197,6 +232,10 @@ class Ladder(Part):
 
         return geometric(self.sigma_max, self.sigma_min, self.n_levels)
 
+    def reported(self) -> "Tensor":
+        """The levels that losses are sorted by in logs, (L,)."""
+        return self.sigmas()
+
     def draw(self) -> "Draw":
         """How noise levels are drawn for a batch."""
         from .losses import random_sigmas
@@ -208,7 +247,46 @@ class Ladder(Part):
         from .losses import Denoising
 
         weight = getattr(model, "loss_weight", None)
-        return Denoising(self.sigmas(), draw=self.draw(), weight=weight, unlabelled=unlabelled, generator=generator)
+        return Denoising(
+            self.sigmas(),
+            draw=self.draw(),
+            weight=weight,
+            reported=self.reported(),
+            unlabelled=unlabelled,
+            generator=generator,
+        )
+
+
+@dataclass(frozen=True)
+class DdpmLadder(Ladder):
+    """The noise levels of DDPM's steps, each as likely as the next, for images in [0, 1] (Ho et al. 2020)."""
+
+    continuous = True  # neighbours are so near that any sigma between the ends is one of them
+    n_levels: int = 1000
+    beta_1: float = 1e-4
+    beta_n: float = 0.02
+
+    def __post_init__(self) -> None:
+        steps = (self.beta_n - self.beta_1) / max(1, self.n_levels - 1)  # the ends of sigmas(), without torch
+        left = prod(1 - self.beta_1 - i * steps for i in range(self.n_levels))
+        object.__setattr__(self, "sigma_max", sqrt((1 - left) / left) / 2)
+        object.__setattr__(self, "sigma_min", sqrt(self.beta_1 / (1 - self.beta_1)) / 2)
+
+    def of_weights(self) -> dict[str, Any]:
+        """The schedule."""
+        return vars(self).copy()
+
+    def sigmas(self) -> "Tensor":
+        """Half of sqrt((1 - alpha_bar) / alpha_bar), as images in [-1, 1] are twice as far apart; the largest first."""
+        from .schedules import alphas_bar_of, ddpm_betas, sigmas_of_alphas_bar
+
+        return sigmas_of_alphas_bar(alphas_bar_of(ddpm_betas(self.n_levels, self.beta_1, self.beta_n))).flip(0) / 2
+
+    def reported(self) -> "Tensor":
+        """Twenty levels in geometric progression."""
+        from .schedules import geometric
+
+        return geometric(self.sigma_max, self.sigma_min, min(20, self.n_levels))
 
 
 @dataclass(frozen=True)

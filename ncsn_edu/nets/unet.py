@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checks import check_count, check_images, check_label, check_noise
+from ..checks import check_choice, check_count, check_images, check_label, check_noise
 from ..core import expand_like
 
 
@@ -26,6 +26,7 @@ class UNet(nn.Module):
                block of so many of the smallest resolutions
     n_classes  the net can be told the class of each image, label (B,) with 0 ... n_classes - 1; -1, or no label at
                all: nothing is said. Trained on both it is two scores in one, of p(x) and of p(x | label)
+    told       "log sigma", by its sines; or "step": the second argument is DDPM's t = 0, 1, ... (Ho et al. 2020)
     dropout    share of the activations set to zero in every block while the net is in training mode
     """
 
@@ -38,9 +39,11 @@ class UNet(nn.Module):
         blocks: int = 1,
         attention: bool | int = False,
         n_classes: int = 0,
+        told: str = "log sigma",
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.told = check_choice("told", told, ("log sigma", "step"))
         self.n_classes = check_count("n_classes", n_classes, least=0)
         self.channels, self.width = check_count("channels", channels), check_count("width", width)
         self.blocks, widths = check_count("blocks", blocks), [width * m for m in multipliers]
@@ -67,10 +70,9 @@ class UNet(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, u: Tensor, sigma: float | Tensor, label: Tensor | None = None) -> Tensor:
-        """f at images u (B, channels, H, W), in their shape; sigma > 0, a float or (B,); label integers (B,)."""
+        """f at images u (B, channels, H, W), in their shape; sigma > 0 or a step, one or (B,); label integers (B,)."""
         check_images(u, self.channels, 2 ** (len(self.down) // self.blocks - 1))
-        check_noise(sigma, "this net is told the logarithm of sigma")
-        e = self.embed(_waves(expand_like(sigma, u).flatten().expand(len(u)).log(), self.width))  # (B, 4 width)
+        e = self.embed(self._waves(expand_like(sigma, u).flatten().expand(len(u))))  # (B, 4 width)
         if self.label is not None:
             if label is None:
                 label = torch.full((len(u),), -1, device=u.device)
@@ -88,6 +90,12 @@ class UNet(nn.Module):
             skip = skips.pop()
             h = block(torch.cat([h if h.shape == skip.shape else F.interpolate(h, skip.shape[2:]), skip], 1), e)
         return self.end(h).to(u.dtype)
+
+    def _waves(self, sigma: Tensor) -> Tensor:
+        if self.told == "step":
+            return _waves(sigma, self.width, 1e-4, 1.0)
+        check_noise(sigma, "this net is told the logarithm of sigma")
+        return _waves(sigma.log(), self.width, 0.5, 25.0)
 
 
 class Block(nn.Module):
@@ -129,8 +137,8 @@ def _group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(math.gcd(8, channels), channels)
 
 
-def _waves(values: Tensor, n: int) -> Tensor:
-    """Sines and cosines of values (B,) at n/2 frequencies each, shape (B, n)."""
-    frequencies = torch.linspace(0, math.log(50), n // 2, dtype=values.dtype, device=values.device).exp() / 2
-    angles = values[:, None] * frequencies
+def _waves(values: Tensor, n: int, lowest: float, highest: float) -> Tensor:
+    """Sines and cosines of values (B,) at n/2 frequencies each, in geometric progression, shape (B, n)."""
+    steps = torch.linspace(0, math.log(highest / lowest), n // 2, dtype=values.dtype, device=values.device)
+    angles = values[:, None] * (lowest * steps.exp())
     return torch.cat([angles.sin(), angles.cos(), values[:, None].expand(-1, n - 2 * (n // 2))], 1)
