@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .core import State
-    from .trained import Trained
+    from .trained import Trained, TrainedVae
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,34 @@ def completion(
 
     evaluations = SAMPLERS["annealed"].evaluations(len(sigmas), **vars(settings))
     return Plan(states, evaluations, {"sampler": "inpaint", **vars(settings)})
+
+
+def decoding(trained: "TrainedVae", *, walk: int = 0, noise: bool = False, generator: "torch.Generator") -> Plan:
+    """Images from latents of the prior, by one evaluation of the decoder.
+
+    walk   so many images in a row lead from one latent to another, all of them of the length that the prior's have
+    noise  with the decoder's noise, as samples of p(x) have it; otherwise its means
+    """
+    import torch
+
+    from .checks import check_count
+
+    net, check = trained.net, check_count("walk", walk, least=0)
+
+    def latents(n: int) -> "Tensor":
+        return torch.randn(n, net.n_latents, generator=generator, device=generator.device)
+
+    def states(n: int) -> "Iterator[Tensor]":
+        if not check:
+            yield net.sample(n, noise=noise, generator=generator, v=latents(n))
+            return
+        rows = -(-n // walk)
+        angle = torch.linspace(0, torch.pi / 2, walk, device=generator.device)[None, :, None]
+        ends = latents(2 * rows)
+        v = angle.cos() * ends[:rows, None] + angle.sin() * ends[rows:, None]  # each N(0, I), as both ends are
+        yield net.sample(n, noise=noise, generator=generator, v=v.flatten(0, 1)[:n])
+
+    return Plan(states, 1, {"sampler": "decoder", "walk": walk, "noise": noise})
 
 
 class Step(NamedTuple):

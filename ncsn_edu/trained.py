@@ -24,12 +24,14 @@ from .errors import first_line
 from .files import write_whole
 from .kinds import NOT_KNOWN, SAFETENSORS, kind_of
 from .nets.classifier import Classifier, ResNet
+from .nets.vae import ConvVAE
 from .parts import Sampling
-from .recipes import JudgeRecipe, Recipe, ScoreRecipe, from_json
+from .recipes import JudgeRecipe, Recipe, ScoreRecipe, VaeRecipe, from_json
 
 WEIGHTS = Path(__file__).parent / "weights"
 KIND = "ncsn_edu weights 2"
 JUDGE = "judge_"  # begins the names of classifiers that judge
+VAE = "vae_"  # begins the names of variational autoencoders
 R = TypeVar("R", bound=Recipe)
 
 
@@ -57,9 +59,24 @@ class Trained:
         return torch.rand(n, *self.shape, generator=generator, device=device_of(self.score))
 
 
+@dataclass(frozen=True)
+class TrainedVae:
+    """A variational autoencoder with what is needed to use it. It is no score: it has samples, and a bound of log p."""
+
+    net: ConvVAE  # gradients off
+    recipe: VaeRecipe
+    shape: tuple[int, int, int]  # of an image: C, H, W
+    step: int  # optimiser steps behind it
+
+
 def shipped() -> list[str]:
     """Names of the score networks that come with the package."""
-    return [name for name in _names() if not name.startswith(JUDGE)]
+    return [name for name in _names() if not name.startswith((JUDGE, VAE))]
+
+
+def shipped_vaes() -> list[str]:
+    """Names of the variational autoencoders that come with the package."""
+    return [name for name in _names() if name.startswith(VAE)]
 
 
 def shipped_judges() -> list[str]:
@@ -86,8 +103,29 @@ def load_trained(source: str | PathLike[str], *, device: torch.device | str = "c
     Of a checkpoint the moving average of the weights is taken where there is one. Raises FileNotFoundError where there
     is nothing, CheckpointDamaged for a file that is not whole, ValueError for one that holds no score of images.
     """
-    path = WEIGHTS / f"{source}.safetensors" if source in shipped() else Path(source)
-    return Trained(*_built(_content(path), path, ScoreRecipe, device))
+    return cast(Trained, _trained(source, device, Trained))
+
+
+def load_vae(source: str | PathLike[str], *, device: torch.device | str = "cpu") -> TrainedVae:
+    """A variational autoencoder from what `load_trained` takes, which raises as that does."""
+    return cast(TrainedVae, _trained(source, device, TrainedVae))
+
+
+def load_any(source: str | PathLike[str], *, device: torch.device | str = "cpu") -> Trained | TrainedVae:
+    """Either of them: what images can be drawn from."""
+    return _trained(source, device, None)
+
+
+def _trained(
+    source: str | PathLike[str], device: torch.device | str, wanted: type[Trained] | type[TrainedVae] | None
+) -> Trained | TrainedVae:
+    path = WEIGHTS / f"{source}.safetensors" if source in [*shipped(), *shipped_vaes()] else Path(source)
+    content = _content(path)
+    is_vae = isinstance(content.get("recipe"), Mapping) and content["recipe"].get("kind") == VaeRecipe.__name__
+    if wanted is TrainedVae or (wanted is None and is_vae):
+        net, recipe, shape, step = _built(content, path, VaeRecipe, device)
+        return TrainedVae(cast(ConvVAE, net), recipe, shape, step)
+    return Trained(*_built(content, path, ScoreRecipe, device))
 
 
 def load_net(source: str | PathLike[str]) -> tuple[nn.Module, Recipe, int]:
@@ -119,7 +157,7 @@ def _content(path: Path) -> dict[str, Any]:
         return _read(path)
     raise FileNotFoundError(
         f"there are no weights '{path}': give the folder of a run, a .safetensors or .ckpt file, or one of "
-        f"the names that come with the package ({', '.join(shipped()) or 'none'})"
+        f"the names that come with the package ({', '.join([*shipped(), *shipped_vaes()]) or 'none'})"
     )
 
 

@@ -26,7 +26,7 @@ from ncsn_edu.__main__ import main
 from ncsn_edu.datasets.filesets import Content
 from ncsn_edu.distributions import Empirical
 from ncsn_edu.mcmc import annealed_langevin
-from ncsn_edu.recipes import EpsUnet, Ladder, LogNormal, Ncsn, Optimisation, ScoreRecipe
+from ncsn_edu.recipes import ConvVae, EpsUnet, Ladder, LogNormal, Ncsn, Optimisation, ScoreRecipe, VaeRecipe
 from ncsn_edu.sampling import SAMPLERS, plan
 from ncsn_edu.trained import Trained
 
@@ -56,7 +56,8 @@ def here(tmp_path, monkeypatch):
 
 
 def use(monkeypatch, net: Net) -> None:
-    monkeypatch.setattr(trained, "load_trained", lambda source, device: net)
+    for name in ("load_trained", "load_any"):
+        monkeypatch.setattr(trained, name, lambda source, device: net)
 
 
 def picture(path, zoom: int = 1) -> np.ndarray:
@@ -646,3 +647,58 @@ def test_get_goes_on_after_a_failure(here, capsys, monkeypatch):
 def test_wrong_usage_of_data(here, capsys, arguments, message):
     assert main(["data", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+# ---- VAEs ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vae(here, monkeypatch):
+    """A VAE whose mean image is grey by its first latent."""
+    recipe = VaeRecipe("digits", ConvVae(2, 4, std=0.1), Optimisation())
+    net = recipe.build(1, 8)
+    net.forward = lambda v: v[:, :1, None, None].expand(-1, 1, 8, 8)
+    found = trained.TrainedVae(net, recipe, (1, 8, 8), 5)
+    monkeypatch.setattr(trained, "load_any", lambda source, device: found)
+    return here
+
+
+def test_a_vae_is_sampled_in_one_pass(vae, capsys):
+    assert main(["sample", "vae_digits", "--n", "5000", "--batch", "1000", "--npy", "x.npy", "--seed", "3"]) == 0
+    x = np.load("x.npy")
+    assert x.shape == (5000, 1, 8, 8) and abs(x[:, 0, 0, 0].mean()) < 0.06 and abs(x[:, 0, 0, 0].std() - 1) < 0.05
+    assert (x == x[:, :, :1, :1]).all()  # means, without the decoder's noise
+    assert "5 evaluations" in capsys.readouterr().out
+    about = made_by("samples-vae_digits.png")
+    assert (about["sampler"], about["noise"], about["net"], about["step"]) == ("decoder", False, "VAE", 5)
+    assert main(["sample", "vae_digits", "--n", "2000", "--noise", "--npy", "y.npy"]) == 0
+    assert np.load("y.npy").std((2, 3)).mean() == pytest.approx(0.1, rel=0.1)
+
+
+def test_a_walk_leads_from_one_latent_to_another_and_keeps_to_the_prior(vae):
+    assert main(["sample", "vae_digits", "--n", "3000", "--batch", "3000", "--interpolate", "6", "--npy", "w.npy"]) == 0
+    rows = np.load("w.npy")[:, 0, 0, 0].reshape(500, 6)
+    angles = np.linspace(0, np.pi / 2, 6)
+    assert np.allclose(rows, rows[:, :1] * np.cos(angles) + rows[:, -1:] * np.sin(angles), atol=1e-5)
+    assert np.allclose(rows.std(0), 1, atol=0.12)
+    assert picture("samples-vae_digits.png").shape[1] > picture("samples-vae_digits.png").shape[0] // 500 * 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sampler", "flow"], "vae_digits is a VAE, which decodes in one pass: leave out --sampler"),
+        (["--steps-each", "3"], "leave out --steps-each"),
+        (["--paper"], "leave out --paper"),
+        (["--interpolate", "1"], "whole number of at least 2"),
+    ],
+)
+def test_options_of_scores_are_none_of_a_vae_s(vae, capsys, options, message):
+    assert main(["sample", "vae_digits", *options]) == 2
+    assert message in capsys.readouterr().err and nothing_written(vae)
+
+
+@pytest.mark.parametrize("option", ["--interpolate", "--noise"])
+def test_options_of_vaes_are_none_of_a_score_s(here, capsys, option):
+    assert main(["sample", option]) == 2
+    assert f"{option} is for VAEs, and digits is a score network" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from .. import __version__
 from ..files import check_writable, why, write_whole
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
     from ..parts import Sampling
     from ..sampling import Plan
-    from ..trained import Trained
+    from ..trained import Trained, TrainedVae
 
 Layout: TypeAlias = Callable[["Tensor"], "Tensor"]
+N = TypeVar("N")
 FRAMES = 40  # of an animation
 SEEDS = 2**32 - 1  # larger ones give nothing new: the generator reads 32 bits
 SMALLEST = 32  # pixels across, below which an image is enlarged in the picture
@@ -93,21 +94,38 @@ def stem_of(source: str) -> str:
 
 
 def trained_of(arguments: argparse.Namespace) -> "tuple[Trained, str]":
-    """The net that is asked for, and its device."""
-    from ..adapters import Accelerated
-    from ..trained import load_trained
+    """The score network that is asked for, and its device."""
+    from .. import trained
 
+    device, net = _loaded(arguments, trained.load_trained)
+    return _accelerated(arguments, net), device
+
+
+def score_or_vae_of(arguments: argparse.Namespace) -> "tuple[Trained | TrainedVae, str]":
+    """The same, or a variational autoencoder."""
+    from .. import trained
+
+    device, net = _loaded(arguments, trained.load_any)
+    return net if isinstance(net, trained.TrainedVae) else _accelerated(arguments, net), device
+
+
+def _loaded(arguments: argparse.Namespace, load: Callable[..., N]) -> tuple[str, N]:
     device = find_device(arguments.device)
     check_bf16(arguments.bf16, device)
     try:
-        trained = load_trained(arguments.source, device=device)
+        return device, load(arguments.source, device=device)
     except FileNotFoundError as error:
         if not os.path.isdir(arguments.source):
             raise
         raise Failed(f"the folder {arguments.source} has no checkpoint (yet): give that of a run") from error
-    if arguments.bf16 or arguments.compile:
-        trained = replace(trained, score=Accelerated(trained.score, bf16=arguments.bf16, mode=arguments.compile))
-    return trained, device
+
+
+def _accelerated(arguments: argparse.Namespace, trained: "Trained") -> "Trained":
+    from ..adapters import Accelerated
+
+    if not (arguments.bf16 or arguments.compile):
+        return trained
+    return replace(trained, score=Accelerated(trained.score, bf16=arguments.bf16, mode=arguments.compile))
 
 
 def langevin_settings(arguments: argparse.Namespace, trained: "Trained") -> "Sampling":
@@ -129,7 +147,7 @@ def check_paper(arguments: argparse.Namespace, sampler: str | None = None) -> No
 def make_picture(
     arguments: argparse.Namespace,
     out: Path,
-    trained: "Trained",
+    trained: "Trained | TrainedVae",
     plan: "Plan",
     device: str,
     *,
@@ -159,7 +177,7 @@ class Drawn(NamedTuple):
     frames: "Tensor"  # (frames, n, C, H, W), uint8: of an animation, before the last
 
 
-def _draw(arguments: argparse.Namespace, trained: "Trained", plan: "Plan", device: str) -> Drawn:
+def _draw(arguments: argparse.Namespace, trained: "Trained | TrainedVae", plan: "Plan", device: str) -> Drawn:
     """Run a plan, with a bar."""
     import torch
 
@@ -199,7 +217,9 @@ def _little_memory(images: int, option: str = "--batch") -> Iterator[None]:
         raise Failed(message) from error
 
 
-def _made_by(arguments: argparse.Namespace, trained: "Trained", plan: "Plan", device: str) -> dict[str, Any]:
+def _made_by(
+    arguments: argparse.Namespace, trained: "Trained | TrainedVae", plan: "Plan", device: str
+) -> dict[str, Any]:
     """How the images were made, to be written into the picture."""
     import torch
 

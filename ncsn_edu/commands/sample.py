@@ -16,15 +16,16 @@ from .drawing import (
     langevin_settings,
     make_picture,
     output_of,
+    score_or_vae_of,
     stem_of,
-    trained_of,
 )
 
 if TYPE_CHECKING:
     from ..sampling import Plan
-    from ..trained import Trained
+    from ..trained import Trained, TrainedVae
 
 LADDER = "ladder"  # a value of --eta
+OF_SCORES = ("sampler", "eta", "levels", "eps", "steps_each", "paper", "animate", "bf16", "compile")
 
 
 def add(commands: Commands) -> None:
@@ -45,6 +46,15 @@ def add(commands: Commands) -> None:
         help="ddim: share of the fresh noise, 0 for none (the default) to 1; consistent: share of the noise that a "
         "step takes away, or `ladder`: as the ladder needs (default: 0.5)",
     )
+    parser.add_argument(
+        "--interpolate",
+        nargs="?",
+        const=8,
+        type=whole_number(2),
+        metavar="K",
+        help="a VAE's: each K images in a row lead from one latent to another (K: 8)",
+    )
+    parser.add_argument("--noise", action="store_true", help="a VAE's: with the decoder's noise, and not its means")
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _table()
     add_options(parser, "samples-SOURCE")
 
@@ -76,9 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     _check(arguments)
     out = output_of(arguments, f"samples-{stem_of(arguments.source)}")
-    trained, device = trained_of(arguments)
+    trained, device = score_or_vae_of(arguments)
     plan = _plan(arguments, trained, device)
-    columns = arguments.columns
+    columns = arguments.columns or arguments.interpolate
     return make_picture(arguments, out, trained, plan, device, what="image", layout=lambda x: tile(x, columns))
 
 
@@ -101,12 +111,21 @@ def _check(arguments: argparse.Namespace) -> None:
         raise WrongUsage(f"--levels is for --sampler {passing}: give --steps-each")
 
 
-def _plan(arguments: argparse.Namespace, trained: "Trained", device: str) -> "Plan":
+def _plan(arguments: argparse.Namespace, trained: "Trained | TrainedVae", device: str) -> "Plan":
     import torch
 
-    from ..sampling import best_sampler, plan
+    from ..sampling import best_sampler, decoding, plan
+    from ..trained import TrainedVae
 
     generator = torch.Generator(device).manual_seed(arguments.seed)
+    if isinstance(trained, TrainedVae):
+        if given := [name for name in OF_SCORES if getattr(arguments, name) not in (None, False)]:
+            option = given[0].replace("_", "-")
+            raise WrongUsage(f"{arguments.source} is a VAE, which decodes in one pass: leave out --{option}")
+        return decoding(trained, walk=arguments.interpolate or 0, noise=arguments.noise, generator=generator)
+    if arguments.interpolate or arguments.noise:
+        option = "--interpolate" if arguments.interpolate else "--noise"
+        raise WrongUsage(f"{option} is for VAEs, and {arguments.source} is a score network: leave it out")
     langevin = arguments.paper or arguments.eps or arguments.steps_each
     sampler = arguments.sampler or ("annealed" if langevin else best_sampler(trained))
     settings: dict[str, Any] = {}

@@ -77,12 +77,15 @@ class ConvVAE(nn.Module):
         return gaussian_log_likelihood(x, out, self.std)
 
     @torch.no_grad()
-    def sample(self, n: int, *, noise: bool = False, generator: torch.Generator | None = None) -> Tensor:
-        """n images (n, C, H, W) of latents from the prior.
+    def sample(
+        self, n: int, *, noise: bool = False, v: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """n images (n, C, H, W) of latents v (n, n_latents), which are drawn from the prior unless they are given.
 
         Samples of p(x) have the decoder's noise. Without it they are means, which are smoother than any data.
         """
-        v = torch.randn(check_count("n", n), self.n_latents, generator=generator, device=self.log_std.device)
+        if v is None:
+            v = torch.randn(check_count("n", n), self.n_latents, generator=generator, device=self.log_std.device)
         mean = self(v)
         if not noise:
             return mean
