@@ -24,17 +24,21 @@ from ncsn_edu.metrics import mode_weights
 from ncsn_edu.schedules import geometric, stable_eps
 from ncsn_edu.widgets import (
     AnnealingExplorer,
+    DdimExplorer,
     ErrorExplorer,
     Explorer,
+    LadderExplorer,
     LangevinExplorer,
     ManifoldExplorer,
     ObjectiveExplorer,
     Player,
+    ScheduleExplorer,
     ScoreFieldExplorer,
 )
 
 TRAINING = (ObjectiveExplorer, ErrorExplorer, ManifoldExplorer)
-EXPLORERS = (ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer, *TRAINING)
+DESIGNS = (LadderExplorer, ScheduleExplorer, DdimExplorer)
+EXPLORERS = (ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer, *DESIGNS, *TRAINING)
 NUMBER = r"([-+]?(?:[\d.]+(?:e[-+]?\d+)?|inf|nan))"
 
 # One other value for every control, on its grid.
@@ -42,6 +46,12 @@ CHANGES = [
     (ScoreFieldExplorer, {"weight": 0.5, "distance": 3.0, "std": 2.0, "correlation": -0.6, "sigma": 1.5}),
     (LangevinExplorer, {"alpha": 1.0, "n_steps": 40, "start": "left mode", "metropolis": True}),
     (AnnealingExplorer, {"sigma_1": 1.0, "sigma_L": 1.0, "n_levels": 3, "n_steps_each": 20, "eps": 1.0}),
+    (
+        LadderExplorer,
+        {"data": "8 x 8 digits", "sigma_1": 10.0, "sigma_L": 0.1, "n_levels": 20, "n_steps_each": 12},
+    ),
+    (ScheduleExplorer, {"schedule": "cosine", "n_steps": 100, "beta_n": 0.1}),
+    (DdimExplorer, {"n_steps": 6, "eta": 0.5, "seed": 3}),
     (
         ObjectiveExplorer,
         {"objective": "implicit", "sigma": 1.0, "distribution": "sphere", "n_projections": 3, "n_steps": 300},
@@ -741,3 +751,61 @@ def test_a_stored_notebook_keeps_the_file_whatever_frame_is_shown():
         assert base64.b64decode(bundle["image/png"]) == b"the file"
         assert metadata == {"image/png": {"alt": "Noise."}}
         assert bundle["text/plain"] == f"Player(frame={k}, speed=1.0)"
+
+
+# ---- ladders and schedules -----------------------------------------------------------------------------------------
+
+
+def numbers_after(explorer, words):
+    """The number that stands after these words in the line below the picture."""
+    text = re.sub(r"<[^>]*>", "", explorer.readout.value)
+    return float(re.search(re.escape(words) + r"[^-+.\d]*" + NUMBER, text)[1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "numbers"),
+    [
+        # Song & Ermon 2020: CIFAR-10, 50 -> 0.01, 232 levels, T 5, step 6.2e-6 in their letters
+        ({"n_levels": 232}, {"predicted": 0.567, "overlap by one half": None, "best eps": 1.24e-5, "with": 1.055}),
+        ({"sigma_1": 1.0, "n_levels": 10}, {"predicted": 0.0, "measured": 0.0}),
+    ],
+)
+def test_ladder_explorer_says_what_the_papers_say(explorer_of, settings, numbers):
+    explorer = explorer_of(LadderExplorer).set(data="32 x 32 x 3 photographs", sigma_L=0.01, n_steps_each=5, **settings)
+    for words, expected in numbers.items():
+        if expected is not None:
+            assert numbers_after(explorer, words) == pytest.approx(expected, rel=0.01, abs=1e-3)
+    assert numbers_after(explorer, "measured") == pytest.approx(numbers_after(explorer, "predicted"), abs=0.02)
+
+
+def test_ladder_explorer_in_the_plane_where_the_formula_is_rough(explorer_of):
+    """In two dimensions lengths are no Gaussian: what is measured comes from the distribution of lengths itself."""
+    explorer = explorer_of(LadderExplorer).set(data="points in the plane", sigma_1=10.0, sigma_L=0.1, n_levels=10)
+    gamma, (middle, width) = 100 ** (1 / 9), (2**0.5, 0.5**0.5)
+    low, high = max(0, gamma * (middle - 3 * width)), gamma * (middle + 3 * width)
+    exact = np.exp(-(low**2) / 2) - np.exp(-(high**2) / 2)  # Rayleigh
+    assert numbers_after(explorer, "measured") == pytest.approx(exact, abs=0.01)
+
+
+def test_a_ladder_that_leads_up_is_no_ladder(explorer_of):
+    assert "must be larger" in explorer_of(LadderExplorer).set(sigma_1=1.0, sigma_L=1.0).readout.value
+
+
+def test_schedule_explorer(explorer_of):
+    explorer = explorer_of(ScheduleExplorer).set(schedule="linear", n_steps=1000, beta_n=0.02)
+    kept = np.cumprod(1 - np.linspace(1e-4, explorer.values["beta_n"], 1000))
+    assert numbers_after(explorer, "equal at t =") == np.argmax(kept < 0.5) + 1
+    assert numbers_after(explorer, "at the end") == pytest.approx(kept[-1], rel=0.01)
+    explorer.set(n_steps=10, beta_n=0.001)
+    assert "never gets below the noise" in explorer.readout.value
+    explorer.set(schedule="cosine", n_steps=500)
+    assert numbers_after(explorer, "equal at t =") == pytest.approx(248, abs=4)
+
+
+def test_ddim_explorer_without_noise_does_not_ask_the_seed(explorer_of):
+    explorer = explorer_of(DdimExplorer).set(n_steps=50, eta=0.0, seed=1)
+    picture = explorer.picture.value
+    assert explorer.set(seed=2).picture.value == picture
+    assert numbers_after(explorer, "left mode") == pytest.approx(0.2, abs=0.06)
+    assert numbers_after(explorer, "of the right one") == pytest.approx(1.0, abs=0.1)
+    assert explorer.set(eta=1.0).picture.value != picture

@@ -7,6 +7,7 @@ from .base import Explorer
 from .chains import AnnealingExplorer, LangevinExplorer
 from .fields import ScoreFieldExplorer
 from .images import InpaintingExplorer, NoiseLevelExplorer, SamplingExplorer
+from .ladders import DdimExplorer, LadderExplorer, ScheduleExplorer
 from .learning import ErrorExplorer, ObjectiveExplorer, TrainingExplorer
 from .live import watch
 from .manifold import ManifoldExplorer
@@ -14,15 +15,18 @@ from .player import Player
 
 __all__ = [
     "AnnealingExplorer",
+    "DdimExplorer",
     "ErrorExplorer",
     "Explorer",
     "InpaintingExplorer",
+    "LadderExplorer",
     "LangevinExplorer",
     "ManifoldExplorer",
     "NoiseLevelExplorer",
     "ObjectiveExplorer",
     "Player",
     "SamplingExplorer",
+    "ScheduleExplorer",
     "ScoreFieldExplorer",
     "TrainingExplorer",
     "watch",
