@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import check_choice, check_ladder, check_noise, check_positive, may_look
-from .core import as_tensor, expand_like, shaped
+from .core import as_tensor, exact, expand_like, shaped
 from .errors import first_line
 from .schedules import nearest_level
 
@@ -62,7 +62,7 @@ class DDPMStep(nn.Module):
 
     def __init__(self, alphas_bar: Tensor) -> None:
         super().__init__()
-        falling = torch.as_tensor(alphas_bar).double()
+        falling = exact(alphas_bar)
         sigmas = check_ladder(((1 - falling) / falling).sqrt().flip(0)).flip(0).float()  # rising with t
         self.first, self.last = sigmas[0].item(), sigmas[-1].item()
         self.register_buffer("sigmas", sigmas, persistent=False)
@@ -87,7 +87,7 @@ class ScoreNoise(nn.Module):
         super().__init__()
         check_ladder(torch.as_tensor(alphas_bar))
         self.score = score
-        self.register_buffer("alphas_bar", torch.as_tensor(alphas_bar).double(), persistent=False)
+        self.register_buffer("alphas_bar", exact(alphas_bar), persistent=False)
 
     def forward(self, x: Tensor, t: Tensor, **told: Any) -> Tensor:
         """The noise e in x_t (B, *D) at steps t (B,), in the shape of x."""

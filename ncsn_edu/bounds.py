@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_choice, check_generator, check_ladder, check_points
-from .core import noise_like, shaped
+from .core import exact, noise_like, shaped
 
 
 class Bound(NamedTuple):
@@ -51,11 +51,12 @@ def ddpm_bound(
     Divide by D log 2 for bits a dimension; a density of x in [lowest, highest] is then in other units.
     """
     check_points(x), check_generator(generator, x.device), check_choice("variance", variance, ("posterior", "beta"))
-    kept = check_ladder(alphas_bar).double().to(x.device)
+    clean_x = x.double() if x.device.type == "cpu" else x  # some accelerators have no float64
+    kept = exact(check_ladder(alphas_bar)).to(clean_x)
     n_dims, steps = x[0].numel(), []
     for t in range(len(kept) - 1, -1, -1):
         a, b = kept[t], kept[t - 1] if t else kept.new_ones(())
-        x_t = a.sqrt() * x + (1 - a).sqrt() * noise_like(x.double(), generator)
+        x_t = a.sqrt() * clean_x + (1 - a).sqrt() * noise_like(clean_x, generator)
         e = shaped(net(x_t.to(x.dtype), torch.full((len(x),), t, device=x.device)), x)
         clean = (x_t - (1 - a).sqrt() * e) / a.sqrt()
         if t == 0:
@@ -63,10 +64,10 @@ def ddpm_bound(
         beta = 1 - a / b
         narrow = beta * (1 - b) / (1 - a)  # the variance of q(x_{t-1} | x_t, x_0)
         wide = narrow if variance == "posterior" else beta
-        off = (b.sqrt() * beta / (1 - a) * (x - clean)).flatten(1).square().sum(1)  # between the two means
+        off = (b.sqrt() * beta / (1 - a) * (clean_x - clean)).flatten(1).square().sum(1)  # between the two means
         steps.append(0.5 * (n_dims * (narrow / wide - 1 - (narrow / wide).log()) + off / wide))
-    prior = 0.5 * (kept[-1] * x.double() ** 2 - kept[-1] - (1 - kept[-1]).log()).flatten(1).sum(1)
-    decoder = _decoder(x.double(), clean, (1 - kept[0]).sqrt(), greys)
+    prior = 0.5 * (kept[-1] * clean_x**2 - kept[-1] - (1 - kept[-1]).log()).flatten(1).sum(1)
+    decoder = _decoder(clean_x, clean, (1 - kept[0]).sqrt(), greys)
     return Bound(prior, torch.stack(steps[::-1], 1) if steps else prior.new_zeros(len(x), 0), decoder)
 
 

@@ -24,7 +24,7 @@ from .checks import (
     check_positive,
     smallest_eta,
 )
-from .core import Evaluations, Score, State, noise_like
+from .core import Evaluations, Score, State, exact, noise_like
 
 
 def consistent_annealed(
@@ -129,7 +129,7 @@ def ddpm(
     check_choice("variance", variance, ("posterior", "beta"))
     if variance == "beta" and eta != 1:
         raise ValueError("beta_t is a variance of DDPM's, eta = 1: leave out variance=, or eta=")
-    kept, visited = check_ladder(alphas_bar).double().tolist(), _visited(steps, len(alphas_bar))
+    kept, visited = exact(check_ladder(alphas_bar)).tolist(), _visited(steps, len(alphas_bar))
     evaluate = Evaluations(lambda x, t: net(x, torch.full((len(x),), int(t), device=x.device)))
 
     @torch.no_grad()

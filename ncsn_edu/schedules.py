@@ -83,10 +83,10 @@ def cosine_betas(n: int = 1000, *, offset: float = 0.008, largest: float = 0.999
 
 def alphas_bar_of(betas: Tensor) -> Tensor:
     """alpha_bar_t = (1 - beta_1) ... (1 - beta_t), the share of the clean image's variance that is left, shape (T,)."""
-    betas = torch.as_tensor(betas)
+    betas = exact(betas)
     if betas.ndim != 1 or not ((betas > 0) & (betas < 1)).all():
         raise ValueError(f"betas are variances between 0 and 1, shape (T,), not {tuple(betas.shape)} in this range")
-    return (1 - betas.double()).cumprod(0)
+    return (1 - betas).cumprod(0)
 
 
 def sigmas_of_alphas_bar(alphas_bar: Tensor) -> Tensor:
