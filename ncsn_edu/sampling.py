@@ -67,7 +67,13 @@ SAMPLERS = {
     ),
     "consistent": Sampler("diffusion.consistent_annealed", "consistent annealed sampling", "L", settings=("eta",)),
     "ancestral": Sampler("diffusion.ancestral", "the noise of a level taken away, less than that added again", "L"),
-    "ddim": Sampler("diffusion.ddim", "the noise scaled down, some of it drawn anew", "L", settings=("eta",)),
+    "ddim": Sampler(
+        "diffusion.ddim",
+        "the noise scaled down, some of it drawn anew",
+        "L",
+        settings=("eta",),
+        lengths=(),  # of its eta 1 is `ancestral`, which is measured, and eta 0 Euler's method for the flow
+    ),
     "corrector": Sampler(
         "diffusion.predictor_corrector",
         "predictor and corrector: reverse diffusion and Langevin",
