@@ -280,7 +280,9 @@ class DdpmLadder(Ladder):
         """Half of sqrt((1 - alpha_bar) / alpha_bar), as images in [-1, 1] are twice as far apart; the largest first."""
         from .schedules import alphas_bar_of, ddpm_betas, sigmas_of_alphas_bar
 
-        return sigmas_of_alphas_bar(alphas_bar_of(ddpm_betas(self.n_levels, self.beta_1, self.beta_n))).flip(0) / 2
+        return (
+            sigmas_of_alphas_bar(alphas_bar_of(ddpm_betas(self.n_levels, self.beta_1, self.beta_n))).flip(0) / 2
+        ).float()
 
     def reported(self) -> "Tensor":
         """Twenty levels in geometric progression."""
