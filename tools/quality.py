@@ -73,7 +73,7 @@ def settings(net: Trained, most: int) -> Iterator[list[str]]:
             if "eta" in row.settings:  # a share that stays the same is too large for many levels
                 shorter = (n for n in row.lengths if row.evaluations(n) <= most)
                 yield from ([*_levels(name, n), "--eta", "ladder"] for n in shorter)
-        else:
+        elif row.lengths:
             yield ["--sampler", name]
     if 100 * len(net.sigmas) <= most:
         yield ["--paper"]
