@@ -430,6 +430,15 @@ def test_numbers_that_differ(check, numbers, tolerance, message):
         save_figure(curves(), "fig1", numbers=numbers, tolerance=tolerance)
 
 
+def test_a_tolerance_may_be_a_share_of_a_number_that_moves_a_little(check):
+    share = lambda value: {"numbers": {"a": value}, "tolerance": {"a": 0.03 * value}}  # noqa: E731
+    save_figure(curves(), "fig1", **share(16.8773))
+    check()
+    save_figure(curves(), "fig1", **share(16.8785))
+    with pytest.raises(FigureDiffers, match="the tolerance of a was 0.506319, and is 0.6 now"):
+        save_figure(curves(), "fig1", numbers={"a": 16.8773}, tolerance={"a": 0.6})
+
+
 @pytest.mark.parametrize(
     ("stored", "new"),
     [
