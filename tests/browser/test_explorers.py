@@ -153,9 +153,9 @@ class Notebook:
 
     def number(self, pattern: str) -> float:
         """The number in the line under the picture that stands where the pattern has {}."""
-        found = re.search(pattern.replace("{}", r"([-+]?[\d.]+(?:e[-+]?\d+)?)"), self.says())
+        found = re.search(pattern.replace("{}", r"([-+]?[\d.,]*\d(?:e[-+]?\d+)?)"), self.says())
         assert found, f"{pattern!r} is not in {self.says()!r}"
-        return float(found[1])
+        return float(found[1].replace(",", ""))
 
     def control(self, label: str) -> Locator:
         exactly = re.compile(rf"^{re.escape(label)}$")
