@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .checks import check_choice, check_ladder, check_noise, check_positive, may_look
 from .core import as_tensor, exact, expand_like, shaped
 from .errors import first_line
-from .schedules import nearest_level
+from .schedules import nearest_level, sigmas_of_alphas_bar
 
 Net = Callable[..., Tensor]
 
@@ -62,8 +62,7 @@ class DDPMStep(nn.Module):
 
     def __init__(self, alphas_bar: Tensor) -> None:
         super().__init__()
-        falling = exact(alphas_bar)
-        sigmas = check_ladder(((1 - falling) / falling).sqrt().flip(0)).flip(0).float()  # rising with t
+        sigmas = check_ladder(sigmas_of_alphas_bar(exact(alphas_bar)).flip(0)).flip(0).float()  # rising with t
         self.first, self.last = sigmas[0].item(), sigmas[-1].item()
         self.register_buffer("sigmas", sigmas, persistent=False)
 
@@ -81,19 +80,20 @@ class ScoreNoise(nn.Module):
     So DDPM's own sampler runs with a closed form, or with NCSN. alphas_bar (T,), falling; t = 0 ... T - 1.
     """
 
-    alphas_bar: Tensor
+    roots: Tensor
+    sigmas: Tensor
 
     def __init__(self, score: Net, alphas_bar: Tensor) -> None:
         super().__init__()
-        check_ladder(torch.as_tensor(alphas_bar))
+        kept = exact(check_ladder(alphas_bar))
         self.score = score
-        self.register_buffer("alphas_bar", exact(alphas_bar), persistent=False)
+        self.register_buffer("roots", kept.sqrt(), persistent=False)
+        self.register_buffer("sigmas", sigmas_of_alphas_bar(kept), persistent=False)
 
     def forward(self, x: Tensor, t: Tensor, **told: Any) -> Tensor:
         """The noise e in x_t (B, *D) at steps t (B,), in the shape of x."""
-        kept = self.alphas_bar[t]
-        sigma = ((1 - kept) / kept).sqrt().to(x.dtype)
-        return -expand_like(sigma, x) * self.score(x / expand_like(kept.sqrt(), x), sigma, **told)
+        sigma = self.sigmas[t].to(x.dtype)
+        return -expand_like(sigma, x) * self.score(x / expand_like(self.roots[t], x), sigma, **told)
 
 
 # ---- what a net may predict: five names of one thing ----------------------------------------------------------------

@@ -103,29 +103,23 @@ def load_trained(source: str | PathLike[str], *, device: torch.device | str = "c
     Of a checkpoint the moving average of the weights is taken where there is one. Raises FileNotFoundError where there
     is nothing, CheckpointDamaged for a file that is not whole, ValueError for one that holds no score of images.
     """
-    return cast(Trained, _trained(source, device, Trained))
-
-
-def load_vae(source: str | PathLike[str], *, device: torch.device | str = "cpu") -> TrainedVae:
-    """A variational autoencoder from what `load_trained` takes, which raises as that does."""
-    return cast(TrainedVae, _trained(source, device, TrainedVae))
+    path = _path(source)
+    return Trained(*_built(_content(path), path, ScoreRecipe, device))
 
 
 def load_any(source: str | PathLike[str], *, device: torch.device | str = "cpu") -> Trained | TrainedVae:
-    """Either of them: what images can be drawn from."""
-    return _trained(source, device, None)
-
-
-def _trained(
-    source: str | PathLike[str], device: torch.device | str, wanted: type[Trained] | type[TrainedVae] | None
-) -> Trained | TrainedVae:
-    path = WEIGHTS / f"{source}.safetensors" if source in [*shipped(), *shipped_vaes()] else Path(source)
+    """What images can be drawn from: a score network, or a variational autoencoder; otherwise as `load_trained`."""
+    path = _path(source)
     content = _content(path)
-    is_vae = isinstance(content.get("recipe"), Mapping) and content["recipe"].get("kind") == VaeRecipe.__name__
-    if wanted is TrainedVae or (wanted is None and is_vae):
+    if isinstance(content.get("recipe"), Mapping) and content["recipe"].get("kind") == VaeRecipe.__name__:
         net, recipe, shape, step = _built(content, path, VaeRecipe, device)
         return TrainedVae(cast(ConvVAE, net), recipe, shape, step)
     return Trained(*_built(content, path, ScoreRecipe, device))
+
+
+def _path(source: str | PathLike[str]) -> Path:
+    """Of the weights that ship under this name, classifiers aside; otherwise the source itself is one."""
+    return WEIGHTS / f"{source}.safetensors" if source in [*shipped(), *shipped_vaes()] else Path(source)
 
 
 def load_net(source: str | PathLike[str]) -> tuple[nn.Module, Recipe, int]:

@@ -1,5 +1,6 @@
 """Fixtures for all unit tests."""
 
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -28,3 +29,17 @@ def far(request, monkeypatch) -> Iterator[Pretended]:
     """A device that is none, which notes what the host waits for."""
     with pretended(monkeypatch, as_mps=request.param == "as Apple's") as there:
         yield there
+
+
+@pytest.fixture
+def own_figures(tmp_path, monkeypatch):
+    """Write mode into a folder of the test's own; temporary folders beside it."""
+    from matplotlib import pyplot as plt
+
+    for name in ("NCSN_EDU_FIGURES", "NCSN_EDU_FIGURES_ONLY", "NCSN_EDU_FIGURES_DONE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NCSN_EDU_FIGURES_DIR", str(tmp_path / "figures"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    yield tmp_path / "figures"
+    plt.close("all")

@@ -5,7 +5,6 @@ import io
 import itertools
 import json
 import os
-import tempfile
 
 import matplotlib
 
@@ -24,15 +23,8 @@ WORDS = {"alt": "A dot goes round.", "caption": r"A dot goes round, with speed $
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Write mode into a folder of the test's own; temporary folders beside it."""
-    for name in ("NCSN_EDU_FIGURES", "NCSN_EDU_FIGURES_ONLY", "NCSN_EDU_FIGURES_DONE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NCSN_EDU_FIGURES_DIR", str(tmp_path / "figures"))
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    yield tmp_path / "figures"
-    plt.close("all")
+def folder(own_figures):
+    return own_figures
 
 
 def scene(noise=0.0, cmap="Blues"):

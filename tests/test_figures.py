@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -24,15 +23,8 @@ from ncsn_edu.kernels import run_cells
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Write mode into a folder of the test's own; temporary folders beside it."""
-    for name in ("NCSN_EDU_FIGURES", "NCSN_EDU_FIGURES_ONLY", "NCSN_EDU_FIGURES_DONE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NCSN_EDU_FIGURES_DIR", str(tmp_path / "figures"))
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    yield tmp_path / "figures"
-    plt.close("all")
+def folder(own_figures):
+    return own_figures
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..grading.calls import TooSlow, at_most
+from ..grading.calls import at_most
 from ..grading.settings import ours, random_state, set_random_state, theirs
 from ..grading.tasks import Wrong, close, copied, in_words, quietly, tensors
 
@@ -106,4 +106,4 @@ def _agree(a: Tensor, b: Tensor) -> bool:
     return bool(torch.allclose(a.double(), b.double(), rtol=1e-4, atol=1e-5))
 
 
-__all__ = ["SECONDS", "Answer", "TooSlow", "Wrong", "close", "compare", "exercise", "verdict"]
+__all__ = ["Answer", "Wrong", "compare", "exercise", "verdict"]
