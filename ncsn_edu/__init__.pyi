@@ -37,6 +37,7 @@ from .diffusion import (
 )
 from .bounds import Bound as Bound, ddpm_bound as ddpm_bound
 from .vae import (
+    aggregate_posterior as aggregate_posterior,
     BoundObjective as BoundObjective, elbo as elbo, gaussian_kl as gaussian_kl, importance_bound as importance_bound,
     kl_to_standard as kl_to_standard,
 )

@@ -149,8 +149,6 @@ def plan(
 
 def _levels(row: Sampler, name: str, trained: "Trained", n_levels: int | None) -> "Tensor":
     """The ladder: the net's own, or one of n_levels in its range, where the net takes any noise level."""
-    from . import schedules
-
     sigmas = trained.sigmas
     if n_levels is not None and row.stays:
         raise ValueError(f"the sampler {name} stays at the levels of the net: leave out n_levels=")
@@ -158,8 +156,7 @@ def _levels(row: Sampler, name: str, trained: "Trained", n_levels: int | None) -
         raise ValueError(f"this net knows its own {len(sigmas)} noise levels only: leave out --levels, or n_levels=")
     if row.stays or (n_levels is None and not trained.recipe.noise.continuous):
         return sigmas
-    ladder = getattr(schedules, row.ladder)
-    return ladder(sigmas[0].item(), sigmas[-1].item(), row.n_levels if n_levels is None else n_levels)
+    return trained.recipe.noise.shorter(row.n_levels if n_levels is None else n_levels, row.ladder)
 
 
 def _settings(row: Sampler, name: str, trained: "Trained", asked: dict[str, Any]) -> dict[str, Any]:
@@ -188,19 +185,30 @@ def completion(
     return Plan(states, evaluations, {"sampler": "inpaint", **vars(settings)})
 
 
-def decoding(trained: "TrainedVae", *, walk: int = 0, noise: bool = False, generator: "torch.Generator") -> Plan:
+def decoding(
+    trained: "TrainedVae",
+    *,
+    walk: int = 0,
+    noise: bool = False,
+    images: "Tensor | None" = None,
+    generator: "torch.Generator",
+) -> Plan:
     """Images from latents of the prior, by one evaluation of the decoder.
 
-    walk   so many images in a row lead from one latent to another, all of them of the length that the prior's have
-    noise  with the decoder's noise, as samples of p(x) have it; otherwise its means
+    walk    so many images in a row lead from one latent to another, all of them of the length that the prior's have
+    noise   with the decoder's noise, as samples of p(x) have it; otherwise its means
+    images  uint8 (N, C, H, W), such as the training images: the latents are of their aggregate posterior
     """
     import torch
 
     from .checks import check_count
+    from .vae import aggregate_posterior
 
     net, check = trained.net, check_count("walk", walk, least=0)
 
     def latents(n: int) -> "Tensor":
+        if images is not None:
+            return aggregate_posterior(net, images.float() / 255, n, generator=generator)
         return torch.randn(n, net.n_latents, generator=generator, device=generator.device)
 
     def states(n: int) -> "Iterator[Tensor]":
@@ -213,7 +221,8 @@ def decoding(trained: "TrainedVae", *, walk: int = 0, noise: bool = False, gener
         v = angle.cos() * ends[:rows, None] + angle.sin() * ends[rows:, None]  # each N(0, I), as both ends are
         yield net.sample(n, noise=noise, generator=generator, v=v.flatten(0, 1)[:n])
 
-    return Plan(states, 1, {"sampler": "decoder", "walk": walk, "noise": noise})
+    about = {"sampler": "decoder", "walk": walk, "noise": noise}
+    return Plan(states, 1, about | {"latents": "prior" if images is None else "aggregate posterior"})
 
 
 class Step(NamedTuple):

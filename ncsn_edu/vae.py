@@ -65,6 +65,17 @@ def importance_bound(model: Autoencoder, x: Tensor, n: int, *, generator: torch.
     return torch.logsumexp(torch.stack(weights), 0) - math.log(n)
 
 
+def aggregate_posterior(model: Autoencoder, x: Tensor, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+    """n latents (n, K) of the aggregate posterior: q(v | x) of rows of x (N, *D), such as the training images.
+
+    It is what the decoder was trained on; the prior is what the bound pulls it towards.
+    """
+    check_points(x), check_generator(generator, x.device)
+    rows = torch.randint(len(x), (check_count("n", n),), generator=generator, device=x.device)
+    mean, std = model.encode(x[rows])
+    return mean + std * noise_like(mean, generator)
+
+
 class BoundObjective:
     """What a VAE is trained with: -log p(x | v) + beta KL.
 

@@ -48,7 +48,8 @@ def main() -> None:
             continue
         alone = any("scale" in row for row in rows)
         try:
-            taken = sample_and_evaluate(net, options.source, options.n, *asked, device=options.device, alone=alone)
+            how = {"device": options.device, "alone": alone}
+            taken = sample_and_evaluate(net.recipe.data, options.source, options.n, *asked, **how)
         except FloatingPointError as error:
             print(f"{error}; left out", flush=True)
             continue
@@ -104,27 +105,34 @@ class Taken(NamedTuple):
 
 
 def sample_and_evaluate(
-    net: Trained, source: str, n: int, *asked: str, device: str | None = None, alone: bool = False
+    data: str, source: str, n: int, *asked: str, device: str | None = None, alone: bool = False
 ) -> Taken:
-    """Take n samples by `sample` with the options asked for, and measure them by `evaluate`.
+    """Take n samples by `sample` with the options asked for, and measure them by `evaluate` on this data set.
 
     Raises FloatingPointError where the samples are not finite, and ends where one of the two commands fails.
     """
     words = ["sample", source, "--n", str(n), *asked, *(["--device", device] if device else [])]
     with tempfile.TemporaryDirectory() as folder:
-        picture, samples, numbers = (str(Path(folder) / f"x.{end}") for end in ("png", "npy", "json"))
+        picture, samples = (str(Path(folder) / f"x.{end}") for end in ("png", "npy"))
         began = time.monotonic()
         _run(*words, "--npy", samples, "--out", picture)
         seconds = time.monotonic() - began
         x = np.load(samples)
         if not np.isfinite(x).all():
             raise FloatingPointError(f"{' '.join(words)}: samples that are not finite")
-        np.save(samples, x := x.clip(0, 1))
-        _run("evaluate", samples, "--data", net.recipe.data, "--out", numbers, *(["--alone"] if alone else []))
         with Image.open(picture) as image:
             made_by = json.loads(image.text["ncsn_edu"])
-        found = json.loads(Path(numbers).read_text(encoding="utf-8"))
-    return Taken(words, torch.from_numpy(x), made_by["sampler"], made_by["evaluations"], seconds, found)
+    x = torch.from_numpy(x.clip(0, 1))
+    return Taken(words, x, made_by["sampler"], made_by["evaluations"], seconds, evaluate(data, x, alone=alone))
+
+
+def evaluate(data: str, x: Tensor, *, alone: bool = False) -> dict[str, list[dict[str, Any]]]:
+    """The numbers of the command `evaluate` for images x (N, C, H, W), alone or with those for scale."""
+    with tempfile.TemporaryDirectory() as folder:
+        samples, numbers = (str(Path(folder) / f"x.{end}") for end in ("npy", "json"))
+        np.save(samples, x.numpy())
+        _run("evaluate", samples, "--data", data, "--out", numbers, *(["--alone"] if alone else []))
+        return json.loads(Path(numbers).read_text(encoding="utf-8"))
 
 
 def _run(*words: str) -> None:

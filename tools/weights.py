@@ -11,26 +11,33 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import compare
 import matplotlib
 import torch
 from quality import sample_and_evaluate
 
-from ncsn_edu import annealed_langevin, datasets, last, plots, progress, recipes, trained
+from ncsn_edu import datasets, importance_bound, plots, recipes, sampling, trained
+from ncsn_edu.adapters import AffineScore, ScoreNoise
+from ncsn_edu.bounds import ddpm_bound
 from ncsn_edu.checkpoints import Folder
 from ncsn_edu.features import classifier_net, extract
 from ncsn_edu.files import write_whole
 from ncsn_edu.logs import read_log, summary
-from ncsn_edu.metrics import frechet, gaussian_fit, judge
-from ncsn_edu.sampling import SAMPLERS
+from ncsn_edu.metrics import frechet
+from ncsn_edu.parts import DdpmLadder
+from ncsn_edu.schedules import alphas_bar_of_sigmas
 
-N_SAMPLES = {"digits": 1024, "mnist": 512, "cifar10": 1024}
-BATCH = 32  # features of so many 28x28 images fit into a processor's cache
+N_PHOTOGRAPHS = 1024
+N_DDPM = 64  # images on which DDPM's is, by a thousand evaluations
+N_BOUND = 4000  # images on which the bound of a VAE is measured
+Net = trained.Trained | trained.TrainedVae
 
 
 def main() -> None:
@@ -39,6 +46,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, nargs="?", help="folder of the run (default: runs/NAME-laptop)")
     parser.add_argument("--ended", type=int, nargs="*", help="steps at which the run had ended before (scores only)")
     parser.add_argument("--note", help="what else the card has to say of the run (scores only)")
+    parser.add_argument("--table", action="store_true", help="only the table of an existing card (digits and mnist)")
     arguments = parser.parse_args()
     known = [
         name for name, scales in recipes.RECIPES.items() if not isinstance(scales["smoke"], recipes.ManifoldRecipe)
@@ -46,12 +54,14 @@ def main() -> None:
     if arguments.name not in known:
         parser.error(f"NAME is one of {', '.join(known)}, not {arguments.name}")
     run = arguments.run or Path("runs") / f"{arguments.name}-laptop"
-    if isinstance(recipes.RECIPES[arguments.name]["smoke"], recipes.JudgeRecipe):
+    if arguments.table:
+        renew_table(arguments.name)
+    elif isinstance(recipes.RECIPES[arguments.name]["smoke"], recipes.JudgeRecipe):
         if arguments.ended or arguments.note:
             parser.error("the card of a judge takes no --ended and no --note")
         make_judge(arguments.name, run)
     else:
-        make_score(arguments.name, run, arguments.ended or (), arguments.note)
+        make_net(arguments.name, run, arguments.ended or (), arguments.note)
 
 
 def make_judge(name: str, run: Path) -> None:
@@ -92,64 +102,60 @@ With more and more images on both sides it would go to 0. No sampler can be expe
     print(text)
 
 
-def make_score(name: str, run: Path, ended: Sequence[int] = (), note: str | None = None) -> None:
+def make_net(name: str, run: Path, ended: Sequence[int] = (), note: str | None = None) -> None:
+    """Of a score network or a VAE: weights, card, picture, and the numbers that the card is made of."""
     content = Folder(run).latest()
     ends = [0, *ended, content["step"]]
     if any(later <= earlier for earlier, later in pairwise(ends)):
         raise SystemExit(f"--ended takes growing steps before {content['step']}, where the run is now, not {ended}")
     path = trained.save_weights(trained.WEIGHTS / f"{name}.safetensors", content)
-    net, log = trained.load_trained(name), read_log(run)
-    n = N_SAMPLES[net.recipe.data]
-    x, lines = judged_digits(net, n) if net.shape[0] == 1 else evaluated(net, name, n)
-    draw(path.with_suffix(".png"), log, x)
+    net, log = trained.load_any(name), read_log(run)
+    x, lines = judged(net, name) if net.recipe.data in compare.N else evaluated(net, name)
+    draw(path.with_suffix(".png"), net, log, x)
     path.with_suffix(".md").write_text(card(name, net, content, log, lines, ended, note), encoding="utf-8")
     if net.shape[0] > 1:
         write_whole(path.with_name(f"{name}_training.json"), (json.dumps(summary(log)) + "\n").encode())
     print(path.with_suffix(".md").read_text(encoding="utf-8"))
 
 
-def judged_digits(net: trained.Trained, n: int) -> tuple[torch.Tensor, list[str]]:
-    """Samples, and what the card says of them."""
-    data_name, settings = net.recipe.data, net.recipe.sampling
-    classifier = trained.load_judge(data_name)
-    evaluations = SAMPLERS["annealed"].evaluations(len(net.sigmas), **vars(settings))
-    train, held_out = (datasets.load(data_name, split=split)[0].float() / 255 for split in ("train", "test"))
-    size = min(len(train), len(held_out))
-    train, held_out = train[:size], held_out[:size]
-    x = samples(net, n)
-    fit = gaussian_fit(train, n, generator=torch.Generator().manual_seed(0))
-    found = {
-        "samples": judge(x, classifier, train=train, held_out=held_out),
-        f"real images ({size} of training)": judge(train[:n], classifier, train=train, held_out=held_out),
-        "Gaussian fit": judge(fit, classifier, train=train, held_out=held_out),
+def renew_table(name: str) -> None:
+    """Put the present numbers of a net into its card."""
+    path = trained.WEIGHTS / f"{name}.md"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    first = next(i for i, line in enumerate(lines) if " samples" in line and line.startswith("- "))
+    end = next(i for i, line in enumerate(lines) if line.startswith("!["))
+    lines[first:end] = [*judged(trained.load_any(name), name)[1], ""]
+    write_whole(path, ("\n".join(lines) + "\n").encode())
+
+
+def judged(net: Net, name: str) -> tuple[torch.Tensor, list[str]]:
+    """A hundred samples as the command `sample` draws them, and what the card says of more."""
+    data = net.recipe.data
+    rows = {
+        what: row
+        for what, row in compare.compared(data, only=name).items()
+        if row.get("asked", [name])[0] == name  # real images and a Gaussian have asked nothing
     }
+    generator = torch.Generator().manual_seed(0)
+    if isinstance(net, trained.TrainedVae):
+        plan = sampling.decoding(net, generator=generator)
+    else:
+        plan = sampling.plan(net, sampling.best_sampler(net), generator=generator)
+    x = torch.cat([step.x for step in sampling.draw(plan, 100, 100) if step.last])
+    asked = {what: " ".join(row["asked"]) for what, row in rows.items() if "asked" in row}
+    commands = (f"  - {what}: `python -m ncsn_edu sample {words}`" for what, words in asked.items())
     return x, [
-        f"- {n} samples by annealed Langevin dynamics, eps {settings.eps:g}, {settings.n_steps_each} steps",
-        f"  a level, a denoising step at the end: {evaluations} evaluations. Cut off to",
-        f"  [0, 1] and judged by judge_{data_name}:",
+        f"- {compare.N[data]} samples, cut off to [0, 1] and judged by judge_{data}, against held-out images (in",
+        "  brackets 95 % by bootstrap); training images and a Gaussian fit for scale:",
+        *commands,
         "",
-        "| images | sure | Frechet distance, pixels | nearest, train / held out | shares of the classes |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {what} | {sure:.3f} | {distance:.3f} | {memory:.2f} | {classes.min():.3f} to {classes.max():.3f} |"
-            for what, (sure, classes, distance, memory) in found.items()
-        ),
+        *compare.table(rows),
     ]
 
 
-def samples(net: trained.Trained, n: int) -> torch.Tensor:
-    parts = []
-    generator = torch.Generator().manual_seed(0)
-    for _ in progress(range(n // BATCH), n // BATCH, "batches of samples"):
-        x = net.start(BATCH, generator=generator)
-        states = annealed_langevin(net.score, x, net.sigmas, generator=generator, **vars(net.recipe.sampling))
-        parts.append(last(states))
-    return torch.cat(parts)
-
-
-def evaluated(net: trained.Trained, name: str, n: int) -> tuple[torch.Tensor, list[str]]:
+def evaluated(net: Net, name: str, n: int = N_PHOTOGRAPHS) -> tuple[torch.Tensor, list[str]]:
     """Samples by the command `sample` as it is, and the numbers of the command `evaluate`."""
-    taken = sample_and_evaluate(net, name, n)
+    taken = sample_and_evaluate(net.recipe.data, name, n)
     found = taken.found
     names = [number["name"] for number in found["samples"]]
     about = found["samples"][0]
@@ -169,14 +175,19 @@ def evaluated(net: trained.Trained, name: str, n: int) -> tuple[torch.Tensor, li
     ]
 
 
-def draw(path: Path, log: list[dict], x: torch.Tensor) -> None:
+def draw(path: Path, net: Net, log: list[dict], x: torch.Tensor) -> None:
     from matplotlib import pyplot as plt
 
     matplotlib.use("Agg")
     plots.use_style()
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2))
-    left.loglog([line["step"] for line in log], [line["loss"] for line in log], lw=0.8)
-    left.set(title="loss, each 10 steps", xlabel="step", ylabel=r"$\frac{1}{2}\|\sigma s + z\|^2$")
+    left.semilogx([line["step"] for line in log], [line["loss"] for line in log], lw=0.8)
+    if isinstance(net, trained.TrainedVae):
+        ylabel = r"$-\log p(x | v) + KL(q(v | x) \| p(v))$ in nats"
+    else:
+        left.set_yscale("log")
+        ylabel = r"$\frac{1}{2}\|\sigma s + z\|^2$" + " with its weight" * hasattr(net.score, "loss_weight")
+    left.set(title="loss, each 10 steps", xlabel="step", ylabel=ylabel)
     plots.images(right, x[:100])
     right.set_title("100 samples, as they came")
     figure.savefig(path)
@@ -184,40 +195,82 @@ def draw(path: Path, log: list[dict], x: torch.Tensor) -> None:
 
 def card(
     name: str,
-    net: trained.Trained,
+    net: Net,
     content: dict,
     log: list[dict],
     judged: list[str],
     ended: Sequence[int],
     note: str | None,
 ) -> str:
-    recipe, end = net.recipe, log[-100:]
-    optimisation, noise, settings = recipe.optimisation, recipe.noise, recipes.settings(recipe)
+    recipe, module = net.recipe, net.net if isinstance(net, trained.TrainedVae) else net.score
+    optimisation, settings = recipe.optimisation, recipes.settings(recipe)
     average = f"EMA {optimisation.ema}" if optimisation.ema else f"EMA of power {optimisation.ema_power}"
     parts = [_command(name, net, step) + (" --resume" if i else "") for i, step in enumerate([*ended, net.step])]
     made = ", then ".join(f"`python -m ncsn_edu train {part}`" for part in parts)
-    loss = sum(line["loss"] for line in end) / len(end)
     return "\n".join(
         [
             f"# {name}",
             "",
             f"{recipe.network.title} of width {settings['width']} on {recipe.data}, {'x'.join(map(str, net.shape))}: "
-            f"{sum(p.numel() for p in net.score.parameters()):,} parameters, stored as float16.",
+            f"{sum(p.numel() for p in module.parameters()):,} parameters, stored as float16.",
             "",
             f"- Made by {made} and `python tools/weights.py {name}`,",
             f"  seed {content['seed']}; torch {torch.__version__} and Python {platform.python_version()}, "
             f"on a CPU, {_seconds_a_step(log):.2f} s a step (median).",
             *([f"- {note}"] if note else []),
-            f"- {net.step:,} steps of {optimisation.batch_size} images, Adam {optimisation.lr:g}, {average}; "
-            f"{noise.n_levels} levels from {noise.sigma_max:g} to {noise.sigma_min:g}.",
-            f"- Loss, mean of the last {len(end) * 10:,} steps: {loss:.2f}; by level, from the largest noise on: "
-            f"{', '.join(f'{level:.1f}' for level in summary(log)['levels'])}.",
+            f"- {net.step:,} steps of {optimisation.batch_size} images, Adam {optimisation.lr:g}, {average}"
+            + (", bfloat16" if optimisation.bf16 else ""),
+            *(_of_vae(net) if isinstance(net, trained.TrainedVae) else _of_score(net, log)),
             *judged,
             "",
             f"![loss and samples]({name}.png)",
             "",
         ]
     )
+
+
+def _of_score(net: trained.Trained, log: list[dict]) -> list[str]:
+    noise, end = net.recipe.noise, log[-100:]
+    loss = sum(line["loss"] for line in end) / len(end)
+    return [
+        f"- {noise.n_levels} levels from {noise.sigma_max:.4g} to {noise.sigma_min:.4g}.",
+        f"- Loss, mean of the last {len(end) * 10:,} steps: {loss:.2f}; by level, from the largest noise on: "
+        f"{', '.join(f'{level:.1f}' for level in summary(log)['levels'])}.",
+        *(_of_ddpm(net) if isinstance(noise, DdpmLadder) else []),
+    ]
+
+
+def _of_ddpm(net: trained.Trained) -> list[str]:
+    """The bound of DDPM on held-out images, term by term, in bits a pixel."""
+    images, generator = datasets.load(net.recipe.data, split="test")[0][:N_DDPM], torch.Generator().manual_seed(0)
+    kept = alphas_bar_of_sigmas(2 * net.sigmas.double().flip(0))  # of images in [-1, 1], the largest first
+    noise = ScoreNoise(AffineScore(net.score, scale=0.5, shift=0.5), kept)
+    x, edge = (2 * images.float() + 1) / 256 - 1, 255 / 256  # in training a grey k of 0 to 255 is [k, k + 1] / 256
+    bound = ddpm_bound(noise, x, kept, greys=(-edge, edge, 256), generator=generator)
+    unit = math.prod(net.shape) * math.log(2)
+    parts = (bound.total, bound.prior, bound.steps.sum(1), bound.decoder)
+    total, prior, steps, decoder = (part.mean().item() / unit for part in parts)
+    return [
+        f"- Bound of -log2 p on {len(x)} held-out images, in bits a pixel of 256 greys: {total:.3f}, of which "
+        f"{prior:.5f} by the prior, {steps:.3f} by the steps and {decoder:.3f} by the decoder."
+    ]
+
+
+def _of_vae(net: trained.TrainedVae) -> list[str]:
+    """The bound on training and held-out images, in nats and in bits a pixel of the grey level."""
+    generator, found = torch.Generator().manual_seed(0), []
+    for split in ("train", "test"):
+        images = datasets.load(net.recipe.data, split=split)[0][:N_BOUND]
+        x = next(datasets.batches(images, len(images), generator=generator))
+        for n in (1, 64):
+            nats = importance_bound(net.net, x, n, generator=generator).mean().item()
+            found.append(f"{nats:.2f} ({8 - nats / math.prod(net.shape) / math.log(2):.3f})")
+    return [
+        f"- Decoder: {net.recipe.network.decoder}, standard deviation {net.net.std:.4f}.",
+        "- log p of dequantised images in [0, 1], in nats (bits a pixel of 256 greys), at least: on training "
+        f"images {found[0]} by the bound and {found[1]} with 64 importance weights, on held-out ones {found[2]} and "
+        f"{found[3]}.",
+    ]
 
 
 def _seconds_a_step(log: list[dict]) -> float:

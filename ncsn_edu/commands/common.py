@@ -139,9 +139,10 @@ def notebooks_folder() -> Path:
     return folder
 
 
-def count(things: Collection[object], name: str) -> str:
+def count(things: Collection[object] | int, name: str) -> str:
     """1 figure, 2 figures."""
-    return f"{len(things)} {name}" + ("" if len(things) == 1 else "s")
+    n = things if isinstance(things, int) else len(things)
+    return f"{n} {name}" + ("" if n == 1 else "s")
 
 
 def there_is_no(kind: str, asked: str, names: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ from .common import (
     add_device,
     add_speed,
     check_bf16,
+    count,
     find_device,
     positive,
     whole_number,
@@ -186,7 +187,7 @@ def _draw(arguments: argparse.Namespace, trained: "Trained | TrainedVae", plan: 
     n, size, evaluations = arguments.n, arguments.batch, plan.evaluations
     n_batches = -(-n // size)
     picked = torch.linspace(1, evaluations, FRAMES).round().int().unique().tolist()[:-1] if arguments.animate else []
-    asks = f"{evaluations} evaluations of the net"
+    asks = f"{count(evaluations, 'evaluation')} of the net"
     if n_batches > 1:
         asks = f"{n_batches} batches of {asks}, {n_batches * evaluations} in all"
     height, width = trained.shape[1:]
@@ -260,4 +261,4 @@ def _say_written(arguments: argparse.Namespace, out: Path, what: str, plan: "Pla
     batches = -(-arguments.n // arguments.batch)
     names = f"{out} and {arguments.npy}" if arguments.npy else str(out)
     images = f"{arguments.n} {what}" + ("" if arguments.n == 1 else "s")
-    print(f"wrote {names}: {images}, {batches * plan.evaluations} evaluations of the net in {seconds:.1f} s")
+    print(f"wrote {names}: {images}, {count(batches * plan.evaluations, 'evaluation')} of the net in {seconds:.1f} s")

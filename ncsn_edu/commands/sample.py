@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from ..sampling import SAMPLERS
-from .common import Commands, WrongUsage, new_command, whole_number
+from .common import Commands, WrongUsage, load_images, new_command, whole_number
 from .drawing import (
     SOURCE,
     add_options,
@@ -55,6 +55,11 @@ def add(commands: Commands) -> None:
         help="a VAE's: each K images in a row lead from one latent to another (K: 8)",
     )
     parser.add_argument("--noise", action="store_true", help="a VAE's: with the decoder's noise, and not its means")
+    parser.add_argument(
+        "--aggregate",
+        action="store_true",
+        help="a VAE's: with latents of training images (the aggregate posterior), and not of the prior",
+    )
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _table()
     add_options(parser, "samples-SOURCE")
 
@@ -118,17 +123,19 @@ def _plan(arguments: argparse.Namespace, trained: "Trained | TrainedVae", device
     from ..trained import TrainedVae
 
     generator = torch.Generator(device).manual_seed(arguments.seed)
+    settings: dict[str, Any]
     if isinstance(trained, TrainedVae):
         if given := [name for name in OF_SCORES if getattr(arguments, name) not in (None, False)]:
             option = given[0].replace("_", "-")
             raise WrongUsage(f"{arguments.source} is a VAE, which decodes in one pass: leave out --{option}")
-        return decoding(trained, walk=arguments.interpolate or 0, noise=arguments.noise, generator=generator)
-    if arguments.interpolate or arguments.noise:
-        option = "--interpolate" if arguments.interpolate else "--noise"
-        raise WrongUsage(f"{option} is for VAEs, and {arguments.source} is a score network: leave it out")
+        images = load_images(trained.recipe.data, "train").to(device) if arguments.aggregate else None
+        settings = {"walk": arguments.interpolate or 0, "noise": arguments.noise, "images": images}
+        return decoding(trained, **settings, generator=generator)
+    if given := [option for option in ("interpolate", "noise", "aggregate") if getattr(arguments, option)]:
+        raise WrongUsage(f"--{given[0]} is for VAEs, and {arguments.source} is a score network: leave it out")
     langevin = arguments.paper or arguments.eps or arguments.steps_each
     sampler = arguments.sampler or ("annealed" if langevin else best_sampler(trained))
-    settings: dict[str, Any] = {}
+    settings = {}
     if SAMPLERS[sampler].stays:
         settings = vars(langevin_settings(arguments, trained))
     elif arguments.eta is not None:
