@@ -21,12 +21,23 @@ from helpers import seeded
 from PIL import Image
 
 import ncsn_edu
-from ncsn_edu import datasets, files, pictures, trained
+from ncsn_edu import datasets, files, karras, pictures, sampling, trained
 from ncsn_edu.__main__ import main
 from ncsn_edu.datasets.filesets import Content
 from ncsn_edu.distributions import Empirical
 from ncsn_edu.mcmc import annealed_langevin
-from ncsn_edu.recipes import ConvVae, EpsUnet, Ladder, LogNormal, Ncsn, Optimisation, ScoreRecipe, VaeRecipe
+from ncsn_edu.recipes import (
+    ConvVae,
+    DdpmLadder,
+    DdpmUnet,
+    EpsUnet,
+    Ladder,
+    LogNormal,
+    Ncsn,
+    Optimisation,
+    ScoreRecipe,
+    VaeRecipe,
+)
 from ncsn_edu.sampling import SAMPLERS, plan
 from ncsn_edu.trained import Trained
 
@@ -179,6 +190,27 @@ def test_a_net_that_takes_any_sigma_is_sampled_by_the_flow_unless_told_otherwise
     assert np.allclose(np.load("x.npy"), KNOWN, atol=1e-3)
     assert main(["sample", "--n", "3", "--steps-each", "3"]) == 0
     assert " 13 evaluations" in capsys.readouterr().out
+
+
+def test_ddpm_s_net_is_sampled_at_its_own_steps():
+    """n of them, evenly spaced in t; the flow takes the ladder that suits Heun's method."""
+    recipe = ScoreRecipe("digits", DdpmUnet(8), Optimisation(), DdpmLadder())
+    net = Trained(recipe.build(1, 8), recipe, (1, 8, 8), 0)
+    betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
+    kept = (1 - betas).cumprod(0)
+    known = ((1 - kept) / kept).sqrt() / 2  # of pixels in [0, 1], which are half as far apart
+    seen = {}
+    for name, n in (("ddim", 20), ("ancestral", 1000), ("flow", 10)):
+        states = plan(net, name, generator=torch.Generator(), n_levels=n)
+        seen[name] = sampling._levels(SAMPLERS[name], name, net, n).double()
+        assert states.settings["n_levels"] == n
+    steps = [(known - sigma).abs().argmin().item() for sigma in seen["ddim"]]
+    assert steps[0] == 999 and steps[-1] == 0 and set(np.diff(steps)) <= {-52, -53}
+    torch.testing.assert_close(seen["ddim"], known[steps], rtol=1e-5, atol=0)
+    torch.testing.assert_close(seen["ancestral"], known.flip(0), rtol=1e-5, atol=0)
+    torch.testing.assert_close(seen["flow"], karras(known[-1].item(), known[0].item(), 10).double(), rtol=1e-4, atol=0)
+    with pytest.raises(ValueError, match="DDPM has 1000 steps here: give at most so many"):
+        plan(net, "ddim", generator=torch.Generator(), n_levels=1001)
 
 
 def test_a_net_that_knows_its_levels_only_is_not_asked_for_others(here, monkeypatch, capsys):
@@ -698,7 +730,23 @@ def test_options_of_scores_are_none_of_a_vae_s(vae, capsys, options, message):
     assert message in capsys.readouterr().err and nothing_written(vae)
 
 
-@pytest.mark.parametrize("option", ["--interpolate", "--noise"])
+def test_latents_of_the_training_images(vae, capsys, monkeypatch):
+    """The encoder says how bright an image is; so do, then, the latents."""
+    net = trained.load_any("vae_digits", device="cpu").net
+    net.encode = lambda x: (x.mean((1, 2, 3))[:, None].expand(-1, 2), torch.full((len(x), 2), 1e-3))
+    arguments = ["sample", "vae_digits", "--aggregate", "--n", "2000", "--batch", "2000", "--npy", "x.npy"]
+    assert main(arguments) == 0
+    greys = np.load("x.npy")[:, 0, 0, 0]
+    brightness = datasets.load("digits")[0].numpy().mean((1, 2, 3)) / 255
+    assert abs(greys.mean() - brightness.mean()) < 0.005
+    assert np.allclose(np.quantile(greys, [0.05, 0.95]), np.quantile(brightness, [0.05, 0.95]), atol=0.01)
+    assert made_by("samples-vae_digits.png")["latents"] == "aggregate posterior"
+    assert "1 evaluation of the net in" in capsys.readouterr().out
+    monkeypatch.setattr(datasets, "load", lambda *a, **k: pytest.fail("the prior needs no data"))
+    assert main(["sample", "vae_digits"]) == 0 and made_by("samples-vae_digits.png")["latents"] == "prior"
+
+
+@pytest.mark.parametrize("option", ["--interpolate", "--noise", "--aggregate"])
 def test_options_of_vaes_are_none_of_a_score_s(here, capsys, option):
     assert main(["sample", option]) == 2
     assert f"{option} is for VAEs, and digits is a score network" in capsys.readouterr().err

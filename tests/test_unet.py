@@ -4,7 +4,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ncsn_edu import Denoising, Empirical, EpsScore, UNet, geometric
+from ncsn_edu import (
+    Denoising,
+    Empirical,
+    EpsScore,
+    ScoreNoise,
+    UNet,
+    alphas_bar_of,
+    ddpm,
+    ddpm_betas,
+    geometric,
+)
 from ncsn_edu.nets.unet import Attention
 from ncsn_edu.training import train
 
@@ -112,3 +122,21 @@ def test_bad_input():
         net(torch.rand(2, 3, 8, 8), 0.1)
     with pytest.raises(ValueError, match="one per row"):
         net(torch.rand(2, 1, 8, 8), torch.ones(3))
+
+
+@pytest.mark.parametrize("step", [0.37, -1, torch.tensor([3.0, 2.5])])
+def test_a_net_that_is_told_steps_takes_no_sigma(step):
+    net = UNet(1, 8, told="step")
+    with pytest.raises(ValueError, match=r"DDPM's step .* wrap it in EpsScore\(net, alphas_bar\)"):
+        net(torch.rand(2, 1, 8, 8), step)
+    for right in (0, 999, torch.tensor([3, 2]), torch.tensor(7.0)):
+        assert net(torch.rand(2, 1, 8, 8), right).shape == (2, 1, 8, 8)
+
+
+def test_a_net_that_is_told_sigma_takes_no_steps():
+    """DDPM's sampler gives steps as integers; a net for sigma would read t = 500 as a noise level."""
+    net, kept = UNet(1, 8), alphas_bar_of(ddpm_betas(10))
+    with pytest.raises(ValueError, match=r"told sigma, and gets whole numbers.*ScoreNoise"):
+        list(ddpm(net, torch.rand(2, 1, 8, 8), kept))
+    list(ddpm(ScoreNoise(EpsScore(net), kept), torch.rand(2, 1, 8, 8), kept))
+    assert net(torch.rand(2, 1, 8, 8), 1).shape == (2, 1, 8, 8)  # a sigma of 1, as people write it

@@ -11,6 +11,7 @@ from ncsn_edu.nets.vae import ConvVAE
 from ncsn_edu.training import train
 from ncsn_edu.vae import (
     BoundObjective,
+    aggregate_posterior,
     bernoulli_log_likelihood,
     elbo,
     gaussian_kl,
@@ -164,6 +165,16 @@ def test_sampling_with_and_without_the_decoder_s_noise():
     assert set(bits.unique().tolist()) <= {0.0, 1.0}
 
 
+def test_the_aggregate_posterior_is_that_of_the_rows_given():
+    """Of a linear model it is a Gaussian whose covariance is that of the means, and that of each posterior."""
+    model, x = Linear(), X[:7]
+    v = aggregate_posterior(model, x, 200_000, generator=seeded(7))
+    mean, std = model.encode(x)
+    expected = mean.T.cov(correction=0) + (std**2).mean(0).diag()
+    torch.testing.assert_close(v.mean(0), mean.mean(0), atol=0.02, rtol=0)
+    torch.testing.assert_close(v.T.cov(), expected, atol=0.03, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("call", "repair"),
     [
@@ -173,6 +184,13 @@ def test_sampling_with_and_without_the_decoder_s_noise():
         (lambda: ConvVAE(1, 8).encode(torch.rand(2, 3, 8, 8)), "images of shape"),
         (lambda: BoundObjective(beta=-1), "beta must be"),
         (lambda: importance_bound(Linear(), X, 0), "n must be a whole number"),
+        (lambda: aggregate_posterior(Linear(), X, 0), "n must be a whole number"),
+        (lambda: ConvVAE(1, 8, 5)(torch.zeros(3, 4)), r"shape \(B, 5\), not \(3, 4\)"),
+        (
+            lambda: ConvVAE(1, 8, 5).log_likelihood(torch.rand(3, 1, 8, 8), torch.zeros(5)),
+            r"shape \(B, 5\), not \(5,\)",
+        ),
+        (lambda: ConvVAE(1, 8, 5).sample(2, v=torch.zeros(2, 6)), r"not \(2, 6\)"),
     ],
 )
 def test_bad_input(call, repair):

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checks import check_choice, check_count, check_images, check_label, check_noise
+from ..checks import check_choice, check_count, check_images, check_label, check_noise, may_look
 from ..core import expand_like
 
 
@@ -72,6 +72,7 @@ class UNet(nn.Module):
     def forward(self, u: Tensor, sigma: float | Tensor, label: Tensor | None = None) -> Tensor:
         """f at images u (B, channels, H, W), in their shape; sigma > 0 or a step, one or (B,); label integers (B,)."""
         check_images(u, self.channels, 2 ** (len(self.down) // self.blocks - 1))
+        _check_told(self.told, sigma)
         e = self.embed(self._waves(expand_like(sigma, u).flatten().expand(len(u))))  # (B, 4 width)
         if self.label is not None:
             if label is None:
@@ -96,6 +97,23 @@ class UNet(nn.Module):
             return _waves(sigma, self.width, 1e-4, 1.0)
         check_noise(sigma, "this net is told the logarithm of sigma")
         return _waves(sigma.log(), self.width, 0.5, 25.0)
+
+
+def _check_told(told: str, sigma: float | Tensor) -> None:
+    """Raise for a sigma where a step is wanted, and for a step where sigma is."""
+    values = torch.as_tensor(sigma)
+    if told == "step":
+        if may_look(values) and not ((values >= 0) & (values == values.round())).all():
+            found = f"{values.flatten()[0].item():g}"
+            raise ValueError(
+                f"this net is told DDPM's step t = 0, 1, ..., and not {found}: wrap it in EpsScore(net, alphas_bar), "
+                "which finds the step of a sigma"
+            )
+    elif isinstance(sigma, Tensor) and not values.is_floating_point():
+        raise ValueError(
+            "this net is told sigma, and gets whole numbers, as DDPM's steps are: wrap its score in ScoreNoise(score, "
+            "alphas_bar), which finds the sigma of a step, or give sigma as floats"
+        )
 
 
 class Block(nn.Module):

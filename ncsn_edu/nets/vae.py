@@ -66,12 +66,17 @@ class ConvVAE(nn.Module):
 
     def forward(self, v: Tensor) -> Tensor:
         """The mean image of latents v (B, n_latents): of a Gaussian, or the probabilities of white."""
-        out = self.decoded(v)
+        out = self._decoded(v)
         return out if self.decoder == "gaussian" else out.sigmoid()
+
+    def _decoded(self, v: Tensor) -> Tensor:
+        if v.ndim != 2 or v.shape[1] != self.n_latents:
+            raise ValueError(f"latents of this VAE have the shape (B, {self.n_latents}), not {tuple(v.shape)}")
+        return self.decoded(v)
 
     def log_likelihood(self, x: Tensor, v: Tensor) -> Tensor:
         """log p(x | v), (B,): a density, or a probability."""
-        out = self.decoded(v)
+        out = self._decoded(v)
         if self.decoder == "bernoulli":
             return bernoulli_log_likelihood(x, out)
         return gaussian_log_likelihood(x, out, self.std)
