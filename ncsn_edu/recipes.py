@@ -401,7 +401,7 @@ RECIPES: Mapping[str, Mapping[str, Recipe]] = MappingProxyType(
         "ddpm_mnist": _scales(
             smoke=ScoreRecipe("mnist", DdpmUnet(8), _SMOKE, DdpmLadder()),
             laptop=ScoreRecipe(
-                "mnist", DdpmUnet(32, (1, 2, 2)), _steps(12_000, 64, bf16=True, ema=0.999, cooldown=3000), DdpmLadder()
+                "mnist", DdpmUnet(32, (1, 2, 2)), _steps(16_000, 64, bf16=True, ema=0.999, cooldown=3000), DdpmLadder()
             ),
             paper=ScoreRecipe("mnist", DdpmUnet(64, (1, 2, 2)), _steps(200_000, lr=2e-4, ema=0.9999), DdpmLadder()),
         ),

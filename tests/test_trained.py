@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -33,10 +34,11 @@ from ncsn_edu.recipes import (
     to_json,
 )
 from ncsn_edu.runs import run
-from ncsn_edu.sampling import SAMPLERS
-from ncsn_edu.trained import load_judge, load_net, load_trained, save_weights
+from ncsn_edu.sampling import SAMPLERS, decoding, draw
+from ncsn_edu.trained import load_any, load_judge, load_net, load_trained, save_weights
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+import compare as compare_tool
 import quality as quality_tool
 import weights as weights_tool
 
@@ -123,8 +125,50 @@ def test_shipped_weights(name):
     assert f"python -m ncsn_edu train {name}" in card and path.with_suffix(".png").is_file()
 
 
+@pytest.mark.parametrize("name", trained.shipped_vaes())
+def test_shipped_vaes(name):
+    path, vae = trained.WEIGHTS / f"{name}.safetensors", load_any(name)
+    assert path.stat().st_size <= 2 * 2**20
+    card = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert f"{sum(p.numel() for p in vae.net.parameters()):,} parameters" in card and f"{vae.step:,} steps" in card
+    assert f"python -m ncsn_edu train {name}" in card and path.with_suffix(".png").is_file()
+
+
 def test_there_are_weights_for_digits_mnist_and_cifar10():
     assert {"digits", "mnist", "cifar10_small"} <= set(trained.shipped())
+    assert {f"{net}_{data}" for net in ("ddpm", "vae") for data in ("digits", "mnist")} | {"ncsnv2_digits"} <= {
+        *trained.shipped(),
+        *trained.shipped_vaes(),
+    }
+
+
+@pytest.mark.parametrize("data", compare_tool.N)
+def test_the_table_of_all_nets_was_measured_of_those_that_ship(data):
+    rows = json.loads(compare_tool.path_of(data).read_text(encoding="utf-8"))
+    wanted = compare_tool.settings(data)
+    assert list(rows) == [*wanted, compare_tool.REAL, compare_tool.GAUSSIAN]
+    for what, words in wanted.items():
+        assert (rows[what]["asked"], rows[what]["step"]) == (words, load_any(words[0]).step)
+        card = (trained.WEIGHTS / f"{words[0]}.md").read_text(encoding="utf-8")
+        assert f"| {what} | {rows[what]['sure']:.3g} |" in card
+    for row in rows.values():
+        assert row["Frechet distance"]["low"] < row["Frechet distance"]["value"] < row["Frechet distance"]["high"]
+    assert rows["VAE, prior"]["evaluations"] == 1 < rows["DDIM, 20 steps"]["evaluations"] == 20
+
+
+def test_a_row_of_that_table_comes_out_again():
+    """The quickest one, for which the data are always there: samples, and each number by its own function."""
+    row = json.loads(compare_tool.path_of("digits").read_text(encoding="utf-8"))["VAE, prior"]
+    plan = decoding(load_any("vae_digits"), generator=torch.Generator().manual_seed(0))
+    x = torch.cat([step.x for step in draw(plan, 1024, 64)]).clamp(0, 1)
+    held_out = load("digits", split="test")[0].float() / 255
+    top, label = load_judge("digits")(x).softmax(1).max(1)
+    assert row["sure"] == pytest.approx((top > 0.9).double().mean().item(), abs=0.003)
+    assert row["classes"] == pytest.approx((torch.bincount(label, minlength=10) / 1024).tolist(), abs=0.003)
+    flat, real = (images.flatten(1).double() for images in (x, held_out))
+    root = scipy.linalg.sqrtm((flat.T.cov() @ real.T.cov()).numpy()).real
+    distance = (flat.mean(0) - real.mean(0)).square().sum() + flat.var(0).sum() + real.var(0).sum() - 2 * root.trace()
+    assert row["pixels"] == pytest.approx(distance.item(), rel=0.01)
 
 
 @pytest.mark.parametrize("name", [path.stem for path in trained.WEIGHTS.glob("cifar10*.safetensors")])
@@ -203,7 +247,7 @@ def test_a_judge_is_stored_and_read_again(tmp_path, monkeypatch):
 def test_the_tool_makes_weights_and_a_card_that_says_how(folder, tmp_path, monkeypatch, capsys):
     shutil.copy(trained.WEIGHTS / "judge_digits.safetensors", tmp_path)
     monkeypatch.setattr(trained, "WEIGHTS", tmp_path)
-    monkeypatch.setitem(weights_tool.N_SAMPLES, "digits", 128)
+    monkeypatch.setitem(compare_tool.N, "digits", 288)
     words = ["--ended", "1", "2", "--note", "The mains failed once."]
     monkeypatch.setattr(sys, "argv", ["weights.py", "digits", str(folder), *words])
     weights_tool.main()
@@ -215,13 +259,23 @@ def test_the_tool_makes_weights_and_a_card_that_says_how(folder, tmp_path, monke
         "`python -m ncsn_edu train digits --scale smoke --steps 2 --resume`, then",
         "--steps 3 --resume`",
         "- The mains failed once.\n- 3 steps of 16 images",
-        "EMA 0.9;",
+        "EMA 0.9\n- 10 levels from 1 to 0.01",
+        "- 288 samples, cut off",
+        "- NCSN: `python -m ncsn_edu sample digits`",
     ):
         assert said in card
-    rows = {line.split("|")[1].strip(): line.split("|")[2:5] for line in card.splitlines() if line.startswith("| ")}
-    real = [float(value) for value in rows["real images (898 of training)"]]
-    assert real[0] > 0.95 and real[1] < 0.4 and real[2] < 0.001  # sure, near the held-out ones, and known by heart
-    assert float(rows["samples"][1]) > 5 * float(rows["Gaussian fit"][1])  # three steps teach nothing
+    head, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in card.splitlines() if line[:2] == "| ")
+    found = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    real, sampled, gaussian = found["training images"], found["NCSN"], found["Gaussian"]
+    assert float(real["sure"]) > 0.95 and float(real["nearest, train / held out"]) < 0.001  # known by heart
+    assert sampled["evaluations"] == "101"
+    pixels = "Frechet, pixels"
+    assert float(real[pixels]) < 0.6 < 5 * float(gaussian[pixels]) < float(sampled[pixels])  # three steps teach nothing
+    assert json.loads((tmp_path / "digits_compared.json").read_text())["NCSN"]["step"] == 3
+    (tmp_path / "digits.md").write_text(card.replace(sampled["sure"], "0.123"), encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["weights.py", "digits", "--table"])
+    weights_tool.main()
+    assert (tmp_path / "digits.md").read_text(encoding="utf-8") == card
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from ncsn_edu import datasets, trained
 from ncsn_edu.files import write_whole
 from ncsn_edu.metrics import gaussian_fit, judge
 
-N = {"digits": 1024, "mnist": 512}
+N = {"digits": 1024, "mnist": 1088}  # more than there are features
 REAL, GAUSSIAN = "training images", "Gaussian"
 COLUMNS = {  # of the table: what a row calls it
     "sure": "sure",

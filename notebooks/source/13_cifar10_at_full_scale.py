@@ -1271,4 +1271,6 @@ else:
 # **Next:** the [assignments](assignments/for_students.md) put all
 # of this to work; and
 # [12 · Judging samples](12_judging_samples.ipynb) says what each
-# of these numbers sees, and what it does not.
+# of these numbers sees, and what it does not. Part II begins with
+# [14 · Improved techniques](14_improved_techniques.ipynb): why the
+# ladder on photographs has to start at 50.
