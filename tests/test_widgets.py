@@ -802,10 +802,29 @@ def test_schedule_explorer(explorer_of):
     assert numbers_after(explorer, "equal at t =") == pytest.approx(248, abs=4)
 
 
+def test_schedule_explorer_with_falling_betas_and_its_strip(explorer_of):
+    explorer = explorer_of(ScheduleExplorer).set(schedule="linear, falling", n_steps=1000, beta_n=0.02)
+    kept = np.cumprod(1 - np.linspace(explorer.values["beta_n"], 1e-4, 1000))
+    assert numbers_after(explorer, "equal at t =") == np.argmax(kept < 0.5) + 1
+    assert numbers_after(explorer, "sigma goes from") == pytest.approx((1 / kept[0] - 1) ** 0.5, rel=0.01)
+    assert numbers_after(explorer, "variance is left,") == pytest.approx(-np.log2(1 - kept[-1]) / 2, rel=0.01)
+    strip = np.asarray(explorer.strip.images[0].get_array())
+    x_0 = (explorer.clean[0, 0].numpy() + 1) / 2
+    np.testing.assert_allclose(strip[:, :8], x_0, atol=1e-6)  # t = 0: the clean digit
+    x_t = np.sqrt(kept[99]) * explorer.clean[0, 0].numpy() + np.sqrt(1 - kept[99]) * explorer.noise[0, 0].numpy()
+    np.testing.assert_allclose(strip[:, 9:17], ((x_t + 1) / 2).clip(0, 1), atol=1e-5)  # t / T = 0.1
+
+
 def test_ddim_explorer_without_noise_does_not_ask_the_seed(explorer_of):
     explorer = explorer_of(DdimExplorer).set(n_steps=50, eta=0.0, seed=1)
     picture = explorer.picture.value
     assert explorer.set(seed=2).picture.value == picture
     assert numbers_after(explorer, "left mode") == pytest.approx(0.2, abs=0.06)
     assert numbers_after(explorer, "of the right one") == pytest.approx(1.0, abs=0.1)
+    assert numbers_after(explorer, "(truth 1.00)") >= 99  # percent of the chains end where the flow leads them to
+    assert numbers_after(explorer, "on average") < 0.1
     assert explorer.set(eta=1.0).picture.value != picture
+    assert numbers_after(explorer, "(truth 1.00)") < 85 and numbers_after(explorer, "on average") > 2
+    ends = np.concatenate([np.stack(dots.get_data(), 1) for dots in explorer.dots])
+    assert ends.shape == (explorer.n_chains, 2)
+    assert explorer.dots[1].get_xdata().size == int((explorer.flow.sum(1) < 0).sum())

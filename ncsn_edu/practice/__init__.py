@@ -5,6 +5,7 @@ An exercise a function, a file a subject. This file does NOT hold any code.
 
 from .annealing import annealing, step_sizes
 from .completing import pasted
+from .ddpm import ddim_step, noised, posterior, simple_loss
 from .density import chance_of_none, weighted_error
 from .fields import mixture_score, noisy_score
 from .judging import gaussian_distance
@@ -23,6 +24,7 @@ __all__ = [
     "chain_states",
     "chance_of_none",
     "consistent_step",
+    "ddim_step",
     "denoised",
     "denoising_loss",
     "gaussian_distance",
@@ -31,12 +33,15 @@ __all__ = [
     "langevin_step",
     "lowest_loss",
     "mixture_score",
+    "noised",
     "noisy_score",
     "normalised_means",
     "on_sphere",
     "pasted",
+    "posterior",
     "preconditioned",
     "share_of_bound",
+    "simple_loss",
     "slice_loss",
     "step_sizes",
     "weighted_error",

@@ -4,14 +4,17 @@ This file does NOT sample images or train.
 """
 
 import math
+from typing import Any
 
 import ipywidgets as ipw
 import numpy as np
 import torch
 
-from .. import plots, schedules
-from ..diffusion import ddim
+from .. import datasets, plots, schedules
+from ..core import last
+from ..diffusion import ddim, probability_flow
 from ..distributions import GaussianMixture
+from ..pictures import tile
 from .base import NO_LADDER, Explorer, in_red, int_slider, log_slider, outside_note, show_ends, slider, wide
 
 SIZES = {"points in the plane": 2, "8 x 8 digits": 64, "28 x 28 digits": 784, "32 x 32 x 3 photographs": 3072}
@@ -74,61 +77,69 @@ class LadderExplorer(Explorer):
 
 
 class ScheduleExplorer(Explorer):
-    """DDPM's schedules: the signal that is left, and a line of points on its way into noise."""
+    """Schedules of DDPM: the signal that is left, signal against noise, and a digit on its way into noise."""
 
-    times = (0.0, 0.1, 0.2, 0.4, 1.0)  # of T
+    times = torch.linspace(0, 1, 11).tolist()  # of T
 
     def __init__(self, *, schedule: str = "linear", n_steps: int = 1000, beta_n: float = 0.02) -> None:
+        kinds = ["linear", "linear, falling", "cosine"]
         controls = {
-            "schedule": ipw.Dropdown(options=["linear", "cosine"], value=schedule, description="schedule", **wide()),
+            "schedule": ipw.Dropdown(options=kinds, value=schedule, description="schedule", **wide()),
             "n_steps": int_slider("steps T", n_steps, 10, 1000, 10),
-            "beta_n": log_slider("last beta (linear)", beta_n, -4, -0.05),
+            "beta_n": log_slider("largest beta (linear)", beta_n, -4, -0.05),
         }
-        super().__init__(controls, size=(9.2, 4.2))
+        super().__init__(controls, size=(9.2, 4.6))
 
     def _draw(self) -> None:
-        axes = self.figure.subplot_mosaic([["left", "left", "snr", "snr"], ["strip"] * 4], height_ratios=[2, 1])
+        axes = self.figure.subplot_mosaic([["left", "snr"], ["strip", "strip"]], height_ratios=[2, 1])
         self.left, self.snr, self.strip = axes["left"], axes["snr"], axes["strip"]
+        paper, t = schedules.alphas_bar_of(schedules.ddpm_betas()), np.arange(1, 1001) / 1000
+        grey: dict[str, Any] = {"color": plots.GREY, "lw": 1, "ls": "--", "label": "linear, to 0.02 in 1000 steps"}
+        self.left.plot(t, paper, **grey)
+        self.snr.semilogy(t, paper / (1 - paper), **grey)
         (self.kept,) = self.left.plot([], [], color=plots.BLUE)
+        (self.ratio,) = self.snr.plot([], [], color=plots.BLUE)
+        self.snr.axhline(1, color=plots.GREY, lw=0.8, ls=":")
         self.left.set(title=r"signal left, $\bar\alpha_t$", xlabel="$t / T$", xlim=(0, 1), ylim=(0, 1.03))
-        (self.ratio,) = self.snr.semilogy([1], [1], color=plots.RED)
-        self.snr.axhline(1, color=plots.GREY, lw=0.8, ls="--")
-        self.snr.set(title="signal to noise", xlabel="$t / T$", xlim=(0, 1), ylim=(1e-5, 1e5))
-        generator = torch.Generator().manual_seed(0)
-        self.clean = torch.where(torch.arange(300) % 2 == 0, -1.0, 1.0) + 0.1 * torch.randn(300, generator=generator)
-        self.noise = torch.randn(300, generator=generator)
-        self.dots = [self.strip.plot([], [], ".", ms=2, color=plots.PURPLE)[0] for _ in self.times]
-        self.strip.set(title="two groups of points, at five times", ylim=(-4, 4), xlim=(-0.6, 4.6))
-        self.strip.set_xticks(range(len(self.times)), [f"$t / T$ = {time:g}" for time in self.times])
+        self.snr.set(title=r"signal to noise, $\bar\alpha_t / (1 - \bar\alpha_t)$", xlabel="$t / T$", xlim=(0, 1))
+        self.snr.set_ylim(1e-5, 1e5)
+        self.left.legend(fontsize=9)
+        self.clean = datasets.load("digits")[0][:1].float() / 255 * 2 - 1  # (1, 1, 8, 8) in [-1, 1], as DDPM has it
+        self.noise = torch.randn(self.clean.shape, generator=torch.Generator().manual_seed(0))
+        plots.images(self.strip, self.clean.expand(len(self.times), -1, -1, -1), columns=len(self.times))
+        self.strip.set_axis_on()
+        self.strip.spines[:].set_visible(False)
+        self.strip.set_xticks(3.5 + 9 * np.arange(len(self.times)), [f"{time:.1f}" for time in self.times])
+        self.strip.set(title="one digit, one draw of the noise", xlabel="$t / T$", yticks=[])
 
     def _update(self, schedule: str, n_steps: int, beta_n: float) -> str:
-        first = min(1e-4, beta_n)
-        linear = schedule == "linear"
-        betas = schedules.ddpm_betas(n_steps, first, beta_n) if linear else schedules.cosine_betas(n_steps)
-        kept = schedules.alphas_bar_of(betas)
+        linear = schedule != "cosine"
+        betas = schedules.ddpm_betas(n_steps, min(1e-4, beta_n), beta_n) if linear else schedules.cosine_betas(n_steps)
+        kept = schedules.alphas_bar_of(betas.flip(0) if schedule == "linear, falling" else betas)
         t = np.arange(1, n_steps + 1) / n_steps
         self.kept.set_data(t, kept)
         self.ratio.set_data(t, (kept / (1 - kept)).clamp(1e-12))
-        whole = torch.cat([torch.ones(1, dtype=kept.dtype), kept])
-        spread = (torch.arange(300) % 29 / 29 - 0.5) * 0.6
-        for place, (dots, time) in enumerate(zip(self.dots, self.times, strict=True)):
-            left = whole[round(time * n_steps)]
-            dots.set_data(place + spread, left.sqrt() * self.clean + (1 - left).sqrt() * self.noise)
+        left = torch.cat([torch.ones(1), kept.float()])[
+            [round(time * n_steps) for time in self.times], None, None, None
+        ]
+        strip = tile((left.sqrt() * self.clean + (1 - left).sqrt() * self.noise + 1) / 2, len(self.times))
+        self.strip.images[0].set_data(strip)
         half = int((kept < 0.5).int().argmax()) + 1 if kept[-1] < 0.5 else None
-        bits = 0.5 * (kept[-1] * 1.01 - kept[-1] - (1 - kept[-1]).log()) / math.log(2)  # KL of x_T to N(0, 1)
+        bits = -0.5 * torch.log1p(-kept[-1]).item() / math.log(2)  # KL of x_T to N(0, 1), where x_0^2 = 1
         middle = (
             f"signal and noise are equal at t = {half}" if half else in_red("the signal never gets below the noise")
         )
-        beta = f", last beta <b>{beta_n:.3g}</b>" if linear else ""
+        beta = f", largest beta <b>{beta_n:.3g}</b>" if linear else ""
         return (
             f"<b>{schedule}</b>, <b>{n_steps}</b> steps{beta}: {middle}<br>"
-            f"at the end {kept[-1]:.3g} of the signal is left, {bits:.3g} bits a pixel, and sigma is "
+            f"at the end {kept[-1]:.3g} of the signal's variance is left, {bits:.3g} bits of a pixel of 1 or -1; "
+            f"sigma goes from {schedules.sigmas_of_alphas_bar(kept[0]):.3g} to "
             f"{schedules.sigmas_of_alphas_bar(kept[-1]):.3g}"
         )
 
 
 class DdimExplorer(Explorer):
-    """DDPM against DDIM from one start: steps, and how much of the noise is drawn anew."""
+    """DDPM against DDIM from the same starts: chains, coloured by the mode that the flow without noise leads to."""
 
     extent = 8.0
     n_chains = 400
@@ -144,25 +155,36 @@ class DdimExplorer(Explorer):
     def _draw(self) -> None:
         self.mixture = GaussianMixture([[-4.0, -4.0], [4.0, 4.0]], 1.0, [0.2, 0.8])
         self.start = 20 * torch.randn(self.n_chains, 2, generator=torch.Generator().manual_seed(1))
+        fine = schedules.geometric(20.0, 0.05, 100)
+        self.flow = last(probability_flow(self.mixture, self.start, fine))  # where each start leads without noise
+        self.to_left = self.flow.sum(1) < 0
         ends, paths = self.figure.subplots(1, 2)
         plots.density(ends, self.mixture.log_prob, extent=self.extent)
-        (self.dots,) = ends.plot([], [], ".", ms=3, color=plots.ORANGE)
+        looks = ((plots.ORANGE, "the flow leads right"), (plots.PURPLE, "the flow leads left"))
+        self.dots = [ends.plot([], [], ".", ms=3, color=color, label=label)[0] for color, label in looks]
+        ends.legend(fontsize=9, loc="upper left", markerscale=3)
         self.outside = outside_note(ends)
         ends.set(title="where the chains end", xlabel="$x_1$", ylabel="$x_2$")
-        self.lines = [paths.plot([], [], "-", lw=1, color=color)[0] for color in 4 * (plots.BLUE, plots.ORANGE)]
-        paths.set(title="eight of them on the way", xlabel=r"$\sigma$", ylabel="$x_1$", ylim=(-30, 30), xscale="log")
-        paths.set_xlim(20, 0.05)
+        self.shown = [i for side in (False, True) for i in (self.to_left == side).nonzero()[:4, 0].tolist()]
+        colors = [looks[int(self.to_left[i])][0] for i in self.shown]
+        self.lines = [paths.plot([], [], "-", lw=1, color=color)[0] for color in colors]
+        paths.set(title="eight of them on the way", xlabel=r"$\sigma$", ylabel=r"$x_1 / \sqrt{1 + \sigma^2}$")
+        paths.set(xscale="log", xlim=(20, 0.05), ylim=(-7, 7))
 
     def _update(self, n_steps: int, eta: float, seed: int) -> str:
         sigmas = schedules.geometric(20.0, 0.05, n_steps + 1)
         generator, path = torch.Generator().manual_seed(seed), [self.start]
         path += [state.x for state in ddim(self.mixture, self.start, sigmas, eta=eta, generator=generator)]
-        for i, line in enumerate(self.lines):
-            line.set_data(sigmas, [x[i, 0] for x in path])
-        show_ends(path[-1], self.dots, self.outside, self.extent)
-        left = (path[-1].sum(1) < 0).double().mean().item()
-        spread = path[-1][path[-1].sum(1) > 0].std(0).mean().item() if left < 1 else math.nan
+        for i, line in zip(self.shown, self.lines, strict=True):
+            line.set_data(sigmas, [x[i, 0] / (1 + s**2).sqrt() for x, s in zip(path, sigmas, strict=True)])
+        end, left = path[-1], path[-1].sum(1) < 0
+        for dots, side in zip(self.dots, (~self.to_left, self.to_left), strict=True):
+            show_ends(end[side], dots, self.outside, self.extent)
+        self.outside.set_visible(not (end.abs() < self.extent).all(1).any())
+        spread = end[~left].std(0).mean().item() if not left.all() else math.nan
         return (
-            f"<b>{n_steps}</b> steps, eta <b>{eta:.2f}</b>, seed <b>{seed}</b>: left mode {left:.2f} (truth 0.20), "
-            f"standard deviation of the right one {spread:.2f} (truth 1.00)"
+            f"<b>{n_steps}</b> steps, eta <b>{eta:.2f}</b>, seed <b>{seed}</b>: left mode "
+            f"{left.double().mean():.2f} (truth 0.20), standard deviation of the right one {spread:.2f} (truth 1.00)"
+            f"<br>{(left == self.to_left).double().mean():.0%} of the chains end in the mode that the flow leads to, "
+            f"and on average {(end - self.flow).norm(dim=1).mean():.2f} from its end"
         )

@@ -34,6 +34,7 @@ EXPLORERS = {
     "08_noise_conditional": "NoiseLevelExplorer",
     "10_train_and_sample": "SamplingExplorer",
     "11_inpainting": "InpaintingExplorer",
+    "16_ddpm": "DdimExplorer",
 }
 PROMPT = ".jp-InputArea-prompt"
 ERROR = ".jp-OutputArea-output[data-mime-type$='.error'], .jp-OutputArea-output[data-mime-type$='.stderr']"
