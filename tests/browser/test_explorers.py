@@ -412,6 +412,20 @@ def test_langevin_explorer(open_notebook):
     notebook.screenshot("ran-away")
 
 
+def test_ddim_explorer(open_notebook):
+    notebook = open_notebook("16_ddpm")
+    notebook.run_explorer()
+    notebook.check_layout()
+    notebook.screenshot("start")
+    notebook.there_and_back("steps", "{} steps, eta")
+    apart = notebook.number("and on average {} from its end")
+    notebook.press("eta", "Home")
+    wait_for(lambda: notebook.number(r"eta {},") == 0, "no noise is drawn")
+    assert notebook.number("and on average {} from its end") < apart / 5
+    notebook.draws_what_python_draws(eta=0.0)
+    notebook.screenshot("ddim")
+
+
 def test_annealing_explorer(open_notebook):
     notebook = open_notebook("07_annealing")
     notebook.run_explorer()
