@@ -21,9 +21,10 @@ from scipy.stats import norm
 from ncsn_edu import plots
 from ncsn_edu.distributions import Empirical
 from ncsn_edu.mcmc import annealed_langevin, inpaint
+from ncsn_edu.nets.vae import ConvVAE
 from ncsn_edu.pictures import MASKS, preset_mask, tile
 from ncsn_edu.schedules import geometric
-from ncsn_edu.widgets import InpaintingExplorer, NoiseLevelExplorer, SamplingExplorer
+from ncsn_edu.widgets import Explorer, InpaintingExplorer, LatentExplorer, NoiseLevelExplorer, SamplingExplorer
 from ncsn_edu.widgets.base import RunningExplorer
 
 NUMBER = r"([-+]?(?:[\d.]+(?:e[-+]?\d+)?|inf|nan))"
@@ -45,11 +46,11 @@ def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
 
 
-def says(explorer: RunningExplorer | NoiseLevelExplorer) -> str:
+def says(explorer: Explorer) -> str:
     return re.sub(r"<[^>]+>", "", explorer.readout.value.replace("<br>", "; "))
 
 
-def number(explorer: RunningExplorer | NoiseLevelExplorer, pattern: str) -> float:
+def number(explorer: Explorer, pattern: str) -> float:
     found = re.search(pattern.replace("{}", NUMBER), says(explorer))
     assert found, f"{pattern!r} is not in {says(explorer)!r}"
     return float(found[1])
@@ -597,3 +598,108 @@ def test_live_failure_is_shown():
 
     live(explorer, watch)
     assert "ran away after step" in says(explorer)
+
+
+# ---- latents ----------------------------------------------------------------------------------------------------
+
+SQUARES = torch.rand(9, 1, 8, 8, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture(scope="module")
+def vae() -> ConvVAE:
+    torch.manual_seed(4)
+    net = ConvVAE(1, 8, 4, 4, std=0.2).eval().requires_grad_(False)
+    net.encoder[-1].weight[:4].mul_(300)  # not trained: codes that differ, and images that differ by their codes
+    net.decoded[0].weight.mul_(5)
+    net.decoded[-1].bias.add_(0.5)  # grey: little is cut off at black and white
+    return net
+
+
+def decoded(net: ConvVAE, v: torch.Tensor) -> np.ndarray:
+    with torch.no_grad():
+        return net.decoded(v).numpy()[:, 0]  # the layers themselves
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"start": 0, "end": 1, "walk": 0.0, "first": 1, "first_by": 0.0, "second": 2, "second_by": 0.0},
+        {"start": 7, "end": 2, "walk": 0.35, "first": 4, "first_by": -1.5, "second": 1, "second_by": 2.0},
+        {"start": 3, "end": 8, "walk": 1.0, "first": 2, "first_by": 4.0, "second": 2, "second_by": -3.0},
+    ],
+)
+def test_latents_on_a_walk(vae, values):
+    explorer = LatentExplorer(vae, SQUARES).set(**values)
+    codes = vae.encoder(2 * SQUARES - 1)[:, :4].numpy()
+    start, end = codes[values["start"]], codes[values["end"]]
+    moved = np.zeros(4)
+    moved[values["first"] - 1] += values["first_by"]
+    moved[values["second"] - 1] += values["second_by"]
+    v = (1 - values["walk"]) * start + values["walk"] * end + moved
+    image = decoded(vae, torch.tensor(v, dtype=torch.float32)[None])[0]
+    np.testing.assert_allclose(shown(explorer.shown["image"]), image, atol=1e-5)
+    np.testing.assert_allclose(shown(explorer.shown["start"]), SQUARES[values["start"], 0])
+    np.testing.assert_allclose(shown(explorer.shown["end"]), SQUARES[values["end"], 0])
+    path = torch.from_numpy(np.linspace(start + moved, end + moved, 7)).float()
+    tiles = shown(explorer.shown["strip"])
+    for place, x in enumerate(decoded(vae, path)):
+        np.testing.assert_allclose(tiles[:, 9 * place : 9 * place + 8], x, atol=1e-5)
+    pair = [values["first"] - 1, values["second"] - 1]
+    np.testing.assert_allclose(np.stack(explorer.dots.get_data(), 1), codes[:, pair], atol=1e-6)
+    np.testing.assert_allclose(np.concatenate(explorer.here.get_data()), v[pair], atol=1e-5)
+    assert number(explorer, "first latent [0-9]+, moved by [^,]+, is {} ") == pytest.approx(v[pair[0]], abs=0.006)
+    assert number(explorer, "length of v {},") == pytest.approx(np.linalg.norm(v), abs=0.006)
+    assert number(explorer, "pixels from {} to") == pytest.approx(image.min(), abs=0.006)
+
+
+def test_the_nats_of_a_latent_are_those_of_its_gaussian(vae):
+    explorer = LatentExplorer(vae, SQUARES)
+    mean, log_std = vae.encoder(2 * SQUARES - 1).chunk(2, 1)
+    q, prior = torch.distributions.Normal(mean, log_std.exp()), torch.distributions.Normal(0.0, 1.0)
+    nats = torch.distributions.kl_divergence(q, prior).mean(0)
+    assert explorer.used == pytest.approx(nats.tolist(), rel=1e-4)
+    first, second = explorer.values["first"], explorer.values["second"]
+    assert {first - 1, second - 1} == set(nats.argsort(descending=True)[:2].tolist())  # it begins with these
+    assert number(explorer, r"first latent [^(]+\(KL {} nats") == pytest.approx(nats[first - 1].item(), abs=0.006)
+
+
+def test_the_decoder_s_noise_is_as_wide_as_the_slider_says(vae):
+    explorer = LatentExplorer(vae, SQUARES, start=4)
+    mean = shown(explorer.shown["strip"]).copy()
+    first = shown(explorer.set(noise=True, std=0.1, seed=1).shown["strip"]) - mean
+    narrower = shown(explorer.set(std=10**-1.3).shown["strip"]) - mean
+    inside = first != 0  # not the gaps
+    assert inside.sum() == 7 * 64 and first[inside].std() == pytest.approx(0.1, rel=0.1)
+    np.testing.assert_allclose(first[inside], 10**0.3 * narrower[inside], rtol=1e-3, atol=1e-5)
+    other = shown(explorer.set(seed=2).shown["strip"]) - mean
+    assert abs(np.corrcoef(other[inside], first[inside])[0, 1]) < 0.2
+    np.testing.assert_array_equal(shown(explorer.set(noise=False).shown["strip"]), mean)
+
+
+def test_every_control_of_the_latents_changes_the_line_and_comes_back(pictures, vae):
+    explorer = LatentExplorer(vae, SQUARES).set(walk=0.5, noise=True)
+    start, line, before = explorer.values, says(explorer), explorer.picture.value
+    first, second = (1 + (start[name] + 1) % 4 for name in ("first", "second"))
+    changes = {"start": 5, "end": 6, "walk": 0.2, "first": first, "first_by": 1.0, "second": second, "second_by": -1.0}
+    changes |= {"std": 0.5012, "noise": False, "seed": 3}
+    assert changes.keys() == explorer.controls.keys()
+    for name, value in changes.items():
+        explorer.set(**{name: value})
+        assert says(explorer) != line and explorer.picture.value != before, name
+        assert says(explorer.set(**start)) == line and explorer.picture.value == before, name
+    pixels = np.asarray(Image.open(io.BytesIO(before)))
+    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+        assert (edge == 255).all(), "something is cut off at the picture's edge"
+
+
+@pytest.mark.parametrize(
+    ("net", "images", "words"),
+    [
+        (ConvVAE(1, 8, 4, 4, decoder="bernoulli"), SQUARES, "width of a Gaussian decoder"),
+        (ConvVAE(1, 8, 4, 4), SQUARES[:1], "2 images or more, not 1"),
+        (ConvVAE(1, 8, 4, 4), SQUARES * 255, "must lie in .* divide bytes"),
+    ],
+)
+def test_latents_that_make_no_sense(net, images, words):
+    with pytest.raises(ValueError, match=words):
+        LatentExplorer(net.requires_grad_(False), images)

@@ -8,6 +8,7 @@ from .chains import AnnealingExplorer, LangevinExplorer
 from .fields import ScoreFieldExplorer
 from .images import InpaintingExplorer, NoiseLevelExplorer, SamplingExplorer
 from .ladders import DdimExplorer, LadderExplorer, ScheduleExplorer
+from .latents import LatentExplorer
 from .learning import ErrorExplorer, ObjectiveExplorer, TrainingExplorer
 from .live import watch
 from .manifold import ManifoldExplorer
@@ -21,6 +22,7 @@ __all__ = [
     "InpaintingExplorer",
     "LadderExplorer",
     "LangevinExplorer",
+    "LatentExplorer",
     "ManifoldExplorer",
     "NoiseLevelExplorer",
     "ObjectiveExplorer",

@@ -26,6 +26,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from .. import plots
+from ..checks import check_points
 
 
 class Explorer(ipw.VBox):
@@ -201,6 +202,18 @@ class RunningExplorer(Explorer):
 
     def _look(self, *args: Any, **values: Any) -> str:
         raise NotImplementedError
+
+
+def between_0_and_1(images: torch.Tensor) -> torch.Tensor:
+    """Images (N, C, H, W) with C 1 or 3, in [0, 1], on the CPU."""
+    images = check_points(images).detach().cpu().float()
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.numel():
+        raise ValueError(f"images must have shape (N, 1 or 3, H, W), not {tuple(images.shape)}")
+    if not (images.min() >= 0 and images.max() <= 1):
+        raise ValueError(
+            f"images must lie in [0, 1], but go from {images.min():.3g} to {images.max():.3g}: divide bytes by 255"
+        )
+    return images
 
 
 def png(figure: Figure) -> bytes:

@@ -15,14 +15,14 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from .. import plots
-from ..checks import check_count, check_ladder, check_points
+from ..checks import check_count, check_ladder
 from ..core import Score, State, noise_like
 from ..devices import device_of
 from ..distributions import Empirical
 from ..mcmc import annealed_langevin, inpaint
 from ..pictures import MASKS, preset_mask, tile
 from ..schedules import geometric, max_pairwise_distance, ratio_overlap, step_sizes
-from .base import NO_LADDER, Explorer, RunningExplorer, in_red, int_slider, log_slider, wide
+from .base import NO_LADDER, Explorer, RunningExplorer, between_0_and_1, in_red, int_slider, log_slider, wide
 
 PAINTED = "painted"
 
@@ -39,7 +39,7 @@ class NoiseLevelExplorer(Explorer):
     def __init__(
         self, images: Tensor, *, sigma_1: float = 1.0, sigma_L: float = 0.01, n_levels: int = 10, level: int = 5
     ) -> None:
-        self.images = _images(images)
+        self.images = between_0_and_1(images)
         self.guess = Empirical(self.images)
         self.noise = noise_like(self.images[0], torch.Generator().manual_seed(0))
         self.distance, self.signal = max_pairwise_distance(self.images[:2000]), self.images.std().item()
@@ -256,7 +256,7 @@ class InpaintingExplorer(RunningExplorer):
         n_completions: int = 6,
         seed: int = 0,
     ) -> None:
-        self.score, self.sigmas, self.images = score, check_ladder(sigmas), _images(images)
+        self.score, self.sigmas, self.images = score, check_ladder(sigmas), between_0_and_1(images)
         self.n = check_count("n_completions", n_completions)
         height, width = self.images.shape[2:]
         self.size = height, width
@@ -437,18 +437,6 @@ class Easel(ipw.VBox):
         if len(rows):
             corners = cols * self.scale, rows * self.scale
             self.canvas.fill_styled_rects(*corners, self.scale, self.scale, colours[rows, cols], 1)
-
-
-def _images(images: Tensor) -> Tensor:
-    """Images (N, C, H, W) with C 1 or 3, in [0, 1], on the CPU."""
-    images = check_points(images).detach().cpu().float()
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.numel():
-        raise ValueError(f"images must have shape (N, 1 or 3, H, W), not {tuple(images.shape)}")
-    if not (images.min() >= 0 and images.max() <= 1):
-        raise ValueError(
-            f"images must lie in [0, 1], but go from {images.min():.3g} to {images.max():.3g}: divide bytes by 255"
-        )
-    return images
 
 
 def _chooser(images: Tensor) -> ipw.Widget:

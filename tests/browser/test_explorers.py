@@ -34,6 +34,7 @@ EXPLORERS = {
     "08_noise_conditional": "NoiseLevelExplorer",
     "10_train_and_sample": "SamplingExplorer",
     "11_inpainting": "InpaintingExplorer",
+    "15_vae": "LatentExplorer",
     "16_ddpm": "DdimExplorer",
 }
 PROMPT = ".jp-InputArea-prompt"
@@ -582,3 +583,30 @@ def test_inpainting_explorer(open_notebook):
     wait_for(lambda: "spread by" in notebook.says(), "it begins", seconds=60)
     notebook.button("Stop").press("Space")
     notebook.button("Complete").wait_for()
+
+
+def test_latent_explorer(open_notebook):
+    """A walk between two digits, two latents moved, the decoder's width and its noise."""
+    notebook = open_notebook("15_vae")
+    notebook.run_explorer()
+    notebook.check_layout()
+    notebook.screenshot("start")
+    for label, pattern in (
+        ("from image", "from image {} to"),
+        ("to image", "to image {};"),
+        ("walk", "walk {} from"),
+        ("first latent", "first latent {},"),
+        ("first moved by", "first latent [0-9]+, moved by {},"),
+        ("second latent", "second latent {},"),
+        ("second moved by", "second latent [0-9]+, moved by {},"),
+    ):
+        notebook.there_and_back(label, pattern)
+    before = notebook.still_picture()
+    notebook.cell.get_by_label("with the decoder's noise").click()
+    wait_for(lambda: ", with noise" in notebook.says(), "the noise is there")
+    notebook.wait_for_picture(other_than=before)
+    for label, pattern in (("decoder std", "decoder std {} "), ("seed of the noise", ", seed {};")):
+        notebook.there_and_back(label, pattern)
+    notebook.press("walk", "End")
+    notebook.screenshot("walked")
+    assert notebook.number("walk {} from") == 1
