@@ -4,6 +4,7 @@ An exercise a function, a file a subject. This file does NOT hold any code.
 """
 
 from .annealing import annealing, step_sizes
+from .autoencoders import decoder_log_likelihood, latent_draw, latent_kl
 from .completing import pasted
 from .ddpm import ddim_step, noised, posterior, simple_loss
 from .density import chance_of_none, weighted_error
@@ -25,12 +26,15 @@ __all__ = [
     "chance_of_none",
     "consistent_step",
     "ddim_step",
+    "decoder_log_likelihood",
     "denoised",
     "denoising_loss",
     "gaussian_distance",
     "geometric_ladder",
     "ladder_loss",
     "langevin_step",
+    "latent_draw",
+    "latent_kl",
     "lowest_loss",
     "mixture_score",
     "noised",
