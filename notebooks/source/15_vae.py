@@ -1521,7 +1521,7 @@ print("it has:", ", ".join(name for name in ("encode", "log_likelihood", "sample
 # </details>
 
 # %%
-LatentExplorer(shipped, held_images / 255)
+LatentExplorer(load_any("vae_digits").net, datasets.load("digits", split="test")[0] / 255)
 
 # %% [markdown]
 # ## 15.13 The errors of this notebook, in one table
