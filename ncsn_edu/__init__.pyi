@@ -16,8 +16,9 @@ from .schedules import (
     cosine_betas as cosine_betas, ddpm_betas as ddpm_betas, eps_for_steps as eps_for_steps,
     eps_from_snr as eps_from_snr, eps_from_step_lr as eps_from_step_lr, geometric as geometric, karras as karras,
     levels_for_overlap as levels_for_overlap, max_pairwise_distance as max_pairwise_distance,
-    ratio_overlap as ratio_overlap, sigmas_of_alphas_bar as sigmas_of_alphas_bar, snr_from_eps as snr_from_eps,
-    stable_alpha as stable_alpha, stable_eps as stable_eps, stationary_variance as stationary_variance,
+    ratio_overlap as ratio_overlap, settled_variance_ratio as settled_variance_ratio,
+    sigmas_of_alphas_bar as sigmas_of_alphas_bar, snr_from_eps as snr_from_eps, stable_alpha as stable_alpha,
+    stable_eps as stable_eps, stationary_variance as stationary_variance,
     step_lr_from_eps as step_lr_from_eps, step_sizes as step_sizes, variance_ratio as variance_ratio,
 )
 from .adapters import (

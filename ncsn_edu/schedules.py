@@ -233,14 +233,28 @@ def variance_ratio(sigmas: Tensor, eps: float, n_steps_each: int) -> float:
 
     The same at every level of a geometric ladder; 1 is the aim. In the paper's letters e = eps / 2 (its steps are
     e s + sqrt(2 e) z): (1 - e/sL^2)^(2T) (gamma^2 - v) + v, with v = 2e / (sL^2 - sL^2 (1 - e/sL^2)^2).
+    It takes the level above at its word; `settled_variance_ratio` takes what that one really leaves behind.
     """
+    kept, settled, square = _within_level(sigmas, eps, n_steps_each)
+    return kept * (square - settled) + settled if settled < math.inf else math.inf
+
+
+def settled_variance_ratio(sigmas: Tensor, eps: float, n_steps_each: int) -> float:
+    """What variance_ratio becomes far down a long ladder, where no level begins with sigma_{i-1}^2 exactly.
+
+    The fixed point r of r = kept (gamma^2 r - v) + v, kept = (1 - e/sL^2)^(2T); inf where the chain falls ever further
+    behind the ladder, kept gamma^2 >= 1.
+    """
+    kept, settled, square = _within_level(sigmas, eps, n_steps_each)
+    return settled * (1 - kept) / (1 - kept * square) if settled < math.inf and kept * square < 1 else math.inf
+
+
+def _within_level(sigmas: Tensor, eps: float, n_steps_each: int) -> tuple[float, float, float]:
+    """The share of an excess of variance that T steps keep, v where they settle (inf: they diverge), and gamma^2."""
     sigmas = _geometric_ladder(sigmas)
     step = check_positive("eps", eps) / 2 / sigmas[-1].item() ** 2  # e / sigma_L^2
-    if step >= 2:
-        return math.inf  # the steps diverge
-    settled = 2 / (2 - step)  # = 2 step / (1 - (1 - step)^2), where the chain settles
-    gamma = (sigmas[0] / sigmas[1]).item()
-    return (1 - step) ** (2 * check_count("n_steps_each", n_steps_each)) * (gamma**2 - settled) + settled
+    n, square = check_count("n_steps_each", n_steps_each), (sigmas[0] / sigmas[1]).item() ** 2
+    return ((1 - step) ** (2 * n), 2 / (2 - step), square) if step < 2 else (math.inf, math.inf, square)
 
 
 def eps_for_steps(sigmas: Tensor, n_steps_each: int) -> float:

@@ -21,6 +21,7 @@ from ncsn_edu.schedules import (
     levels_for_overlap,
     max_pairwise_distance,
     ratio_overlap,
+    settled_variance_ratio,
     snr_from_eps,
     stable_alpha,
     stable_eps,
@@ -308,6 +309,24 @@ def test_variance_ratio_is_that_of_chains():
         variance_ratio(sigmas, eps, each) + a ** (2 * each) * (entered - 1) * (sigmas[0] / sigmas[1]).item() ** 2
     )
     assert abs(second / corrected - 1) < FALSE_ALARM_Z * math.sqrt(2 / n)
+
+
+@pytest.mark.parametrize(("eps", "each"), [(1.24e-5, 5), (6.2e-6, 5), (4e-5, 3), (1.5e-4, 1)])
+def test_settled_variance_ratio_is_where_the_whole_ladder_ends(eps, each):
+    """Data at one point again, but each level is entered with what the one above has really left."""
+    ladder = geometric(50.0, 0.01, 232, dtype=F64)
+    v = ladder[0].item() ** 2
+    for sigma, alpha in zip(ladder.tolist(), step_sizes(ladder, eps).tolist(), strict=True):
+        v = iterate_variance(v, alpha, sigma**2, each)
+    assert settled_variance_ratio(ladder, eps, each) == pytest.approx(v / ladder[-1].item() ** 2, rel=1e-5)
+    assert settled_variance_ratio(ladder, eps, each) > variance_ratio(ladder, eps, each)
+
+
+def test_a_chain_that_never_catches_up_settles_nowhere():
+    slow = 0.9 * math.log(NCSNV2[0] / NCSNV2[1]) * 1e-4 * 2  # kept gamma^2 > 1 at one step each
+    assert settled_variance_ratio(NCSNV2, slow, 1) == INF and variance_ratio(NCSNV2, slow, 1) < 1.1
+    assert settled_variance_ratio(NCSNV2, 2 * slow, 1) < INF
+    assert settled_variance_ratio(NCSN, 4e-4, 1000) == INF  # steps that diverge
 
 
 def test_variance_ratio_of_steps_that_diverge():

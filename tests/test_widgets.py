@@ -778,6 +778,16 @@ def test_ladder_explorer_says_what_the_papers_say(explorer_of, settings, numbers
     assert numbers_after(explorer, "measured") == pytest.approx(numbers_after(explorer, "predicted"), abs=0.02)
 
 
+def test_ladder_explorer_says_where_the_variance_settles(explorer_of):
+    explorer = explorer_of(LadderExplorer).set(sigma_1=10.0, sigma_L=0.01, n_levels=100, n_steps_each=5)
+    gamma, step, variance = 1000 ** (1 / 99), numbers_after(explorer, "best eps") / 0.01**2 / 2, 1.0
+    for _ in range(100):
+        variance *= gamma**2
+        for _ in range(5):
+            variance = (1 - step) ** 2 * variance + 2 * step
+    assert number(explorer, "{} down the ladder") == pytest.approx(variance, abs=0.002)
+
+
 def test_ladder_explorer_in_the_plane_where_the_formula_is_rough(explorer_of):
     """In two dimensions lengths are no Gaussian: what is measured comes from the distribution of lengths itself."""
     explorer = explorer_of(LadderExplorer).set(data="points in the plane", sigma_1=10.0, sigma_L=0.1, n_levels=10)

@@ -16,6 +16,7 @@ from .manifold import lowest_loss, share_of_bound
 from .matching import denoised, denoising_loss, on_sphere, slice_loss
 from .networks import normalised_means
 from .photographs import consistent_step, preconditioned
+from .techniques import level_variances, shell_overlap
 from .training import averaged, chain_states
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "langevin_step",
     "latent_draw",
     "latent_kl",
+    "level_variances",
     "lowest_loss",
     "mixture_score",
     "noised",
@@ -45,6 +47,7 @@ __all__ = [
     "posterior",
     "preconditioned",
     "share_of_bound",
+    "shell_overlap",
     "simple_loss",
     "slice_loss",
     "step_sizes",

@@ -18,11 +18,18 @@ from ..pictures import tile
 from .base import NO_LADDER, Explorer, in_red, int_slider, log_slider, outside_note, show_ends, slider, wide
 
 SIZES = {"points in the plane": 2, "8 x 8 digits": 64, "28 x 28 digits": 784, "32 x 32 x 3 photographs": 3072}
+TICKS = (1, 1.5, 2, 3, 5, 10, 30, 100, 1000)  # of variances
+ABOVE: dict[str, Any] = {"fontsize": 8, "loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}  # of the axes, a legend
 N_NORMS = 20_000  # of noise, whose share in the neighbour's shell is measured
 
 
 class LadderExplorer(Explorer):
     """A noise ladder: how much neighbouring levels overlap, predicted and measured, and the step size that suits it."""
+
+    alt = (
+        "Left, the lengths of the noise at two neighbouring levels: two peaks, and the part of the lower one that lies "
+        "in the band of the upper one. Right, the variance after a level against eps: it falls to a minimum near 1."
+    )
 
     def __init__(self, *, sigma_1: float = 50.0, sigma_L: float = 0.01, n_levels: int = 232) -> None:
         controls = {
@@ -36,16 +43,24 @@ class LadderExplorer(Explorer):
 
     def _draw(self) -> None:
         self.shells, self.steps = self.figure.subplots(1, 2)
-        (self.upper,) = self.shells.plot([], [], color=plots.BLUE, label=r"$\sigma_{i-1}$")
+        self.band = self.shells.axvspan(0, 1, color=plots.BLUE, alpha=0.15, lw=0, label="within 3 std of it")
+        self.outside = self.shells.stairs([0.0], [0.0, 1.0], fill=True, color=plots.GREY, alpha=0.35)
+        look: dict[str, Any] = {"fill": True, "color": plots.ORANGE, "alpha": 0.5, "label": "measured, in the band"}
+        self.inside = self.shells.stairs([0.0], [0.0, 1.0], **look)
+        (self.upper,) = self.shells.plot([], [], color=plots.BLUE, label=r"$\sigma_{i-1}$, the level above")
         (self.lower,) = self.shells.plot([], [], color=plots.ORANGE, label=r"$\sigma_i$")
-        self.band = self.shells.axvspan(0, 1, color=plots.BLUE, alpha=0.15, lw=0)
-        self.shells.set(title="lengths of the noise of two neighbours", xlabel=r"$\|z\|$ in units of $\sigma_i$")
-        self.shells.legend(fontsize=9)
+        self.shells.set(xlabel=r"length of the noise, in units of $\sigma_i$", ylabel="density", ylim=(0, 0.7))
+        order = [self.upper, self.band, self.lower, self.inside]
+        self.shells.legend(handles=order, **ABOVE, ncols=2)
         self.eps = np.geomspace(1e-3, 1.9, 120)  # in units of sigma_L^2
-        (self.ratio,) = self.steps.semilogx(self.eps, 0 * self.eps + 1, color=plots.RED)
-        (self.best,) = self.steps.plot([1], [1], "o", color=plots.RED)
+        (self.ladder,) = self.steps.loglog(self.eps, self.eps, color=plots.PURPLE, label="down the whole ladder")
+        (self.ratio,) = self.steps.loglog(self.eps, self.eps, color=plots.RED, label="after one level (technique 4)")
+        (self.best,) = self.steps.plot([1], [1], "o", color=plots.RED, label="its best eps")
         self.steps.axhline(1, color=plots.GREY, lw=0.8, ls="--")
-        self.steps.set(title=r"variance after a level, in $\sigma_i^2$", ylim=(0, 4), xlabel=r"$\epsilon / \sigma_L^2$")
+        self.steps.set(xlabel=r"$\epsilon / \sigma_L^2$", ylabel=r"variance after a level, in $\sigma_i^2$")
+        self.steps.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+        self.steps.set_yticks([], minor=True)
+        self.steps.legend(**ABOVE, ncols=2)
 
     def _update(self, data: str, sigma_1: float, sigma_L: float, n_levels: int, n_steps_each: int) -> str:
         if sigma_1 <= sigma_L:
@@ -53,27 +68,46 @@ class LadderExplorer(Explorer):
         dim = SIZES[data]
         sigmas = schedules.geometric(sigma_1, sigma_L, n_levels, dtype=torch.float64)
         gamma = (sigmas[0] / sigmas[1]).item()
+        measured, predicted = self._draw_shells(gamma, dim), schedules.ratio_overlap(gamma, dim)
+        eps, at_best, below = self._draw_steps(sigmas, gamma, n_steps_each)
+        half = schedules.levels_for_overlap(sigma_1, sigma_L, dim)
+        settled = f"{below:.3f}" if below < math.inf else in_red("more at every level")
+        return (
+            f"<b>{n_levels}</b> levels from <b>{sigma_1:.3g}</b> to <b>{sigma_L:.3g}</b>, ratio {gamma:.4f}; overlap: "
+            f"predicted <b>{predicted:.3f}</b>, measured <b>{measured:.3f}</b>; {half} levels overlap by one half<br>"
+            f"<b>{n_steps_each}</b> steps each: best eps {eps:.3g}, with {at_best:.3f} of the variance that is wanted "
+            f"after one level, {settled} down the ladder; {n_levels * n_steps_each} evaluations of the net"
+        )
+
+    def _draw_shells(self, gamma: float, dim: int) -> float:
+        """Lengths of the noise of two neighbours, as technique 2 sees them and as they are; the share in the band."""
         middle, width = math.sqrt(dim), math.sqrt(0.5)
-        low, high = gamma * (middle - 3 * width), gamma * (middle + 3 * width)
+        low, high = max(0.0, gamma * (middle - 3 * width)), gamma * (middle + 3 * width)
         lengths = np.linspace(max(0.0, middle - 4), max(high, middle + 4), 300)
         for line, factor in ((self.upper, gamma), (self.lower, 1.0)):
             z = (lengths / factor - middle) / width
             line.set_data(lengths, np.exp(-(z**2) / 2) / (factor * width * math.sqrt(2 * math.pi)))
         self.band.set(x=low, width=high - low)
-        self.shells.set(xlim=(lengths[0], lengths[-1]), ylim=(0, 0.65))
+        self.shells.set_xlim(lengths[0], lengths[-1])
         norms = np.sqrt(np.random.default_rng(0).chisquare(dim, N_NORMS))
-        measured, predicted = ((norms > low) & (norms < high)).mean(), schedules.ratio_overlap(gamma, dim)
-        self.ratio.set_ydata([schedules.variance_ratio(sigmas, e * sigma_L**2, n_steps_each) for e in self.eps])
+        edges = np.linspace(lengths[0], middle + 4, 41)
+        heights, _ = np.histogram(norms, edges, density=True)
+        within = (edges[:-1] >= low) & (edges[1:] <= high)
+        self.inside.set_data(np.where(within, heights, 0), edges)
+        self.outside.set_data(np.where(within, 0, heights), edges)
+        return float(((norms > low) & (norms < high)).mean())
+
+    def _draw_steps(self, sigmas: torch.Tensor, gamma: float, n_steps_each: int) -> tuple[float, float, float]:
+        """Variances for every eps; technique 4's best eps, and what it gives after one level and down the ladder."""
+        one, whole = schedules.variance_ratio, schedules.settled_variance_ratio
+        steps = self.eps * sigmas[-1].item() ** 2
+        for line, found in ((self.ratio, one), (self.ladder, whole)):
+            line.set_ydata([min(found(sigmas, e, n_steps_each), 1e9) for e in steps])
         eps = schedules.eps_for_steps(sigmas, n_steps_each)
-        at_best = schedules.variance_ratio(sigmas, eps, n_steps_each)
-        self.best.set_data([eps / sigma_L**2], [min(at_best, 4)])
-        half = schedules.levels_for_overlap(sigma_1, sigma_L, dim)
-        return (
-            f"<b>{n_levels}</b> levels from <b>{sigma_1:.3g}</b> to <b>{sigma_L:.3g}</b>, ratio {gamma:.4f}; overlap: "
-            f"predicted <b>{predicted:.3f}</b>, measured <b>{measured:.3f}</b>; {half} levels overlap by one half<br>"
-            f"<b>{n_steps_each}</b> steps each: best eps {eps:.3g}, with {at_best:.3f} of the variance that is wanted; "
-            f"{n_levels * n_steps_each} evaluations of the net"
-        )
+        at_best = one(sigmas, eps, n_steps_each)
+        self.best.set_data([eps / sigmas[-1].item() ** 2], [at_best])
+        self.steps.set_ylim(0.8, max(4.0, min(3 * gamma**2, 1000)))
+        return eps, at_best, whole(sigmas, eps, n_steps_each)
 
 
 class ScheduleExplorer(Explorer):
