@@ -34,6 +34,7 @@ EXPLORERS = {
     "08_noise_conditional": "NoiseLevelExplorer",
     "10_train_and_sample": "SamplingExplorer",
     "11_inpainting": "InpaintingExplorer",
+    "14_improved_techniques": "LadderExplorer",
     "15_vae": "LatentExplorer",
     "16_ddpm": "DdimExplorer",
 }
@@ -493,6 +494,29 @@ def test_noise_level_explorer(open_notebook):
     notebook.press("levels L", "Home")
     wait_for(lambda: notebook.slider("level") == 2, "the level stays on a shorter ladder")
     assert notebook.number(", level {} of") == 2
+
+
+def test_ladder_explorer(open_notebook):
+    notebook = open_notebook("14_improved_techniques")
+    notebook.run_explorer()
+    notebook.check_layout()
+    notebook.screenshot("start")
+    for label, pattern in (
+        ("first level", "levels from {} to"),
+        ("last level", " to {}, ratio"),
+        ("levels", "{} levels from"),
+        ("steps each", "{} steps each"),
+    ):
+        notebook.there_and_back(label, pattern)
+    overlap = notebook.number("predicted {},")
+    notebook.press("levels", "PageDown")
+    wait_for(lambda: notebook.number("predicted {},") < overlap, "fewer levels overlap less")
+    notebook.press("steps each", "Home")
+    wait_for(lambda: notebook.number("{} steps each") == 1, "one step at each level")
+    assert notebook.number("{} down the ladder") > 1.5 > notebook.number("with {} of the variance")
+    notebook.control("data").locator("select").select_option("points in the plane")
+    wait_for(lambda: notebook.number("predicted {},") > 0.99, "in the plane everything overlaps")
+    notebook.screenshot("plane")
 
 
 def test_sampling_explorer(open_notebook):
