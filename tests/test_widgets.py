@@ -236,7 +236,8 @@ def test_mime_bundle(explorer_of, kind):
     explorer = explorer_of(kind)
     bundle, metadata = explorer._repr_mimebundle_()
     assert metadata.keys() == {"image/png"} and metadata["image/png"].keys() == {"alt"}
-    assert kind.__doc__.startswith(metadata["image/png"]["alt"]) and metadata["image/png"]["alt"].endswith(".")
+    alt = metadata["image/png"]["alt"]
+    assert (kind.alt or kind.__doc__).startswith(alt) and alt.endswith(".")
     assert bundle.keys() == {"application/vnd.jupyter.widget-view+json", "text/plain", "image/png"}
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer.model_id
     assert bundle["text/plain"] == repr(explorer)
