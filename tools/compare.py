@@ -2,10 +2,11 @@
 
     python tools/compare.py mnist              measure the rows that are missing, and print all of them
     python tools/compare.py mnist --again NET  measure those of this net anew
+    python tools/compare.py mnist --seconds    measure the time of every row anew, alone and one after the other
 
 Each row is what `sample` and `evaluate` do, and what `judge` says of the same images, cut off to [0, 1]. The numbers
 are kept in ncsn_edu/weights/DATA_compared.json, each with the step of the net that it was measured of. Seconds are
-those of the machine at hand: let it do nothing else meanwhile.
+those that the machine at hand takes for 64 images: let it do nothing else meanwhile.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from quality import evaluate, sample_and_evaluate
+from quality import evaluate, sample, sample_and_evaluate
 from torch import Tensor
 
 from ncsn_edu import datasets, trained
@@ -36,17 +37,18 @@ COLUMNS = {  # of the table: what a row calls it
     "nearest": "nearest, train / held out",
     "classes": "shares of the classes",
     "evaluations": "evaluations",
-    "seconds": "seconds",
+    "seconds": "seconds for 64",
 }
 
 
 def settings(data: str) -> dict[str, list[str]]:
     """What each row is called, and what `sample` is told for it."""
     ddpm, vae = f"ddpm_{data}", f"vae_{data}"
+    faster = ["--bf16", "--batch", "128"] if data == "mnist" else []
     found = {
         "NCSN": [data],
         "NCSNv2": [f"ncsnv2_{data}"],
-        "DDPM, 1000 steps": [ddpm, "--sampler", "ancestral", "--levels", "1000"],
+        "DDPM, 1000 steps": [ddpm, "--sampler", "ancestral", "--levels", "1000", *faster],
         "DDPM, 50 steps": [ddpm, "--sampler", "ancestral", "--levels", "50"],
         "DDIM, 50 steps": [ddpm, "--sampler", "ddim", "--levels", "50"],
         "DDIM, 20 steps": [ddpm, "--sampler", "ddim", "--levels", "20"],
@@ -63,7 +65,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", choices=N, help="the data set")
     parser.add_argument("--again", action="append", default=[], metavar="NET", help="whose rows are measured anew")
+    parser.add_argument("--seconds", action="store_true", help="measure how long 64 images take, and nothing else")
     options = parser.parse_args()
+    if options.seconds:
+        for what, words in settings(options.data).items():
+            _keep(options.data, what, _known(options.data)[what] | {"seconds": seconds(words)})
+        print("\n".join(table(_known(options.data))))
+        return
     print("\n".join(table(compared(options.data, again=options.again))))
 
 
@@ -76,22 +84,28 @@ def compared(data: str, *, only: str | None = None, again: Sequence[str] = ()) -
 
     only  measure the missing rows of this net, and leave those of others
     """
-    path = path_of(data)
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    rows = {}
     for what, words in settings(data).items():
-        step = trained.load_any(words[0]).step
-        row = known.get(what)
-        if row and row["asked"] == words and row["step"] == step and words[0] not in again:
-            rows[what] = row
-        elif only in (None, words[0]):
-            rows[what] = {"asked": words, "step": step, **_measured(data, words)}
-            print(f"{what}: {rows[what]['seconds']} s", flush=True)
-    for what, x in (_for_scale(data) if not {REAL, GAUSSIAN} <= known.keys() else {}).items():
-        known[what] = _numbers(data, x, evaluate(data, x, alone=True))
-    rows |= {what: known[what] for what in (REAL, GAUSSIAN)}
-    write_whole(path, (json.dumps(rows, indent=1) + "\n").encode())
-    return rows
+        step, row = trained.load_any(words[0]).step, _known(data).get(what)
+        fresh = row and row["asked"] == words and row["step"] == step and words[0] not in again
+        if not fresh and only in (None, words[0]):
+            _keep(data, what, {"asked": words, "step": step, **_measured(data, words), "seconds": seconds(words)})
+            print(f"{what}: measured", flush=True)
+    for what, x in _for_scale(data).items():
+        if what not in _known(data):
+            _keep(data, what, _numbers(data, x, evaluate(data, x, alone=True)))
+    return _known(data)
+
+
+def _known(data: str) -> dict[str, dict[str, Any]]:
+    path = path_of(data)
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _keep(data: str, what: str, row: dict[str, Any]) -> None:
+    """Put one row into the file, in its place. What another process has put there meanwhile stays."""
+    rows = _known(data) | {what: row}
+    order = [name for name in (*settings(data), REAL, GAUSSIAN) if name in rows]
+    write_whole(path_of(data), (json.dumps({name: rows[name] for name in order}, indent=1) + "\n").encode())
 
 
 def table(rows: dict[str, dict[str, Any]]) -> list[str]:
@@ -116,8 +130,13 @@ def _measured(data: str, words: list[str]) -> dict[str, Any]:
     """The numbers of one row."""
     source, *asked = words
     taken = sample_and_evaluate(data, source, N[data], *asked, alone=True)
-    spent = {"evaluations": taken.evaluations, "seconds": round(taken.seconds, 1)}
-    return _numbers(data, taken.x, taken.found) | spent
+    return _numbers(data, taken.x, taken.found) | {"evaluations": taken.evaluations}
+
+
+def seconds(words: list[str]) -> float:
+    """How long the command `sample` takes for 64 images."""
+    source, *asked = words
+    return round(sample(source, 64, *asked)[2], 2)
 
 
 def _numbers(data: str, x: Tensor, found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:

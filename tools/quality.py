@@ -111,19 +111,23 @@ def sample_and_evaluate(
 
     Raises FloatingPointError where the samples are not finite, and ends where one of the two commands fails.
     """
-    words = ["sample", source, "--n", str(n), *asked, *(["--device", device] if device else [])]
+    words = [*asked, *(["--device", device] if device else [])]
+    x, made_by, seconds = sample(source, n, *words)
+    if not x.isfinite().all():
+        raise FloatingPointError(f"sample {source} {' '.join(words)}: samples that are not finite")
+    x, called = x.clamp(0, 1), ["sample", source, "--n", str(n), *words]
+    return Taken(called, x, made_by["sampler"], made_by["evaluations"], seconds, evaluate(data, x, alone=alone))
+
+
+def sample(source: str, n: int, *asked: str) -> tuple[Tensor, dict[str, Any], float]:
+    """What the command `sample` draws, what it says of it, and the seconds that it takes."""
     with tempfile.TemporaryDirectory() as folder:
         picture, samples = (str(Path(folder) / f"x.{end}") for end in ("png", "npy"))
         began = time.monotonic()
-        _run(*words, "--npy", samples, "--out", picture)
+        _run("sample", source, "--n", str(n), *asked, "--npy", samples, "--out", picture)
         seconds = time.monotonic() - began
-        x = np.load(samples)
-        if not np.isfinite(x).all():
-            raise FloatingPointError(f"{' '.join(words)}: samples that are not finite")
         with Image.open(picture) as image:
-            made_by = json.loads(image.text["ncsn_edu"])
-    x = torch.from_numpy(x.clip(0, 1))
-    return Taken(words, x, made_by["sampler"], made_by["evaluations"], seconds, evaluate(data, x, alone=alone))
+            return torch.from_numpy(np.load(samples)), json.loads(image.text["ncsn_edu"]), seconds
 
 
 def evaluate(data: str, x: Tensor, *, alone: bool = False) -> dict[str, list[dict[str, Any]]]:

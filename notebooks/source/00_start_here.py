@@ -142,6 +142,9 @@ assert copies < distance < 1.3 * copies
 # | [11 Inpainting](11_inpainting.ipynb) | How does the same network complete what is missing, and is that the true conditional? | 100 |
 # | [12 Judging samples](12_judging_samples.ipynb) | What does each number for samples see, and what has to be said beside it? | 70 |
 # | [13 CIFAR-10 at full scale](13_cifar10_at_full_scale.ipynb) | What does a network for photographs cost, and how few evaluations make a sample that is as good? | 100 |
+# | [14 Improved techniques](14_improved_techniques.ipynb) | Where do the ladder, the step and the averaged weights come from, and what is lost without each? | 110 |
+# | [15 Variational autoencoders](15_vae.ipynb) | How can a bound of the likelihood be trained, and what do its samples lack? | 120 |
+# | [16 DDPM](16_ddpm.ipynb) | How does a chain that destroys images become NCSN's loss, and how do twenty steps do for a thousand? | 150 |
 #
 # The notebooks build on each other in this order. Four **assignments** go with them, in
 # the folder `assignments`: notebooks in which you write the code, with tests that tell
