@@ -2,6 +2,7 @@
 
 import math
 from itertools import permutations, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,6 +232,33 @@ def test_the_variance_that_is_exact_for_normal_data_and_for_a_point(variance, da
         if state.level < len(KEPT):  # the last step adds no noise
             expected = kept * data_std**2 + 1 - kept
             assert state.x.var().item() == pytest.approx(expected, rel=5 * math.sqrt(2 / 100_000))
+
+
+PEERS = np.load(Path(__file__).parent / "fixtures" / "diffusers_paths.npz")
+
+
+def closed_form_net(x, t):
+    """The one of fixtures/make_diffusers_paths.py."""
+    t = t.double().view(-1, 1, 1, 1)
+    return torch.tanh(x * (0.3 + t / 1000)) + 0.1 * torch.sin(t / 50)
+
+
+@pytest.mark.parametrize("name", [name for name in PEERS if name != "version"])
+def test_the_paths_of_another_library(name):
+    """The schedulers of Hugging Face's diffusers, with the same net and noise; their alpha_bar is float32."""
+    kind, setting, last = name.split()
+    x = torch.linspace(-2, 2, 24, dtype=F64).view(2, 3, 2, 2)
+    if kind == "ddpm":
+        betas, n = ddpm_betas(), int(last)
+        options = {"variance": {"fixed_small": "posterior", "fixed_large": "beta"}[setting]}
+    else:
+        betas, n = ddpm_betas() if setting == "linear" else cosine_betas(), 20
+        options = {"eta": float(last)}
+    steps = range(0, 1000, 1000 // n)
+    states = list(ddpm(closed_form_net, x, alphas_bar_of(betas), steps=steps, generator=seeded(1), **options))
+    for place, expected in zip(np.linspace(0, n - 1, 5).round().astype(int), PEERS[name], strict=True):
+        off = 1e-5 if n < 1000 else 5e-5  # a thousand roundings of theirs add up
+        torch.testing.assert_close(states[place].x, torch.from_numpy(expected), rtol=off, atol=off)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,13 @@ from .verdict import Answer, Wrong, compare, exercise
 def shell_overlap(answer: Answer) -> None:
     """my_overlap(gamma, dim) -> the mass of the lower level within three standard deviations of the upper one."""
     phi = NormalDist().cdf
-    for gamma, dim in ((1.04, 3072), (1.36, 64), (1.5, 10), (1.0, 100)):
+    for gamma, dim in ((1.04, 3072), (1.36, 64), (1.5, 10), (1.0, 100), (1.1, 2)):
         shift, wide = math.sqrt(2 * dim) * (gamma - 1), 3 * gamma
         mistakes = {
             "the upper shell is wider than the lower one, by gamma: it reaches 3 gamma to either side": _mass(shift, 3),
+            "both ends of the band are 3 gamma away, and not the lower one alone": torch.tensor(
+                phi(shift + 3) - phi(shift - wide)
+            ),
             "the root of 2 is missing: a shell has the standard deviation sigma / sqrt(2), and that is the unit": _mass(
                 shift / math.sqrt(2), wide
             ),

@@ -927,7 +927,7 @@ save_figure(fig, "vae_digits", alt=alt, caption=caption, numbers=numbers, tolera
 #
 # On the left the two curves have just begun to part. What if we train
 # on? The next run has a net a third wider, a higher rate, and 3000
-# steps (215 passes over the data).
+# steps (214 passes over the data).
 #
 # **Predict:** on training images the bound rises all the way. And on
 # held-out ones? On the right the bounds of the *final* net are drawn
@@ -1090,7 +1090,8 @@ for ax, (s, net) in zip(axes, sweep.items(), strict=True):
     drawn = net.sample(9, generator=torch.Generator().manual_seed(3))
     images(ax, torch.cat([net(net.encode(x_held[:9])[0]), torch.ones(1, 1, 8, 8), drawn]), columns=19)
     ax.text(-2, 4, f"$s$ = {s}", ha="right", va="center")
-axes[0].set_title("reconstructions of held-out digits                                     samples")
+for column, name in ((40, "reconstructions of held-out digits"), (130, "samples")):
+    axes[0].text(column, -3, name, ha="center", va="bottom")
 spreads = {f"spread {s}": net(net.encode(x_held)[0]).std(0).mean() for s, net in sweep.items()}
 alt = "Five rows: clear digits and ragged samples at the top, blur in the middle, one and the same grey cloud at last."
 caption = "From a narrow decoder to a wide one: sharp codes that the prior misses, blur, posterior collapse."
@@ -1100,7 +1101,7 @@ save_figure(fig, "vae_sweep", alt=alt, caption=caption, numbers=spreads, toleran
 for s, net in sweep.items():
     mean, std = net.encode(x_held)
     each = 0.5 * (mean**2 + std**2 - 2 * std.log() - 1).mean(0)  # of each latent
-    active, linear = int((each > 0.1).sum()), 0.5 * (eigenvalues / s**2).clamp(min=1).log().sum()
+    active, linear = int((each > 0.1).sum()), 0.5 * (eigenvalues[-16:] / s**2).clamp(min=1).log().sum()
     sharp = [sharpness(x.clamp(0, 1)) for x in (net(mean), net.sample(1000, generator=generator))]
     print(f"s {s:4}: linear theory {linear:5.2f} nats; KL ≈ {each.sum():5.2f}, active ≈ {active:2}", end=", ")
     print(f"sharp: rebuilt ≈ {sharp[0]:.2f}, samples ≈ {sharp[1]:.2f}; bound ≈ {mean_bounds(net)[1]:.0f}")
@@ -1110,9 +1111,11 @@ for s, net in sweep.items():
 # Read the columns from top to bottom.
 #
 # - The KL divergence and the number of active latents fall, until at
-#   $s = 1$ nothing is left. The linear theory said so: $1 > 0.81$. It is a
-#   guide and no law for a net that bends: this one needs fewer latents and
-#   fewer nats.
+#   $s = 1$ nothing is left. The linear theory said so: $1 > 0.81$. (It
+#   is for 16 latents, as many as the net has; at $s = 0.05$ 48
+#   directions would be worth one.) It is a guide and no law for a net
+#   that bends: with $s$ from 0.1 to 0.4 this one spends fewer nats than
+#   the linear one.
 # - The sharpness of reconstructions falls all the way (1 is that of real
 #   digits).
 # - The samples do not follow. At $s = 0.05$ they are no sharper than at
@@ -1192,15 +1195,15 @@ for name, net in (("two latents", flat), ("trained here", vae), ("vae_digits", s
 # **Predict:** on the left draws of $q(v)$, coloured by class, over
 # the circles that hold 50 % and 99 % of the prior. Will they fill the
 # circles evenly? On the right the decoder's mean on a grid over the
-# same square. What is between two classes?
+# square from -3 to 3. What is between two classes?
 #
 # <details><summary>Answer</summary>
 #
 # Roughly: $q(v)$ is as wide as the prior, but it has holes and
-# ridges, and some draws lie beyond the outer circle. Classes have
-# regions of their own. Between two regions the decoder is continuous,
-# so it shows images that are half one digit and half another: neither
-# occurs in the data.
+# ridges, and some draws lie beyond the outer circle. Most classes have
+# a region of their own; fives, ones and eights have two or three.
+# Between two regions the decoder is continuous, so it shows images that
+# are half one digit and half another: neither occurs in the data.
 # </details>
 
 # %%
@@ -1210,7 +1213,8 @@ codes, ticks = (
     torch.linspace(-3, 3, 13),
 )
 fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.5))
-left.scatter(*codes.T, c=labels, s=5, cmap="tab10")
+points = left.scatter(*codes.T, c=labels, s=5, cmap="tab10", vmin=-0.5, vmax=9.5)
+fig.colorbar(points, ax=left, ticks=range(10), shrink=0.8)
 for radius in (1.177, 3.035):  # of 50 % and of 99 % of the prior: (-2 log(1 - share))^(1/2)
     left.plot(*(radius * ring), color="black", lw=1)
 for label in range(10):
@@ -1328,7 +1332,7 @@ save_figure(fig, "vae_samples", alt=alt, caption=caption, numbers=numbers, toler
 #   either net; from the codes 0.93 and 0.99. The decoders are the same. The
 #   difference is the distance between $q(v)$ and the prior: 2 nats for one
 #   net and 8 for the other. The NCSN of
-#   [notebook 10](10_train_and_sample.ipynb) has 0.90 here, and 0.14 in
+#   [notebook 10](10_train_and_sample.ipynb) has 0.90 here, and 0.16 in
 #   pixels, by its card.
 # - **Noise** brings the pixels nearer to the data (0.80 becomes 0.61,
 #   because the variance is right), and the features away from it (29
@@ -1336,12 +1340,18 @@ save_figure(fig, "vae_samples", alt=alt, caption=caption, numbers=numbers, toler
 # - **The Gaussian** is nearer than the net trained here in pixels, and has
 #   the better recall: it is as wide as the data. In features it is twice as
 #   far away. Notebook 12 warned of such comparisons.
-# - **Codes of `vae_digits`** are nearly as good as real digits. They are
-#   decoded training images, and a test for copies finds that (exercise 3).
+# - **Codes of `vae_digits`** are nearly as good as real digits, but for
+#   the recall. They are decoded training images, and a test for copies
+#   finds that (exercise 3).
+# - **Recall** falls with codes (0.24 to 0.08, 0.74 to 0.65), although
+#   they cover more digits. It counts real images that lie within a ball
+#   around a sample, as large as the distance to the sample's own
+#   neighbours. Clean samples lie close together and have small balls,
+#   ragged or noisy ones have large balls. Read it beside precision
+#   only.
 #
 # (Another draw of 898 images moves the distances in features by about
-# 2 and the shares by 0.02: 18.6 and 20.4 for the same set are no
-# difference.)
+# 2, those in pixels by 0.03 and the shares by 0.02.)
 #
 # A narrower decoder gives up the prior, a wider one the detail. With
 # one layer of latents, a Gaussian prior and independent pixels there
@@ -1352,7 +1362,7 @@ save_figure(fig, "vae_samples", alt=alt, caption=caption, numbers=numbers, toler
 # A VAE with latents in several layers is **hierarchical**: the
 # decoder draws $v_T$ from the prior, then $v_{T-1}$ given $v_T$, and
 # so on, and $x$ last. The encoder climbs the other way. The bound is
-# the same, by the same five lines:
+# the same, by the same six lines:
 #
 # $$
 # \log p(x) \ge \mathbb E_q \log \frac{p(v_T)\, p(v_{T-1} \mid v_T) \cdots p(x \mid v_1)}{q(v_1 \mid x)\, q(v_2 \mid v_1) \cdots q(v_T \mid v_{T-1})} .
@@ -1439,22 +1449,27 @@ assert abs(by_hand - library) < 0.02 and library < exact - 0.08
 # </details>
 
 # %%
-few, gaps = x[:40_000], {}
+few, gaps, bars = x[:40_000], {}, {}
 for T in (1, 2, 3, 5, 10, 30, 100):
     kept = ne.alphas_bar_of(ne.cosine_betas(T))
     bound = ne.ddpm_bound(ne.ScoreNoise(line_data, kept), few, kept, variance="beta", generator=generator)
-    gaps[T] = (line_data.log_prob(few) + bound.total).mean().item()
+    each = line_data.log_prob(few) + bound.total
+    gaps[T], bars[T] = each.mean().item(), each.std().item() / len(few) ** 0.5
 
 # %%
 fig, ax = plt.subplots(figsize=(5.4, 3.2))
-ax.semilogx(list(gaps), list(gaps.values()), "o-", color=PURPLE)
+ax.errorbar(list(gaps), list(gaps.values()), [2 * e for e in bars.values()], fmt="o-", capsize=2, color=PURPLE)
+ax.set_xscale("log")
 ax.set_xticks(list(gaps), [str(T) for T in gaps], minor=False)
 ax.set(xlabel="layers $T$", ylabel="$\\log p(x)$ - bound, nats", ylim=(-0.01, 0.16), title="a fixed encoder")
 alt = "The gap between log p and the bound falls from 0.14 nats with one layer to nearly nothing with a hundred."
-caption = "The bound of a hierarchical model with a fixed encoder and exact means: more layers, less gap."
+caption = "The bound of a hierarchical model with a fixed encoder and exact means; bars are two standard errors."
 save_figure(fig, "vae_layers", alt=alt, caption=caption, numbers={f"T_{T}": g for T, g in gaps.items()}, tolerance=0.01)
 
 # %% [markdown]
+# From ten layers on each gap is within two or three bars of the next:
+# its fall is certain, its form is not.
+#
 # So there are two ways to a tight bound: a clever encoder for one
 # layer of latents, or a trivial encoder and many layers. DDPM takes
 # the second. [Notebook 16](16_ddpm.ipynb) derives its bound and shows
@@ -1505,9 +1520,10 @@ print("it has:", ", ".join(name for name in ("encode", "log_likelihood", "sample
 # <details><summary>Answers</summary>
 #
 # - Up to about 0.55. Then it is a six for a while, by the eye and by the
-#   classifier, and from 0.8 on a one. The length falls from 2.60 to 1.71 in
-#   the middle and rises to 2.48: a straight line between two points of a
-#   shell leads through its inside, where the prior has few draws.
+#   classifier, and from 0.75 on a one. The length falls from 2.60 to
+#   1.71 in the middle and rises to 2.48: a straight line between two
+#   points of a shell leads through its inside, where the prior has few
+#   draws.
 # - Nothing: no pixel moves by more than 0.04. The latent has 0.00 nats: the
 #   encoder says the same of every image, and the decoder has learned to
 #   look away. The length of $v$ is 4.77, and means nothing. Four of the
@@ -1542,8 +1558,8 @@ LatentExplorer(load_any("vae_digits").net, datasets.load("digits", split="test")
 #
 # - Say why maximum likelihood is the smallest KL divergence, and why least
 #   squares blurs.
-# - Derive the bound in five lines, name its gap, and say when maximising it
-#   is *not* maximising the likelihood.
+# - Derive the bound in six lines, name its gap, and say when maximising
+#   it is *not* maximising the likelihood.
 # - Write the KL divergence, the draw and the decoder's likelihood without a
 #   lost square, order or constant.
 # - Explain why gradients are taken through the draw, and why one draw is
