@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .checks import check_choice, check_ladder, check_noise, check_positive, may_look
+from .checks import check_alphas_bar, check_choice, check_noise, check_positive, may_look
 from .core import as_tensor, exact, expand_like, shaped
 from .errors import first_line
 from .schedules import nearest_level, sigmas_of_alphas_bar
@@ -62,15 +62,24 @@ class DDPMStep(nn.Module):
 
     def __init__(self, alphas_bar: Tensor) -> None:
         super().__init__()
-        sigmas = check_ladder(sigmas_of_alphas_bar(exact(alphas_bar)).flip(0)).flip(0).float()  # rising with t
+        sigmas = sigmas_of_alphas_bar(check_alphas_bar(exact(alphas_bar))).float()  # rising with t
         self.first, self.last = sigmas[0].item(), sigmas[-1].item()
         self.register_buffer("sigmas", sigmas, persistent=False)
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """t (B,) for x (B, *D). A sigma beyond the first and the last by more than 1 % is an error, but on a GPU."""
         values = torch.as_tensor(sigma)
+        if isinstance(sigma, Tensor) and not values.is_floating_point():
+            raise ValueError(
+                "this is a score, which is told sigma, and it gets whole numbers, as DDPM's steps are: give "
+                "ScoreNoise(score, alphas_bar), or the bare net inside, to what works in steps"
+            )
         if may_look(values) and not ((values > 0.99 * self.first) & (values < 1.01 * self.last)).all():
-            raise ValueError(f"this net knows sigma from {self.first:.4g} to {self.last:.4g}, and not {sigma}")
+            off = values[(values <= 0.99 * self.first) | (values >= 1.01 * self.last)].flatten()[0].item()
+            raise ValueError(
+                f"this net knows sigma from {self.first:.4g} to {self.last:.4g} (in the units that it was trained in), "
+                f"and not {off:.4g}: take a ladder within, such as sigmas_of_alphas_bar(alphas_bar).flip(0)"
+            )
         return nearest_level(sigma, self.sigmas)[0].expand(len(x))
 
 
@@ -85,13 +94,19 @@ class ScoreNoise(nn.Module):
 
     def __init__(self, score: Net, alphas_bar: Tensor) -> None:
         super().__init__()
-        kept = exact(check_ladder(alphas_bar))
+        kept = exact(check_alphas_bar(alphas_bar))
         self.score = score
         self.register_buffer("roots", kept.sqrt(), persistent=False)
         self.register_buffer("sigmas", sigmas_of_alphas_bar(kept), persistent=False)
 
     def forward(self, x: Tensor, t: Tensor, **told: Any) -> Tensor:
         """The noise e in x_t (B, *D) at steps t (B,), in the shape of x."""
+        if t.is_floating_point() or (may_look(t) and not ((t >= 0) & (t < len(self.sigmas))).all()):
+            found = f"{t.flatten()[0].item():g}, ..." if t.numel() > 1 else f"{t.item():g}"
+            raise ValueError(
+                f"t are steps 0 ... {len(self.sigmas) - 1}, whole numbers, and not {found} ({t.dtype}): for a sigma "
+                "ask the score itself"
+            )
         sigma = self.sigmas[t].to(x.dtype)
         return -expand_like(sigma, x) * self.score(x / expand_like(self.roots[t], x), sigma, **told)
 

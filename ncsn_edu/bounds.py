@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from .checks import check_choice, check_generator, check_ladder, check_points
+from .checks import check_alphas_bar, check_choice, check_count, check_generator, check_points
 from .core import exact, noise_like, shaped
 
 
@@ -52,7 +52,7 @@ def ddpm_bound(
     """
     check_points(x), check_generator(generator, x.device), check_choice("variance", variance, ("posterior", "beta"))
     clean_x = x.double() if x.device.type == "cpu" else x  # some accelerators have no float64
-    kept = exact(check_ladder(alphas_bar)).to(clean_x)
+    kept = exact(check_alphas_bar(alphas_bar)).to(clean_x)
     n_dims, steps = x[0].numel(), []
     for t in range(len(kept) - 1, -1, -1):
         a, b = kept[t], kept[t - 1] if t else kept.new_ones(())
@@ -77,9 +77,12 @@ def _decoder(x: Tensor, mean: Tensor, std: Tensor, greys: tuple[float, float, in
         z = (x - mean) / std
         return (0.5 * z**2 + std.log() + 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
     low, high, number = greys
-    half = (high - low) / (number - 1) / 2
+    half = (high - low) / (check_count("the number of greys", number, 2) - 1) / 2
     if not (low < high and ((x >= low - 1e-6) & (x <= high + 1e-6)).all()):
         raise ValueError(f"x must hold greys from {low} to {high}, and it holds {x.min():.4g} to {x.max():.4g}")
+    places = (x - low) / (2 * half)
+    if ((places - places.round()).abs() > 0.01).any():
+        raise ValueError(f"x holds values between the {number} greys from {low} to {high}: round it to them")
     log_below = torch.special.log_ndtr((x + half - mean) / std).masked_fill(x > high - half, 0.0)
     log_under = torch.special.log_ndtr((x - half - mean) / std).masked_fill(x < low + half, -math.inf)
     log_above = torch.special.log_ndtr((mean - x + half) / std).masked_fill(x < low + half, 0.0)

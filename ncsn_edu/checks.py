@@ -149,6 +149,21 @@ def check_ladder(sigmas: Tensor) -> Tensor:
     return sigmas
 
 
+def check_alphas_bar(alphas_bar: Tensor) -> Tensor:
+    """Shares of the clean image's variance that are left, 1 >= alpha_bar_1 > ... > alpha_bar_T > 0, shape (T,)."""
+    kept = torch.as_tensor(alphas_bar)
+    if kept.ndim != 1 or len(kept) == 0:
+        raise ValueError(f"alphas_bar must be one row of shares, shape (T,), not {tuple(kept.shape)}")
+    within, falls = ((kept > 0) & (kept <= 1)).all(), (kept[1:] < kept[:-1]).all()
+    if not (within and falls and (len(kept) == 1 or kept[0] > 0.05)):
+        raise ValueError(
+            "alphas_bar are shares of the image's variance that are left, falling from near 1 towards 0, and these go "
+            f"from {kept[0]:.4g} to {kept[-1]:.4g}: of betas take alphas_bar_of(betas), of noise levels "
+            "alphas_bar_of_sigmas(sigmas), both with the least noise first"
+        )
+    return kept
+
+
 def check_mask(image: Tensor, mask: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """An image and a mask of zeros and ones that can be broadcast to the chains x; the mask comes back as booleans."""
     image, mask = torch.as_tensor(image, dtype=x.dtype, device=x.device), torch.as_tensor(mask)

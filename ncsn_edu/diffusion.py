@@ -7,6 +7,7 @@ know networks, data or plots.
 """
 
 import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .checks import (
+    check_alphas_bar,
     check_between,
     check_choice,
     check_eta,
@@ -129,7 +131,7 @@ def ddpm(
     check_choice("variance", variance, ("posterior", "beta"))
     if variance == "beta" and eta != 1:
         raise ValueError("beta_t is a variance of DDPM's, eta = 1: leave out variance=, or eta=")
-    kept, visited = exact(check_ladder(alphas_bar)).tolist(), _visited(steps, len(alphas_bar))
+    kept, visited = exact(check_alphas_bar(alphas_bar)).tolist(), _visited(steps, len(alphas_bar))
     evaluate = Evaluations(lambda x, t: net(x, torch.full((len(x),), int(t), device=x.device)))
 
     @torch.no_grad()
@@ -149,7 +151,10 @@ def ddpm(
 
 
 def _visited(steps: Sequence[int] | None, n: int) -> list[int]:
-    visited = list(range(n)) if steps is None else [int(t) for t in steps]
+    try:
+        visited = list(range(n)) if steps is None else [operator.index(t) for t in steps]
+    except TypeError:
+        visited = []  # a number alone, or fractions
     if not visited or visited[0] < 0 or visited[-1] >= n or any(b <= a for a, b in pairwise(visited)):
         raise ValueError(f"steps are some of 0 to {n - 1}, rising, such as range(9, {n}, 10), not {steps}")
     return visited

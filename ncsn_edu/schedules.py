@@ -84,8 +84,12 @@ def cosine_betas(n: int = 1000, *, offset: float = 0.008, largest: float = 0.999
 def alphas_bar_of(betas: Tensor) -> Tensor:
     """alpha_bar_t = (1 - beta_1) ... (1 - beta_t), the share of the clean image's variance that is left, shape (T,)."""
     betas = exact(betas)
-    if betas.ndim != 1 or not ((betas > 0) & (betas < 1)).all():
-        raise ValueError(f"betas are variances between 0 and 1, shape (T,), not {tuple(betas.shape)} in this range")
+    if betas.ndim != 1 or len(betas) == 0:
+        raise ValueError(f"betas are one row of variances, shape (T,), not {tuple(betas.shape)}: use ddpm_betas()")
+    outside = torch.nonzero(~((betas > 0) & (betas < 1))).flatten()
+    if len(outside):
+        i = int(outside[0])
+        raise ValueError(f"betas[{i}] = {betas[i]:.4g} is not between 0 and 1: use ddpm_betas() or cosine_betas()")
     return (1 - betas).cumprod(0)
 
 

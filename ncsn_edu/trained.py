@@ -35,6 +35,10 @@ VAE = "vae_"  # begins the names of variational autoencoders
 R = TypeVar("R", bound=Recipe)
 
 
+class NoScore(ValueError):
+    """What was given is a model of another kind."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """A score network with what is needed to use it."""
@@ -212,6 +216,8 @@ def _built(
     """The net, its recipe, the shape of its images and its steps, for a recipe of this kind."""
     try:
         recipe = from_json(content["recipe"])
+        if kind is ScoreRecipe and isinstance(recipe, VaeRecipe):
+            raise NoScore(f"{path.stem or path} is a VAE, which has no score: give a score network, such as digits")
         if not isinstance(recipe, kind):
             raise ValueError(f"it is of a {type(recipe).__name__}")
         shape = DATASETS[recipe.data].shape
@@ -219,6 +225,8 @@ def _built(
         state = _state(content).items()
         net.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state})
         step = int(content["step"])
+    except NoScore:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ValueError(
             f"{path} holds no {kind.title} of images as this version makes them: {first_line(error)}"

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_generator, check_points, check_positive
+from .checks import check_count, check_generator, check_points, check_positive, may_look
 from .core import expand_like, noise_like
 from .losses import Losses
 
@@ -96,7 +96,10 @@ class BoundObjective:
 
     def __call__(self, model: Autoencoder, x: Tensor) -> Losses:
         """Losses of x (B, *D): -ELBO is reported, with beta it is minimised."""
-        x = torch.bernoulli(x, generator=self.generator) if self.binarise else x
+        if self.binarise:
+            if may_look(x) and not ((x >= 0) & (x <= 1)).all():
+                raise ValueError("pixels are probabilities of white here, from 0 to 1: pass (x + 1) / 2, or x / 255")
+            x = torch.bernoulli(x, generator=self.generator)
         bound = elbo(model, x, generator=self.generator)
         return Losses(-bound.total, self.beta * bound.kl - bound.reconstruction)
 

@@ -719,10 +719,35 @@ def test_a_walk_leads_from_one_latent_to_another_and_keeps_to_the_prior(vae):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--eta", "0.5"], "--eta is for --sampler consistent or ddim"),
+        (["--levels", "1001", "--sampler", "ddim"], "DDPM has 1000 steps here: give at most"),
+        (["--steps-each", "3", "--sampler", "ancestral"], "--steps-each is for --sampler annealed: give --levels"),
+    ],
+)
+def test_options_are_judged_by_the_sampler_that_the_net_takes(tmp_path, monkeypatch, capsys, options, message):
+    """DDPM's net is sampled by the flow unless told otherwise, which has levels."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["sample", "ddpm_digits", "--n", "2", "--levels", "4", "--npy", "x.npy"]) == 0
+    assert np.load("x.npy").shape == (2, 1, 8, 8) and made_by("samples-ddpm_digits.png")["n_levels"] == 4
+    assert main(["sample", "ddpm_digits", *options, "--out", "y.png"]) in (1, 2)
+    assert message in capsys.readouterr().err and not Path("y.png").exists()
+
+
+def test_a_vae_does_not_complete_images(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["inpaint", "digits:3", "--mask", "left", "--weights", "vae_digits", "--out", "c.png"]) == 1
+    assert "vae_digits is a VAE, which has no score: give a score network" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
         (["--sampler", "flow"], "vae_digits is a VAE, which decodes in one pass: leave out --sampler"),
         (["--steps-each", "3"], "leave out --steps-each"),
         (["--paper"], "leave out --paper"),
         (["--interpolate", "1"], "whole number of at least 2"),
+        (["--interpolate", "9", "--n", "8"], "--n 8 is less than one row of 9 images"),
+        (["--levels", "5"], "leave out --levels"),
     ],
 )
 def test_options_of_scores_are_none_of_a_vae_s(vae, capsys, options, message):

@@ -67,8 +67,9 @@ def test_noise_levels_and_shares_are_one_thing():
         (lambda: ddpm_betas(10, 0.02, 1e-4), "they rise"),
         (lambda: ddpm_betas(10, 0.02, 1.0), "below 1|beta_n < 1"),
         (lambda: ddpm_betas(0), "n must be a whole number"),
-        (lambda: alphas_bar_of(torch.tensor([0.1, 1.5])), "variances between 0 and 1"),
-        (lambda: alphas_bar_of(torch.zeros(3)), "variances between 0 and 1"),
+        (lambda: alphas_bar_of(torch.tensor([0.1, 1.5])), r"betas\[1\] = 1.5 is not between 0 and 1: use ddpm_betas"),
+        (lambda: alphas_bar_of(torch.zeros(3)), r"betas\[0\] = 0 is not between"),
+        (lambda: alphas_bar_of(torch.zeros(0)), r"one row of variances, shape \(T,\), not \(0,\)"),
         (lambda: sigmas_of_alphas_bar(torch.tensor([0.5, 0.0])), "above 0, 1 at most"),
         (lambda: alphas_bar_of_sigmas(torch.tensor([-1.0])), "0 or more"),
         (lambda: cosine_betas(5, offset=-1), "offset must be"),
@@ -277,6 +278,39 @@ def test_bad_input_at_the_call(change, message):
         ddpm(lambda x, t: x, torch.zeros(2, 1), KEPT, **change)
     with pytest.raises(ValueError, match="eta must be a number from 0 to 1"):
         ddim(lambda x, sigma: x, torch.zeros(2, 1), geometric(1, 0.1, 3), eta=-0.1)
+
+
+BETAS = ddpm_betas()
+
+
+@pytest.mark.parametrize("wrong", [BETAS, BETAS.flip(0), sigmas_of_alphas_bar(KEPT).flip(0), KEPT.flip(0), 1.5 * KEPT])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda kept: ddpm(lambda x, t: x, torch.zeros(2, 1), kept),
+        lambda kept: ddpm_bound(lambda x, t: x, torch.zeros(2, 1), kept),
+        lambda kept: EpsScore(lambda x, t: x, kept),
+        lambda kept: ScoreNoise(MIXTURE, kept),
+    ],
+)
+def test_betas_or_noise_levels_are_no_shares(use, wrong):
+    with pytest.raises(ValueError, match=r"of betas take alphas_bar_of\(betas\)"):
+        use(wrong)
+
+
+def test_steps_and_noise_levels_are_not_taken_for_each_other():
+    x, score = torch.zeros(2, 2, dtype=F64), EpsScore(ScoreNoise(MIXTURE, KEPT), KEPT)
+    for t in (torch.tensor([0, 50]), torch.tensor([-1, 3]), torch.tensor([1.0, 2.0])):
+        with pytest.raises(ValueError, match=r"steps 0 \.\.\. 49, whole numbers.* ask the score itself"):
+            ScoreNoise(MIXTURE, KEPT)(x, t)
+    with pytest.raises(ValueError, match=r"a score, which is told sigma.*ScoreNoise\(score, alphas_bar\)"):
+        list(ddpm(score, x, KEPT))
+    last_sigma = sigmas_of_alphas_bar(KEPT)[-1].item()
+    with pytest.raises(ValueError, match=rf"knows sigma from 0.03164 to {last_sigma:.4g} .*not 5000: take a ladder"):
+        score(x, torch.tensor([1.0, 5000.0]))
+    for steps in (20, [0.5, 3.7]):
+        with pytest.raises(ValueError, match="steps are some of 0 to 49, rising, such as range"):
+            ddpm(lambda x, t: x, x, KEPT, steps=steps)
 
 
 # ---- the bound -----------------------------------------------------------------------------------------------------

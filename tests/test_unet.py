@@ -124,12 +124,12 @@ def test_bad_input():
         net(torch.rand(2, 1, 8, 8), torch.ones(3))
 
 
-@pytest.mark.parametrize("step", [0.37, -1, torch.tensor([3.0, 2.5])])
+@pytest.mark.parametrize("step", [0.37, 1.0, -1, torch.tensor([3.0, 2.5])])
 def test_a_net_that_is_told_steps_takes_no_sigma(step):
     net = UNet(1, 8, told="step")
     with pytest.raises(ValueError, match=r"DDPM's step .* wrap it in EpsScore\(net, alphas_bar\)"):
         net(torch.rand(2, 1, 8, 8), step)
-    for right in (0, 999, torch.tensor([3, 2]), torch.tensor(7.0)):
+    for right in (0, 999, torch.tensor([3, 2]), torch.tensor(7)):
         assert net(torch.rand(2, 1, 8, 8), right).shape == (2, 1, 8, 8)
 
 

@@ -183,6 +183,13 @@ def test_the_aggregate_posterior_is_that_of_the_rows_given():
         (lambda: ConvVAE(1, 8, std=0.0), "std must be"),
         (lambda: ConvVAE(1, 8).encode(torch.rand(2, 3, 8, 8)), "images of shape"),
         (lambda: BoundObjective(beta=-1), "beta must be"),
+        (lambda: ConvVAE(1, 8).encode(torch.rand(2, 1, 16, 16)), "of 8x8 images, not 16x16: resize"),
+        (
+            lambda: ConvVAE(1, 8).encode(2 * torch.rand(200, 1, 8, 8) - 1),
+            r"pixels from 0 to 1, not .*pass \(x \+ 1\) / 2",
+        ),
+        (lambda: ConvVAE(1, 8, decoder="bernoulli", std=0.1), "has no width: leave out std="),
+        (lambda: BoundObjective(binarise=True)(Linear(), X - 9), "probabilities of white here"),
         (lambda: importance_bound(Linear(), X, 0), "n must be a whole number"),
         (lambda: aggregate_posterior(Linear(), X, 0), "n must be a whole number"),
         (lambda: ConvVAE(1, 8, 5)(torch.zeros(3, 4)), r"shape \(B, 5\), not \(3, 4\)"),

@@ -73,7 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise WrongUsage(there_is_no("data set", name, datasets.NAMES))
     shape = datasets.DATASETS[name].shape
     if shape != tuple(x.shape[1:]):
-        raise Failed(f"{arguments.samples} holds images {tuple(x.shape[1:])}, and those of {name} are {shape}")
+        fitting = [other for other, record in datasets.DATASETS.items() if record.shape == tuple(x.shape[1:])]
+        hint = f": give --data {fitting[0]}" if fitting else ""
+        raise Failed(f"{arguments.samples} holds images {tuple(x.shape[1:])}, and those of {name} are {shape}{hint}")
     from ..features import extract
 
     train, held_out, device = load_images(name, "train"), load_images(name, "test"), find_device(arguments.device)

@@ -89,7 +89,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Write one picture of all images. What is wrong is found before the net is asked the first time."""
     from ..pictures import tile
 
-    _check(arguments)
+    check_paper(arguments, arguments.sampler)
+    if arguments.sampler:
+        _check(arguments, arguments.sampler)
+    if arguments.interpolate and arguments.n < arguments.interpolate:
+        raise WrongUsage(f"--n {arguments.n} is less than one row of {arguments.interpolate} images: give more of them")
     out = output_of(arguments, f"samples-{stem_of(arguments.source)}")
     trained, device = score_or_vae_of(arguments)
     plan = _plan(arguments, trained, device)
@@ -97,21 +101,19 @@ def run(arguments: argparse.Namespace) -> int:
     return make_picture(arguments, out, trained, plan, device, what="image", layout=lambda x: tile(x, columns))
 
 
-def _check(arguments: argparse.Namespace) -> None:
-    """Raise for options of other samplers than the one that is asked for."""
-    sampler = arguments.sampler
+def _check(arguments: argparse.Namespace, sampler: str) -> None:
+    """Raise for options of other samplers than this one."""
     langevin = arguments.eps or arguments.steps_each
-    check_paper(arguments, sampler)
-    if sampler and not SAMPLERS[sampler].stays and langevin:
+    if not SAMPLERS[sampler].stays and langevin:
         given = "--eps" if arguments.eps else "--steps-each"
         others = "--eta or --levels" if "eta" in SAMPLERS[sampler].settings else "--levels"
         raise WrongUsage(f"{given} is for --sampler annealed: give {others}")
-    if arguments.eta is not None and (sampler is None or "eta" not in SAMPLERS[sampler].settings):
+    if arguments.eta is not None and "eta" not in SAMPLERS[sampler].settings:
         having = " or ".join(name for name, row in SAMPLERS.items() if "eta" in row.settings)
-        raise WrongUsage(f"--eta is for --sampler {having}" + (": give --eps" if sampler in (None, "annealed") else ""))
+        raise WrongUsage(f"--eta is for --sampler {having}" + (": give --eps" if sampler == "annealed" else ""))
     if arguments.eta == LADDER and sampler != "consistent":
         raise WrongUsage("--eta ladder is for --sampler consistent: give a share from 0 to 1")
-    if arguments.levels and (sampler is None or SAMPLERS[sampler].stays):
+    if arguments.levels and SAMPLERS[sampler].stays:
         passing = ", ".join(name for name, row in SAMPLERS.items() if not row.stays)
         raise WrongUsage(f"--levels is for --sampler {passing}: give --steps-each")
 
@@ -135,6 +137,7 @@ def _plan(arguments: argparse.Namespace, trained: "Trained | TrainedVae", device
         raise WrongUsage(f"--{given[0]} is for VAEs, and {arguments.source} is a score network: leave it out")
     langevin = arguments.paper or arguments.eps or arguments.steps_each
     sampler = arguments.sampler or ("annealed" if langevin else best_sampler(trained))
+    _check(arguments, sampler)
     settings = {}
     if SAMPLERS[sampler].stays:
         settings = vars(langevin_settings(arguments, trained))

@@ -103,11 +103,10 @@ def _check_told(told: str, sigma: float | Tensor) -> None:
     """Raise for a sigma where a step is wanted, and for a step where sigma is."""
     values = torch.as_tensor(sigma)
     if told == "step":
-        if may_look(values) and not ((values >= 0) & (values == values.round())).all():
-            found = f"{values.flatten()[0].item():g}"
+        if values.is_floating_point() or (may_look(values) and not (values >= 0).all()):
             raise ValueError(
-                f"this net is told DDPM's step t = 0, 1, ..., and not {found}: wrap it in EpsScore(net, alphas_bar), "
-                "which finds the step of a sigma"
+                "this net is told DDPM's step t = 0, 1, ..., whole numbers, and not a sigma: wrap it in EpsScore(net, "
+                "alphas_bar), which finds the step of a sigma"
             )
     elif isinstance(sigma, Tensor) and not values.is_floating_point():
         raise ValueError(

@@ -6,7 +6,7 @@ The bound is in vae.py. This file does NOT train.
 import torch
 from torch import Tensor, nn
 
-from ..checks import check_choice, check_count, check_images, check_positive
+from ..checks import check_choice, check_count, check_images, check_positive, may_look
 from ..core import noise_like
 from ..vae import bernoulli_log_likelihood, gaussian_log_likelihood
 
@@ -38,6 +38,8 @@ class ConvVAE(nn.Module):
         self.decoder = check_choice("decoder", decoder, DECODERS)
         if self.size % 4:
             raise ValueError(f"size must be a multiple of 4, not {size}: pad or resize the images")
+        if decoder == "bernoulli" and std is not None:
+            raise ValueError("a Bernoulli decoder has no width: leave out std=, or take decoder='gaussian'")
         side, act = self.size // 4, nn.SiLU
         self.encoder = nn.Sequential(
             *(nn.Conv2d(channels, w, 3, padding=1), act(), nn.Conv2d(w, w, 4, 2, 1), act()),
@@ -61,7 +63,13 @@ class ConvVAE(nn.Module):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of q(v | x), (B, n_latents) each."""
-        mean, log_std = self.encoder(2 * check_images(x, self.channels, 4) - 1).chunk(2, 1)
+        if check_images(x, self.channels, 4).shape[2:] != (self.size, self.size):
+            size = "x".join(map(str, x.shape[2:]))
+            raise ValueError(f"this VAE is of {self.size}x{self.size} images, not {size}: resize them")
+        if may_look(x) and ((x < -0.1) | (x > 1.1)).float().mean() > 0.01:  # a little noise is no mistake
+            found = f"{x.min():.4g} to {x.max():.4g}"
+            raise ValueError(f"images of a VAE have pixels from 0 to 1, not {found}: pass (x + 1) / 2, or x / 255")
+        mean, log_std = self.encoder(2 * x - 1).chunk(2, 1)
         return mean, log_std.clamp(-10, 5).exp()
 
     def forward(self, v: Tensor) -> Tensor:

@@ -25,6 +25,9 @@ def noised(answer: Answer) -> None:
             "the square roots are missing: alpha_bar is a share of the variance": a * x + (1 - a) * e,
             "the root of the noise is missing: 1 - alpha_bar is its variance": a.sqrt() * x + (1 - a) * e,
             "the root of the signal is missing": a * x + (1 - a).sqrt() * e,
+            "t counts from 0 here: kept[t], and not kept[t - 1]": (
+                kept[t - 1, None].sqrt() * x + (1 - kept[t - 1, None]).sqrt() * e
+            ),
             "signal and noise are exchanged": (1 - a).sqrt() * x + a.sqrt() * e,
             "the signal is not shrunk: x_t keeps variance 1": x + (1 - a).sqrt() * e,
             "variances of the noise do not add up to the sum of the betas: each later step shrinks them": (
@@ -44,6 +47,8 @@ def posterior(answer: Answer) -> None:
         a = 1 - beta
         kept = a * before
         found = answer.raw(x_t, x_0, beta, kept, before)
+        if isinstance(found, Tensor) and found.shape == (2,):
+            found = list(found)
         if not isinstance(found, tuple | list) or len(found) != 2:
             raise Wrong("return two numbers, the mean and the variance")
         mean, variance = (torch.as_tensor(part, dtype=torch.float64) for part in found)
@@ -98,6 +103,9 @@ def simple_loss(answer: Answer) -> None:
             "the score's target has crept in: no weight, and no division by sqrt(1 - alpha_bar_t)": squares(
                 (e - guess(x_t, t)) / (1 - a).sqrt()
             ),
+            "the net is told t as it is, and not t + 1": squares(e - guess(x_t, t + 1)),
+            "the net is told the step t, and not sigma": squares(e - guess(x_t, sigma[:, 0])),
+            "the square is missing": right.sqrt(),
             "a minus too many: the net guesses e, not -e": squares(e + guess(x_t, t)),
             "sum over the coordinates; a mean makes it smaller by their number": right / dim,
             "without the half, as DDPM writes it": right / 2,
@@ -137,6 +145,9 @@ def ddim_step(answer: Answer) -> None:
             "x_t itself stands where the clean image belongs": before**0.5 * x + left * e + variance**0.5 * z,
             "the clean image is (x - sqrt(1 - alpha_bar_t) e) / sqrt(alpha_bar_t): the division is missing": (
                 before**0.5 * clean * kept**0.5 + left * e + variance**0.5 * z
+            ),
+            "the variance of fresh noise has (1 - before) / (1 - kept) too, and this is eta^2 beta_t": _with_share(
+                clean, e, z, before, eta * (1 - kept / before) ** 0.5
             ),
             "fresh noise has a variance; it is multiplied by its standard deviation": (
                 before**0.5 * clean + left * e + variance * z
