@@ -145,7 +145,8 @@ def test_there_are_weights_for_digits_mnist_and_cifar10():
 @pytest.mark.parametrize("data", compare_tool.N)
 def test_the_table_of_all_nets_was_measured_of_those_that_ship(data):
     rows = json.loads(compare_tool.path_of(data).read_text(encoding="utf-8"))
-    wanted = compare_tool.settings(data)
+    slow = compare_tool.SLOW[data]
+    wanted = {w: words for w, words in compare_tool.settings(data).items() if w in rows or w not in slow}
     assert list(rows) == [*wanted, compare_tool.REAL, compare_tool.GAUSSIAN]
     for what, words in wanted.items():
         assert (rows[what]["asked"], rows[what]["step"]) == (words, load_any(words[0]).step)

@@ -1266,9 +1266,9 @@ assert curves["average"][-1, 0] < curves["net"][-1, 0] + 0.5 and trembling["aver
 # same kind, about the same size and the same
 # training: NCSN with its ten levels from 1, and
 # NCSNv2 with 21 levels from 4.6. (Both sample
-# with averaged weights.) The same judge as in
-# notebook 10, 128 samples each, and the same
-# budget, about a hundred evaluations. NCSNv2 is
+# with averaged weights.) Both are judged as
+# in notebook 10, by 128 samples of each, with
+# the same budget, about a hundred evaluations. NCSNv2 is
 # divided by $\sigma$, so it can be asked on any
 # ladder.
 
