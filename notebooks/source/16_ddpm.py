@@ -955,6 +955,11 @@ for key, net in nets.items():
     bits[key] = (bound.total + arcs.log_prob(x_held)).mean().item() / 2 / math.log(2)
     points[key] = ne.last(ddpm(net, start, kept, steps=range(9, 1000, 10), generator=same()))
     off[key] = off_the_arcs(points[key])
+numbers = {
+    f"{name}, {kind}": sum(v[kind, s] for s in (0, 1, 2)) / 3
+    for name, v in (("bits", bits), ("off", off))
+    for kind in kinds
+}
 
 # %% [markdown]
 # **Predict:** on the left, $w_t$ for both choices of $s_t^2$.
@@ -985,22 +990,12 @@ axes[0].set(xlabel="$t$", title="weight $w_t$")
 for kind, color in zip(kinds, (BLUE, RED, GREEN), strict=True):
     x_axis, y_axis = ([values[kind, seed] for seed in (0, 1, 2)] for values in (bits, off))
     axes[1].plot(x_axis, y_axis, "o", color=color, label=kind)
-axes[1].set(
-    xlabel="bits a coordinate above $-\\log_2 p$",
-    ylabel="share off the arcs",
-    title="bits and quality",
-    xlim=(0, 0.6),
-    ylim=(0, 0.25),
-)
+axes[1].set(xlabel="bits a coordinate above $-\\log_2 p$", ylabel="share off the arcs", title="bits and quality")
+axes[1].set(xlim=(0, 0.6), ylim=(0, 0.25))
 plots.scatter(axes[2], points["bound, drawn", 0][:1500], extent=2.9, ms=1.5, color=PURPLE)
 axes[2].plot(*arcs.means.T, ".", ms=2, color="black")
 axes[2].set_title("arcs (black), and samples")
 axes[0].legend(fontsize=9), axes[1].legend(fontsize=9)
-numbers = {
-    f"{name}, {kind}": sum(v[kind, s] for s in (0, 1, 2)) / 3
-    for name, v in (("bits", bits), ("off", off))
-    for kind in kinds
-}
 alt = (
     "Left, the weight of the bound falls from 0.5 at the first step to 0.005 in the middle. Then nine dots, three for "
     "each loss: bound, drawn is lowest in both, simple in the middle, bound highest. Right, samples around two arcs."
