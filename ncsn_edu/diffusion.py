@@ -26,7 +26,7 @@ from .checks import (
     check_positive,
     smallest_eta,
 )
-from .core import Evaluations, Score, State, exact, noise_like
+from .core import Evaluations, Looks, Score, State, exact, noise_like, shaped
 
 
 def consistent_annealed(
@@ -132,13 +132,13 @@ def ddpm(
     if variance == "beta" and eta != 1:
         raise ValueError("beta_t is a variance of DDPM's, eta = 1: leave out variance=, or eta=")
     kept, visited = exact(check_alphas_bar(alphas_bar)).tolist(), _visited(steps, len(alphas_bar))
-    evaluate = Evaluations(lambda x, t: net(x, torch.full((len(x),), int(t), device=x.device)))
+    evaluate = _Guesses(net)
 
     @torch.no_grad()
     def states(x: Tensor) -> Iterator[State]:
         for level, (t, before) in enumerate(pairwise([*reversed(visited), -1])):
             a, b = kept[t], kept[before] if before >= 0 else 1.0  # alpha_bar_t, alpha_bar_{t-1}
-            beta, e = 1 - a / b, evaluate(x, t, level)
+            beta, e = 1 - a / b, evaluate(x, t)
             posterior = beta * (1 - b) / (1 - a)
             left = math.sqrt(max(0.0, 1 - b - eta**2 * posterior))  # of the noise e
             x = math.sqrt(b / a) * (x - math.sqrt(1 - a) * e) + left * e
@@ -148,6 +148,23 @@ def ddpm(
         evaluate.finish()
 
     return states(x)
+
+
+class _Guesses(Looks):
+    """DDPM's net as one run asks it: checked for its shape and for finite numbers."""
+
+    def __init__(self, net: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.net = net
+
+    def __call__(self, x: Tensor, t: int) -> Tensor:
+        e = shaped(self.net(x, torch.full((len(x),), t, device=x.device)), x, f" at step t = {t}")
+        self.look(e.isfinite().all(), _no_noise, t)
+        return e.to(x.dtype)
+
+
+def _no_noise(t: int) -> str:
+    return f"the noise that the net guesses is NaN or infinite at step t = {t}: the net itself returns it"
 
 
 def _visited(steps: Sequence[int] | None, n: int) -> list[int]:

@@ -313,6 +313,14 @@ def test_steps_and_noise_levels_are_not_taken_for_each_other():
             ddpm(lambda x, t: x, x, KEPT, steps=steps)
 
 
+def test_a_net_that_returns_nonsense_is_named_with_its_step():
+    x = torch.zeros(2, 1)
+    with pytest.raises(FloatingPointError, match=r"NaN or infinite at step t = 31: the net itself"):
+        list(ddpm(lambda x, t: x / (t[0] != 31), torch.ones(2, 1), KEPT, steps=range(1, 50, 5), generator=seeded(0)))
+    with pytest.raises(ValueError, match=r"shape \(2,\) at step t = 49"):
+        list(ddpm(lambda x, t: x[:, 0], x, KEPT))
+
+
 # ---- the bound -----------------------------------------------------------------------------------------------------
 
 
