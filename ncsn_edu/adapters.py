@@ -74,8 +74,9 @@ class DDPMStep(nn.Module):
                 "this is a score, which is told sigma, and it gets whole numbers, as DDPM's steps are: give "
                 "ScoreNoise(score, alphas_bar), or the bare net inside, to what works in steps"
             )
-        if may_look(values) and not ((values > 0.99 * self.first) & (values < 1.01 * self.last)).all():
-            off = values[(values <= 0.99 * self.first) | (values >= 1.01 * self.last)].flatten()[0].item()
+        known = (values > 0.99 * self.first) & (values < 1.01 * self.last)
+        if may_look(values) and not known.all():
+            off = values[~known][0].item()
             raise ValueError(
                 f"this net knows sigma from {self.first:.4g} to {self.last:.4g} (in the units that it was trained in), "
                 f"and not {off:.4g}: take a ladder within, such as sigmas_of_alphas_bar(alphas_bar).flip(0)"

@@ -4,7 +4,8 @@
                    + sum over t > 1 of E KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t))    steps
                    + E[-log p(x_0 | x_1)]                                                 decoder
 
-This file does NOT train (the objective is `Denoising`, whose weights are others), and does not know VAEs (vae.py).
+This file does NOT train (the objective is `Denoising`, whose weights are others), and takes no VAE: it shares two parts
+of its bound with vae.py.
 """
 
 import math
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from .checks import check_alphas_bar, check_choice, check_count, check_generator, check_points
 from .core import exact, noise_like, shaped
+from .vae import gaussian_log_likelihood, kl_to_standard
 
 
 class Bound(NamedTuple):
@@ -66,7 +68,7 @@ def ddpm_bound(
         wide = narrow if variance == "posterior" else beta
         off = (b.sqrt() * beta / (1 - a) * (clean_x - clean)).flatten(1).square().sum(1)  # between the two means
         steps.append(0.5 * (n_dims * (narrow / wide - 1 - (narrow / wide).log()) + off / wide))
-    prior = 0.5 * (kept[-1] * clean_x**2 - kept[-1] - (1 - kept[-1]).log()).flatten(1).sum(1)
+    prior = kl_to_standard(kept[-1].sqrt() * clean_x, (1 - kept[-1]).sqrt())
     decoder = _decoder(clean_x, clean, (1 - kept[0]).sqrt(), greys)
     return Bound(prior, torch.stack(steps[::-1], 1) if steps else prior.new_zeros(len(x), 0), decoder)
 
@@ -74,8 +76,7 @@ def ddpm_bound(
 def _decoder(x: Tensor, mean: Tensor, std: Tensor, greys: tuple[float, float, int] | None) -> Tensor:
     """-log p(x | mean): of the density N(mean, std^2), or of the interval around a grey level."""
     if greys is None:
-        z = (x - mean) / std
-        return (0.5 * z**2 + std.log() + 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
+        return -gaussian_log_likelihood(x, mean, std)
     low, high, number = greys
     half = (high - low) / (check_count("the number of greys", number, 2) - 1) / 2
     if not (low < high and ((x >= low - 1e-6) & (x <= high + 1e-6)).all()):

@@ -232,11 +232,11 @@ class Ladder(Part):
 
         return geometric(self.sigma_max, self.sigma_min, self.n_levels)
 
-    def shorter(self, n: int, kind: str) -> "Tensor":
-        """A ladder of n levels between its ends, for a net that takes them: of this kind, as in schedules.py, (n,)."""
+    def shorter(self, n: int, kind: str | None = None) -> "Tensor":
+        """n levels between its ends, (n,), for a net that takes them: geometric, or another kind of schedules.py."""
         from . import schedules
 
-        return getattr(schedules, kind)(self.sigma_max, self.sigma_min, n)
+        return getattr(schedules, kind or "geometric")(self.sigma_max, self.sigma_min, n)
 
     def reported(self) -> "Tensor":
         """The levels that losses are sorted by in logs, (L,)."""
@@ -290,11 +290,11 @@ class DdpmLadder(Ladder):
             sigmas_of_alphas_bar(alphas_bar_of(ddpm_betas(self.n_levels, self.beta_1, self.beta_n))).flip(0) / 2
         ).float()
 
-    def shorter(self, n: int, kind: str) -> "Tensor":
-        """n of its own levels, evenly spaced in t (Song, Meng & Ermon 2021), unless another kind is asked for."""
+    def shorter(self, n: int, kind: str | None = None) -> "Tensor":
+        """n of its own levels, evenly spaced in t (Song, Meng & Ermon 2021), unless a kind is asked for."""
         import torch
 
-        if kind != "geometric":
+        if kind is not None:
             return super().shorter(n, kind)
         if n > self.n_levels:
             raise ValueError(f"DDPM has {self.n_levels} steps here: give at most so many levels, not {n}")

@@ -33,7 +33,7 @@ class Sampler:
     stays: bool = False  # at each level for some steps, from uniform noise; else it passes once, from noise of sigma_1
     random: bool = True  # it takes a generator
     any_sigma: bool = False  # it needs a net for any noise level to be good
-    ladder: str = "geometric"  # of schedules.py, for nets that take any noise level,
+    ladder: str | None = None  # of schedules.py, for nets that take any noise level; None: what their noise suggests,
     n_levels: int = 100  # of so many levels: about a hundred evaluations, fewer where more do not help
     lengths: tuple[int, ...] = (10, 20, 50, 100)  # levels at which quality is measured against cost; steps, if it stays
 
@@ -204,7 +204,7 @@ def decoding(
     from .checks import check_count
     from .vae import aggregate_posterior
 
-    net, check = trained.net, check_count("walk", walk, least=0)
+    net, walk = trained.net, check_count("walk", walk, least=0)
 
     def latents(n: int) -> "Tensor":
         if images is not None:
@@ -212,7 +212,7 @@ def decoding(
         return torch.randn(n, net.n_latents, generator=generator, device=generator.device)
 
     def states(n: int) -> "Iterator[Tensor]":
-        if not check:
+        if not walk:
             yield net.sample(n, noise=noise, generator=generator, v=latents(n))
             return
         rows = -(-n // walk)

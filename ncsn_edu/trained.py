@@ -35,10 +35,6 @@ VAE = "vae_"  # begins the names of variational autoencoders
 R = TypeVar("R", bound=Recipe)
 
 
-class NoScore(ValueError):
-    """What was given is a model of another kind."""
-
-
 @dataclass(frozen=True)
 class Trained:
     """A score network with what is needed to use it."""
@@ -107,8 +103,10 @@ def load_trained(source: str | PathLike[str], *, device: torch.device | str = "c
     Of a checkpoint the moving average of the weights is taken where there is one. Raises FileNotFoundError where there
     is nothing, CheckpointDamaged for a file that is not whole, ValueError for one that holds no score of images.
     """
-    path = _path(source)
-    return Trained(*_built(_content(path), path, ScoreRecipe, device))
+    found = load_any(source, device=device)
+    if isinstance(found, TrainedVae):
+        raise ValueError(f"{Path(source).stem} is a VAE, which has no score: give a score network, such as digits")
+    return found
 
 
 def load_any(source: str | PathLike[str], *, device: torch.device | str = "cpu") -> Trained | TrainedVae:
@@ -216,8 +214,6 @@ def _built(
     """The net, its recipe, the shape of its images and its steps, for a recipe of this kind."""
     try:
         recipe = from_json(content["recipe"])
-        if kind is ScoreRecipe and isinstance(recipe, VaeRecipe):
-            raise NoScore(f"{path.stem or path} is a VAE, which has no score: give a score network, such as digits")
         if not isinstance(recipe, kind):
             raise ValueError(f"it is of a {type(recipe).__name__}")
         shape = DATASETS[recipe.data].shape
@@ -225,8 +221,6 @@ def _built(
         state = _state(content).items()
         net.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state})
         step = int(content["step"])
-    except NoScore:
-        raise
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ValueError(
             f"{path} holds no {kind.title} of images as this version makes them: {first_line(error)}"

@@ -96,8 +96,8 @@ def compared(
         if not fresh and only in (None, words[0]) and (slow or what not in SLOW[data]):
             _keep(data, what, {"asked": words, "step": step, **_measured(data, words), "seconds": seconds(words)})
             print(f"{what}: measured", flush=True)
-    for what, x in _for_scale(data).items():
-        if what not in _known(data):
+    if not {REAL, GAUSSIAN} <= _known(data).keys():
+        for what, x in _for_scale(data).items():
             _keep(data, what, _numbers(data, x, evaluate(data, x, alone=True)))
     return _known(data)
 

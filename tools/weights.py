@@ -21,9 +21,9 @@ from pathlib import Path
 import compare
 import matplotlib
 import torch
-from quality import sample_and_evaluate
+from quality import sample, sample_and_evaluate
 
-from ncsn_edu import datasets, importance_bound, plots, recipes, sampling, trained
+from ncsn_edu import datasets, importance_bound, plots, recipes, trained
 from ncsn_edu.adapters import AffineScore, ScoreNoise
 from ncsn_edu.bounds import ddpm_bound
 from ncsn_edu.checkpoints import Folder
@@ -136,12 +136,7 @@ def judged(net: Net, name: str) -> tuple[torch.Tensor, list[str]]:
         for what, row in compare.compared(data, only=name).items()
         if row.get("asked", [name])[0] == name  # real images and a Gaussian have asked nothing
     }
-    generator = torch.Generator().manual_seed(0)
-    if isinstance(net, trained.TrainedVae):
-        plan = sampling.decoding(net, generator=generator)
-    else:
-        plan = sampling.plan(net, sampling.best_sampler(net), generator=generator)
-    x = torch.cat([step.x for step in sampling.draw(plan, 100, 100) if step.last])
+    x = sample(name, 100, "--batch", "100")[0]
     asked = {what: " ".join(row["asked"]) for what, row in rows.items() if "asked" in row}
     commands = (f"  - {what}: `python -m ncsn_edu sample {words}`" for what, words in asked.items())
     return x, [

@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise WrongUsage(there_is_no("data set", name, datasets.NAMES))
     shape = datasets.DATASETS[name].shape
     if shape != tuple(x.shape[1:]):
-        fitting = [other for other, record in datasets.DATASETS.items() if record.shape == tuple(x.shape[1:])]
+        fitting = _fitting(tuple(x.shape[1:]))
         hint = f": give --data {fitting[0]}" if fitting else ""
         raise Failed(f"{arguments.samples} holds images {tuple(x.shape[1:])}, and those of {name} are {shape}{hint}")
     from ..features import extract
@@ -189,8 +189,13 @@ def _values(path: Path, array: "np.ndarray") -> "np.ndarray":
     return array.astype(np.float32).clip(0, 1)
 
 
+def _fitting(shape: tuple[int, ...]) -> list[str]:
+    """The data sets whose images have this shape."""
+    return [name for name, record in datasets.DATASETS.items() if record.shape == shape]
+
+
 def _data_of(shape: tuple[int, ...]) -> str:
-    fitting = [name for name, record in datasets.DATASETS.items() if record.shape == shape]
+    fitting = _fitting(shape)
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
