@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .checks import check_alphas_bar, check_choice, check_noise, check_positive, may_look
+from .checks import check_alphas_bar, check_choice, check_floats, check_noise, check_positive, may_look
 from .core import as_tensor, exact, expand_like, shaped
 from .errors import first_line
 from .schedules import nearest_level, sigmas_of_alphas_bar
@@ -68,12 +68,7 @@ class DDPMStep(nn.Module):
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """t (B,) for x (B, *D). A sigma beyond the first and the last by more than 1 % is an error, but on a GPU."""
-        values = torch.as_tensor(sigma)
-        if isinstance(sigma, Tensor) and not values.is_floating_point():
-            raise ValueError(
-                "this is a score, which is told sigma, and it gets whole numbers, as DDPM's steps are: give "
-                "ScoreNoise(score, alphas_bar), or the bare net inside, to what works in steps"
-            )
+        values = check_floats(sigma)
         known = (values > 0.99 * self.first) & (values < 1.01 * self.last)
         if may_look(values) and not known.all():
             off = values[~known][0].item()

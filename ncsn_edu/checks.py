@@ -63,6 +63,16 @@ def check_label(label: Tensor, n: int, n_classes: int) -> None:
         raise ValueError(f"label must be 0 to {n_classes - 1}, or -1 where no class is told, and it has {found}")
 
 
+def check_floats(sigma: float | Tensor) -> Tensor:
+    """Sigma as a tensor. One of whole numbers is refused: such are DDPM's steps t, which are no noise levels."""
+    if isinstance(sigma, Tensor) and not sigma.is_floating_point():
+        raise ValueError(
+            f"a score is told sigma, and gets whole numbers ({sigma.dtype}), as DDPM's steps are: wrap it in "
+            "ScoreNoise(score, alphas_bar), which finds the sigma of a step, or give sigma as floats"
+        )
+    return torch.as_tensor(sigma)
+
+
 def check_sigma(sigma: float | Tensor) -> float | Tensor:
     """A standard deviation, or one per row of the batch: no negative number, no NaN, no infinity.
 
@@ -70,7 +80,7 @@ def check_sigma(sigma: float | Tensor) -> float | Tensor:
     """
     if isinstance(sigma, float) and 0 <= sigma < math.inf:
         return sigma  # the common case, without the price of tensors
-    values = torch.as_tensor(sigma)
+    values = check_floats(sigma)
     if not may_look(values):
         return sigma
     bad = ~(values >= 0) | values.isinf()
@@ -84,7 +94,7 @@ def check_noise(sigma: float | Tensor, why: str) -> float | Tensor:
     """A sigma above 0 throughout; `why` begins the error, for what has no score, or no meaning, without noise."""
     if isinstance(sigma, float) and 0 < sigma < math.inf:
         return sigma  # the common case, without the price of tensors
-    values = torch.as_tensor(sigma)
+    values = check_floats(sigma)
     if may_look(values) and not ((values > 0) & (values < math.inf)).all():
         check_sigma(sigma)
         raise ValueError(f"{why}: sigma must be above 0")

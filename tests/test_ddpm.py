@@ -10,7 +10,7 @@ import torch
 from helpers import F64, seeded
 from scipy import integrate, stats
 
-from ncsn_edu import GaussianMixture, geometric
+from ncsn_edu import Empirical, GaussianMixture, geometric
 from ncsn_edu.adapters import PREDICTIONS, EpsScore, ScoreNoise, convert
 from ncsn_edu.bounds import ddpm_bound
 from ncsn_edu.core import last
@@ -303,8 +303,9 @@ def test_steps_and_noise_levels_are_not_taken_for_each_other():
     for t in (torch.tensor([0, 50]), torch.tensor([-1, 3]), torch.tensor([1.0, 2.0])):
         with pytest.raises(ValueError, match=r"steps 0 \.\.\. 49, whole numbers.* ask the score itself"):
             ScoreNoise(MIXTURE, KEPT)(x, t)
-    with pytest.raises(ValueError, match=r"a score, which is told sigma.*ScoreNoise\(score, alphas_bar\)"):
-        list(ddpm(score, x, KEPT))
+    for told_sigma in (score, MIXTURE, Empirical(torch.rand(3, 2)), EpsScore(lambda x, sigma: x)):
+        with pytest.raises(ValueError, match=r"is told sigma, and gets whole numbers.*ScoreNoise\(score, alphas_bar\)"):
+            list(ddpm(told_sigma, x, KEPT))
     last_sigma = sigmas_of_alphas_bar(KEPT)[-1].item()
     with pytest.raises(ValueError, match=rf"knows sigma from 0.03164 to {last_sigma:.4g} .*not 5000: take a ladder"):
         score(x, torch.tensor([1.0, 5000.0]))

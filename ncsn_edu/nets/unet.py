@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checks import check_choice, check_count, check_images, check_label, check_noise, may_look
+from ..checks import check_choice, check_count, check_floats, check_images, check_label, check_noise, may_look
 from ..core import expand_like
 
 
@@ -108,11 +108,8 @@ def _check_told(told: str, sigma: float | Tensor) -> None:
                 "this net is told DDPM's step t = 0, 1, ..., whole numbers, and not a sigma: wrap it in EpsScore(net, "
                 "alphas_bar), which finds the step of a sigma"
             )
-    elif isinstance(sigma, Tensor) and not values.is_floating_point():
-        raise ValueError(
-            "this net is told sigma, and gets whole numbers, as DDPM's steps are: wrap its score in ScoreNoise(score, "
-            "alphas_bar), which finds the sigma of a step, or give sigma as floats"
-        )
+    else:
+        check_floats(sigma)
 
 
 class Block(nn.Module):
