@@ -29,12 +29,14 @@ class Autoencoder(Protocol):
         ...
 
 
-def _check_autoencoder(model: Autoencoder) -> None:
+def check_autoencoder(model: Autoencoder) -> Autoencoder:
+    """A model that has what is asked of it here: encode and log_likelihood."""
     if missing := [name for name in ("encode", "log_likelihood") if not callable(getattr(model, name, None))]:
         raise TypeError(
             f"a {type(model).__name__} is no VAE: it has no {' and no '.join(missing)}. A ConvVAE has both, and so has "
             "load_vae(...).net; a score has no such bound"
         )
+    return model
 
 
 class Elbo(NamedTuple):
@@ -51,7 +53,7 @@ class Elbo(NamedTuple):
 
 def elbo(model: Autoencoder, x: Tensor, *, generator: torch.Generator | None = None) -> Elbo:
     """The bound at x (B, *D) with one draw of v = mean + std e: unbiased, and with a scatter of its own."""
-    check_points(x), check_generator(generator, x.device), _check_autoencoder(model)
+    check_points(x), check_generator(generator, x.device), check_autoencoder(model)
     mean, std = model.encode(x)
     v = mean + std * noise_like(mean, generator)  # the reparameterisation: its gradient passes through the draw
     return Elbo(model.log_likelihood(x, v), kl_to_standard(mean, std))
@@ -62,7 +64,7 @@ def importance_bound(model: Autoencoder, x: Tensor, n: int, *, generator: torch.
 
     n = 1 is the ELBO, with the KL estimated as well.
     """
-    check_points(x), check_generator(generator, x.device), _check_autoencoder(model)
+    check_points(x), check_generator(generator, x.device), check_autoencoder(model)
     mean, std = model.encode(x)
     weights = []
     for _ in range(check_count("n", n)):
@@ -78,7 +80,7 @@ def aggregate_posterior(model: Autoencoder, x: Tensor, n: int, *, generator: tor
 
     It is what the decoder was trained on; the prior is what the bound pulls it towards.
     """
-    check_points(x), check_generator(generator, x.device), _check_autoencoder(model)
+    check_points(x), check_generator(generator, x.device), check_autoencoder(model)
     rows = torch.randint(len(x), (check_count("n", n),), generator=generator, device=x.device)
     mean, std = model.encode(x[rows])
     return mean + std * noise_like(mean, generator)
