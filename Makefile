@@ -10,8 +10,8 @@ RUN := PATH="$(BIN):$$PATH" JUPYTER_PREFER_ENV_PATH=1
 CHECKED := NCSN_EDU_FIGURES=check NCSN_EDU_PROGRESS=0
 # Notebooks are stored as they run without any data set that must be fetched; on /dev/null nothing can ever be found.
 STORED := $(CHECKED) NCSN_EDU_DATA=/dev/null
-# Two workers take file by file, in the order of conftest.py.
-BY_FILE := -n 2 --dist loadfile --no-loadscope-reorder
+# Three workers for two cores, as many tests wait for something; file by file, in the order of conftest.py.
+BY_FILE := -n 3 --dist loadfile --no-loadscope-reorder
 heading = @printf '\n== %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
@@ -52,7 +52,7 @@ nbval: setup-dev ## run every notebook and compare each output, figures included
 
 browser-test: setup-dev setup-browser ## tests that drive JupyterLab in a real browser
 	$(call heading,browser tests)
-	@$(RUN) python -m pytest -q -m browser -n 2 tests/browser $(ARGS)
+	@$(RUN) python -m pytest -q -m browser -n 3 tests/browser $(ARGS)
 
 notebooks: setup-dev ## make the notebooks from notebooks/source (ARGS=07 for one)
 	@$(RUN) python tools/notebooks.py build $(ARGS)

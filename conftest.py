@@ -1,4 +1,4 @@
-"""For every test, notebooks included: figures are compared with the stored ones, and two workers share the cores."""
+"""For every test, notebooks included: figures are compared with the stored ones, and workers share the cores."""
 
 import os
 from pathlib import Path
