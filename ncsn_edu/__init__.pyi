@@ -12,7 +12,7 @@ from .distributions import (
     checkerboard as checkerboard, circle as circle, moons as moons, spiral as spiral,
 )
 from .schedules import (
-    VE as VE, alphas_bar_of as alphas_bar_of, alphas_bar_of_sigmas as alphas_bar_of_sigmas,
+    alphas_bar_of as alphas_bar_of, alphas_bar_of_sigmas as alphas_bar_of_sigmas,
     cosine_betas as cosine_betas, ddpm_betas as ddpm_betas, eps_for_steps as eps_for_steps,
     eps_from_snr as eps_from_snr, eps_from_step_lr as eps_from_step_lr, geometric as geometric, karras as karras,
     levels_for_overlap as levels_for_overlap, max_pairwise_distance as max_pairwise_distance,
@@ -21,6 +21,7 @@ from .schedules import (
     stable_eps as stable_eps, stationary_variance as stationary_variance,
     step_lr_from_eps as step_lr_from_eps, step_sizes as step_sizes, variance_ratio as variance_ratio,
 )
+from .sdes import EDM as EDM, SDE as SDE, VE as VE, VP as VP, SubVP as SubVP
 from .adapters import (
     AffineScore as AffineScore, DenoiserScore as DenoiserScore, EnergyScore as EnergyScore, EpsScore as EpsScore,
     Guided as Guided, Preconditioned as Preconditioned, ScoreNoise as ScoreNoise, convert as convert,
@@ -33,9 +34,10 @@ from .mcmc import (
     annealed_langevin as annealed_langevin, inpaint as inpaint, langevin as langevin, mala as mala,
 )
 from .diffusion import (
-    ancestral as ancestral, consistent_annealed as consistent_annealed, ddim as ddim, ddpm as ddpm,
-    predictor_corrector as predictor_corrector, probability_flow as probability_flow,
+    ancestral as ancestral, consistent_annealed as consistent_annealed, ddim as ddim, ddpm as ddpm, encode as encode,
+    predictor_corrector as predictor_corrector, probability_flow as probability_flow, reverse_sde as reverse_sde,
 )
+from .likelihood import bits_per_dim as bits_per_dim, log_likelihood as log_likelihood
 from .bounds import Bound as Bound, ddpm_bound as ddpm_bound
 from .vae import (
     aggregate_posterior as aggregate_posterior,

@@ -2,8 +2,8 @@
 
 Generators like those of mcmc.py, from x (B, *D) with noise sigma_1, the first level of the ladder sigmas (L,). Each
 yields a State after each step to the next level, L - 1 in all; the last has noise sigma_L: `denoise` takes that away.
-The reverse of diffusion is seen as a random walk (Song et al. 2021), or as a flow without noise. This file does NOT
-know networks, data or plots.
+The reverse of diffusion is seen as a random walk (Song et al. 2021), or as a flow without noise; those that see it in
+continuous time take an SDE with n_steps= for the ladder. This file does NOT know networks, data or plots.
 """
 
 import math
@@ -27,6 +27,8 @@ from .checks import (
     smallest_eta,
 )
 from .core import Evaluations, Looks, Score, State, exact, noise_like, shaped
+from .odes import Method, Solver, method_of
+from .sdes import SDE, path_of
 
 
 def consistent_annealed(
@@ -177,61 +179,148 @@ def _visited(steps: Sequence[int] | None, n: int) -> list[int]:
     return visited
 
 
-def predictor_corrector(
+# ---- in continuous time ---------------------------------------------------------------------------------------------
+# A path is an SDE (sdes.py), or a ladder sigmas (L,), whose levels are times of EDM. x is in the letters of the SDE,
+# and State.sigma is the noise level of x / scale.
+
+
+def reverse_sde(
     score: Score,
     x: Tensor,
-    sigmas: Tensor,
+    path: SDE | Tensor,
     *,
-    snr: float = 0.16,
+    n_steps: int | None = None,
+    denoising: bool = False,
     generator: torch.Generator | None = None,
 ) -> Iterator[State]:
-    """Reverse diffusion and Langevin steps in turn (Song et al. 2021, Algorithm 2); two evaluations a level.
+    """The reverse SDE dx = [f x - g^2 score] dt + g dw, from T down to t_min (Song et al. 2021, eq. 6).
 
-    The Langevin step x + a s + sqrt(2a) z has a = 2 (snr ||z|| / ||s||)^2 with mean squares over the batch, so that
-    chains are not quite independent: with norms of its own a chain near a mode, where s is small, would be kicked out.
-    The paper's ladder: VE(sigma_min, sigma_max).sigmas(n).
+    By Euler and Maruyama, one evaluation a step. With denoising one more State is the guess of the clean x_0.
     """
-    check_points(x), check_generator(generator, x.device)
-    ladder, snr = check_ladder(sigmas).tolist(), check_positive("snr", snr)
-    evaluate = Evaluations(score)
+    sde, times = path_of(path, n_steps, start=x)
+    check_generator(generator, x.device)
+    evaluate = OnPath(score, sde)
 
     @torch.no_grad()
     def states(x: Tensor) -> Iterator[State]:
-        for level, (sigma, lower) in enumerate(pairwise(ladder)):
-            removed = sigma**2 - lower**2
-            x = x + removed * evaluate(x, sigma, level) + math.sqrt(removed) * noise_like(x, generator)
-            s = evaluate(x, lower, level + 1)
-            a = 2 * snr**2 / s.square().mean().clamp(min=1e-20)
+        for level, (t, before) in enumerate(pairwise(times)):
+            dt, variance = t - before, sde.variance_rate(t) * (t - before)  # g^2 dt
+            drift = sde.drift_rate(t) * dt * x - variance * evaluate(x, t, level)
+            x = x - drift + math.sqrt(variance) * noise_like(x, generator)
+            yield State(x, sde.sigma(before), level + 1, 0)
+        if denoising:
+            s, scale, sigma = evaluate(x, times[-1], level + 1), sde.scale(times[-1]), sde.sigma(times[-1])
+            yield State((x + (scale * sigma) ** 2 * s) / scale, sigma, level + 1, 1)
+        evaluate.finish()
+
+    return states(x)
+
+
+def predictor_corrector(
+    score: Score,
+    x: Tensor,
+    path: SDE | Tensor,
+    *,
+    n_steps: int | None = None,
+    snr: float = 0.16,
+    generator: torch.Generator | None = None,
+) -> Iterator[State]:
+    """Reverse diffusion and Langevin steps in turn (Song et al. 2021, Algorithms 2 to 5); two evaluations a level.
+
+    The forward chain x_t = r x_s + std z is undone by x_s = (2 - r) x_t + std^2 s + std z. The Langevin step
+    x + a s + sqrt(2a) z has a = 2 r^2 (snr ||z|| / ||s||)^2 with mean squares over the batch, so that chains are not
+    quite independent: with norms of its own a chain near a mode, where s is small, would be kicked out.
+    The paper's ladder: VE(sigma_min, sigma_max).sigmas(n).
+    """
+    sde, times = path_of(path, n_steps, start=x)
+    check_generator(generator, x.device), check_positive("snr", snr)
+    evaluate = OnPath(score, sde)
+
+    @torch.no_grad()
+    def states(x: Tensor) -> Iterator[State]:
+        for level, (t, before) in enumerate(pairwise(times)):
+            kept, added = sde.transition(before, t)
+            x = (2 - kept) * x + added * evaluate(x, t, level) + math.sqrt(added) * noise_like(x, generator)
+            s = evaluate(x, before, level + 1)
+            a = 2 * (kept * snr) ** 2 / s.square().mean().clamp(min=1e-20)
             x = x + a * s + (2 * a).sqrt() * noise_like(x, generator)
-            yield State(x, lower, level + 1, 0)
+            yield State(x, sde.sigma(before), level + 1, 0)
         evaluate.finish()
 
     return states(x)
 
 
 def probability_flow(
-    score: Score, x: Tensor, sigmas: Tensor, *, solver: Literal["heun", "euler"] = "heun"
+    score: Score,
+    x: Tensor,
+    path: SDE | Tensor,
+    *,
+    n_steps: int | None = None,
+    solver: Solver = "heun",
+    rtol: float = 1e-5,
+    atol: float = 1e-5,
+    max_evaluations: int = 10_000,
 ) -> Iterator[State]:
-    """The flow dx/dsigma = -sigma score(x, sigma) that has the densities p_sigma too (Song et al. 2021, eq. 13, VE).
+    """The flow dx/dt = f x - g^2 score / 2, whose x_t has the densities of the SDE too (Song et al. 2021, eq. 13).
 
-    No noise is added. Heun's method, as in Karras et al. 2022, asks twice a step and errs by the square of the step;
-    Euler's asks once.
+    No noise is added: of a ladder, whose t is sigma, it is dx/dsigma = -sigma score(x, sigma).
+
+    solver  "heun", as in Karras et al. 2022, asks twice a step and errs by the square of the step; "euler" asks once;
+            "adaptive" (odes.py) chooses its steps for all rows together, so that each errs by about atol + rtol |x|: of
+            a ladder it needs the ends only, and of an SDE no n_steps. A State after each step
     """
-    check_points(x), check_choice("solver", solver, ("heun", "euler"))
-    ladder = check_ladder(sigmas).tolist()
-    evaluate = Evaluations(score)
+    sde, times = path_of(path, n_steps, solver=solver, start=x)
+    return _flow(score, x, sde, times, method_of(solver, rtol=rtol, atol=atol, max_evaluations=max_evaluations))
+
+
+def encode(
+    score: Score,
+    x: Tensor,
+    path: SDE | Tensor,
+    *,
+    n_steps: int | None = None,
+    solver: Solver = "heun",
+    rtol: float = 1e-5,
+    atol: float = 1e-5,
+    max_evaluations: int = 10_000,
+) -> Iterator[State]:
+    """`probability_flow` upwards, from x at t_min to its noise at T (Song et al. 2021, section 4.3).
+
+    x is in the letters of the SDE, as the last State of the flow downwards; `level` counts the steps.
+    """
+    sde, times = path_of(path, n_steps, solver=solver)
+    check_points(x)
+    return _flow(score, x, sde, times[::-1], method_of(solver, rtol=rtol, atol=atol, max_evaluations=max_evaluations))
+
+
+def _flow(score: Score, x: Tensor, sde: SDE, times: Sequence[float], method: Method) -> Iterator[State]:
+    evaluate = OnPath(score, sde)
 
     @torch.no_grad()
     def states(x: Tensor) -> Iterator[State]:
-        for level, (sigma, lower) in enumerate(pairwise(ladder)):
-            step = lower - sigma
-            slope = -sigma * evaluate(x, sigma, level)
-            ahead = x + step * slope
-            if solver == "heun":
-                slope = (slope - lower * evaluate(ahead, lower, level + 1)) / 2
-                ahead = x + step * slope
-            x = ahead
-            yield State(x, lower, level + 1, 0)
+        for step, (t, after) in enumerate(method(evaluate.slope, x, times), start=1):
+            yield State(after, sde.sigma(t), step, 0)
         evaluate.finish()
 
     return states(x)
+
+
+class OnPath(Looks):
+    """A score as a run under an SDE asks it: the gradient of log p_t at x_t, and the slope of the flow."""
+
+    def __init__(self, score: Score, sde: SDE) -> None:
+        super().__init__()
+        self.score, self.sde = score, sde
+
+    def __call__(self, x: Tensor, t: float, level: int) -> Tensor:
+        """The gradient of log p_t at x_t (B, *D)."""
+        scale, sigma = self.sde.scale(t), self.sde.sigma(t)
+        data = x if scale == 1 else x / scale
+        s = self.look_at_score(self.score(data, sigma), x, sigma, level)
+        return s if scale == 1 else s / scale
+
+    def slope(self, x: Tensor, t: float, level: int) -> Tensor:
+        """dx/dt = f x - g^2 score / 2."""
+        f, s = self.sde.drift_rate(t), self(x, t, level)
+        pull = -self.sde.variance_rate(t) / 2 * s
+        return f * x + pull if f else pull

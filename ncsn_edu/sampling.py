@@ -56,6 +56,7 @@ class Sampler:
         return self.asks * (n_levels - 1) + 1
 
 
+# The flow by the adaptive solver is not here: a plan says how often the net will be asked.
 SAMPLERS = {
     "annealed": Sampler(
         "mcmc.annealed_langevin",
@@ -74,6 +75,7 @@ SAMPLERS = {
         settings=("eta",),
         lengths=(),  # of its eta 1 is `ancestral`, which is measured, and eta 0 Euler's method for the flow
     ),
+    "reverse": Sampler("diffusion.reverse_sde", "the reverse SDE by Euler and Maruyama, t = sigma", "L"),
     "corrector": Sampler(
         "diffusion.predictor_corrector",
         "predictor and corrector: reverse diffusion and Langevin",

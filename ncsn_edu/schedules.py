@@ -6,7 +6,6 @@ This file does NOT sample: it predicts what a sampler will do.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -42,18 +41,6 @@ def karras(sigma_max: float, sigma_min: float, n: int, *, rho: float = 7.0) -> T
     ladder = torch.linspace(ends[0] ** (1 / rho), ends[-1] ** (1 / rho), n, dtype=torch.float64) ** rho
     ladder[0], ladder[-1] = sigma_max, sigma_min
     return ladder.to(torch.get_default_dtype())
-
-
-@dataclass(frozen=True)
-class VE:
-    """Variance exploding: noise is added to the data as they are (Song et al. 2021, eq. 9), until they drown in it."""
-
-    sigma_min: float = 0.01
-    sigma_max: float = 50.0
-
-    def sigmas(self, n: int) -> Tensor:
-        """The levels of a discretisation with n of them, largest first, shape (n,): geometric, as in the paper."""
-        return geometric(self.sigma_max, self.sigma_min, n)
 
 
 # ---- DDPM's schedules: x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) e ----------------------------

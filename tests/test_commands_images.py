@@ -94,7 +94,7 @@ def nothing_written(folder: Path) -> bool:
 # ---- sample
 
 
-EVALUATIONS = {"annealed": 41, "consistent": 4, "ancestral": 4, "ddim": 4, "corrector": 7, "flow": 7}
+EVALUATIONS = {"annealed": 41, "consistent": 4, "ancestral": 4, "ddim": 4, "reverse": 4, "corrector": 7, "flow": 7}
 
 
 @pytest.mark.parametrize("more", [[], ["--sampler", "flow"]])
@@ -425,7 +425,7 @@ FILL = ["inpaint", "in.png", "--mask"]
             2,
             "--steps-each is for --sampler annealed: give --levels",
         ),
-        (["sample", "--levels", "5"], 2, "--levels is for --sampler consistent, ancestral, ddim, corrector, flow"),
+        (["sample", "--levels", "5"], 2, "--levels is for --sampler consistent, ancestral, ddim, reverse, "),
         (["sample", "--sampler", "flow", "--levels", "1"], 2, "at least 2"),
         (["sample", "--eta", "0.5"], 2, "give --eps"),
         (["sample", "--sampler", "flow", "--eta", "0.5"], 2, "--eta is for --sampler consistent or ddim"),

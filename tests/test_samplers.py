@@ -15,10 +15,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ncsn_edu import checks
 from ncsn_edu.core import denoise, every, last
-from ncsn_edu.diffusion import ancestral, consistent_annealed, ddim, ddpm, predictor_corrector, probability_flow
+from ncsn_edu.diffusion import (
+    ancestral,
+    consistent_annealed,
+    ddim,
+    ddpm,
+    predictor_corrector,
+    probability_flow,
+    reverse_sde,
+)
 from ncsn_edu.distributions import Empirical, GaussianMixture
 from ncsn_edu.mcmc import annealed_langevin, inpaint, langevin, mala
-from ncsn_edu.schedules import VE, geometric, karras, stable_alpha, stable_eps
+from ncsn_edu.schedules import geometric, karras, stable_alpha, stable_eps
+from ncsn_edu.sdes import VE, VP
 
 ROOT = Path(__file__).resolve().parents[1]
 NAN, INF = math.nan, math.inf
@@ -55,6 +64,9 @@ RUNS = {
     "ddim": lambda score, x, g: ddim(score, x, geometric(2, 0.5, 7).to(x), eta=0.5, generator=g),
     "ddpm": lambda score, x, g: ddpm(lambda x, t: -score(x, 0.5), x, torch.linspace(0.9, 0.1, 6), generator=g),
     "predictor_corrector": lambda score, x, g: predictor_corrector(score, x, geometric(2, 0.5, 7).to(x), generator=g),
+    "predictor_corrector of VP": lambda score, x, g: predictor_corrector(score, x, VP(), n_steps=6, generator=g),
+    "reverse_sde": lambda score, x, g: reverse_sde(score, x, geometric(2, 0.5, 7).to(x), generator=g),
+    "reverse_sde of VP": lambda score, x, g: reverse_sde(score, x, VP(), n_steps=5, denoising=True, generator=g),
     "inpaint": lambda score, x, g: inpaint(
         score, x, LADDER.to(x), image=x[0] * 0.3, mask=halves(x), eps=0.05, n_steps_each=2, generator=g
     ),
@@ -104,7 +116,7 @@ def test_without_a_generator_the_global_seed_decides(run):
     assert torch.equal(first, last(run(pull_to_zero, x, None)))
 
 
-@pytest.mark.parametrize("run", [run for name, run in RUNS.items() if name != "predictor_corrector"])
+@pytest.mark.parametrize("run", [run for name, run in RUNS.items() if "corrector" not in name])
 def test_rows_are_independent_chains(run):
     """The first chain does not feel where the others are."""
     x, other = torch.ones(4, 3), torch.ones(4, 3)
@@ -270,6 +282,7 @@ ONE_STEP_A_LEVEL = {
     "ancestral": ancestral,
     "ddim": ddim,
     "probability_flow": probability_flow,
+    "reverse_sde": reverse_sde,
 }
 
 
@@ -818,7 +831,7 @@ def test_the_flow_draws_nothing_and_says_where_it_is():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x: probability_flow(pull_to_zero, x, LADDER, solver="rk4"), "solver must be heun or euler, not 'rk4'"),
+        (lambda x: probability_flow(pull_to_zero, x, LADDER, solver="rk4"), "heun or euler or adaptive, not 'rk4'"),
         (lambda x: predictor_corrector(pull_to_zero, x, LADDER, snr=0), "snr must be a finite number above 0"),
         (lambda x: ancestral(pull_to_zero, x, LADDER.flip(0)), "strictly decreasing"),
     ],

@@ -12,7 +12,6 @@ from scipy.spatial.distance import pdist
 from ncsn_edu.core import every
 from ncsn_edu.mcmc import annealed_langevin
 from ncsn_edu.schedules import (
-    VE,
     eps_for_steps,
     eps_from_snr,
     eps_from_step_lr,
@@ -381,8 +380,3 @@ def test_the_ladder_of_karras_has_equal_steps_of_the_seventh_root():
     assert karras(0.5, 0.5, 1).tolist() == [0.5]
     with pytest.raises(ValueError, match="cannot go from 1"):
         karras(1, 2, 5)
-
-
-def test_variance_exploding_starts_where_the_data_drown():
-    sigmas = VE(0.01, 50).sigmas(232)
-    torch.testing.assert_close(sigmas, geometric(50, 0.01, 232))

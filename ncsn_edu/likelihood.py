@@ -1,0 +1,101 @@
+"""How likely a model finds data: log p(x) by the probability flow, in nats, and its bits a dimension.
+
+Along the flow dx/dt = v(x, t) the density changes by d log p_t(x_t) / dt = -div v: log p(x) is that of the noise at the
+end of the flow, plus the integral of div v on the way there (Song et al. 2021, appendix D.2). This file does NOT bound
+anything: bounds.py has the bound of DDPM.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .checks import check_choice, check_count, check_generator, check_points
+from .core import Score
+from .diffusion import OnPath
+from .losses import projection
+from .odes import Slope, Solver, method_of
+from .sdes import SDE, path_of
+
+DISTRIBUTIONS = ("rademacher", "gaussian")
+
+
+def log_likelihood(
+    score: Score,
+    x: Tensor,
+    path: SDE | Tensor,
+    *,
+    n_projections: int | None = 1,
+    distribution: str = "rademacher",
+    n_steps: int | None = None,
+    solver: Solver = "adaptive",
+    rtol: float = 1e-5,
+    atol: float = 1e-5,
+    max_evaluations: int = 10_000,
+    prior: Callable[[Tensor], Tensor] | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """log p_t(x) at t = t_min, in nats, (B,), for x (B, *D) in the letters of the SDE (Song et al. 2021, eq. 39).
+
+    n_projections  of the Hutchinson estimate v' (dv/dx) v of the divergence, drawn once for the whole flow: unbiased;
+                   None: the exact trace, which takes D backward passes at each evaluation
+    distribution   of the projections: "rademacher" or "gaussian"
+    path, solver   as in `encode`. A net that knows its own levels only takes its ladder, with "heun" or "euler"
+    prior          log density of x_T, (B, *D) -> (B,); by default that of sde.prior, which the data have not left alone
+    """
+    sde, times = path_of(path, n_steps, solver=solver)
+    check_points(x), check_generator(generator, x.device), check_choice("distribution", distribution, DISTRIBUTIONS)
+    method = method_of(solver, rtol=rtol, atol=atol, max_evaluations=max_evaluations)
+    n = 0 if n_projections is None else check_count("n_projections", n_projections)
+    directions = [projection(x, distribution, generator) for _ in range(n)]
+    evaluate = OnPath(score, sde)
+    with torch.no_grad():
+        end = state = torch.cat([x.flatten(1), x.new_zeros(len(x), 1)], 1)
+        for _, end in method(_with_divergence(evaluate, x, directions), state, times[::-1]):  # noqa: B007
+            pass
+        evaluate.finish()
+        noise, integral = end[:, :-1].reshape(x.shape), end[:, -1]
+        return integral + (_log_normal(noise, sde.prior_std) if prior is None else prior(noise))
+
+
+def _with_divergence(evaluate: OnPath, x: Tensor, directions: list[Tensor]) -> Slope:
+    """The slope v of the flow for states (B, D + 1): of points like x, and of the integral of div v beside them."""
+
+    def slope(state: Tensor, t: float, step: int) -> Tensor:
+        with torch.enable_grad():
+            at = state[:, :-1].reshape(x.shape).detach().requires_grad_()
+            v = evaluate.slope(at, t, step)
+            divergence = _projected(v, at, directions) if directions else _trace(v, at)
+        return torch.cat([v.detach().flatten(1), divergence[:, None]], 1)
+
+    return slope
+
+
+def bits_per_dim(log_p: Tensor, dim: int, levels: int) -> Tensor:
+    """Bits a dimension, in the shape of log_p, which is the density in nats of x = (k + u) / levels in [0, 1]^dim.
+
+    k is one of so many grey levels, and u uniform in [0, 1): a bound, on average over u, of -log2 p(k) / dim (Theis et
+    al. 2016). A uniform density scores log2(levels). For another unit of x add log2 of how many of them are 1.
+    """
+    dim, levels = check_count("dim", dim), check_count("levels", levels, least=2)
+    return math.log2(levels) - log_p / (dim * math.log(2))
+
+
+def _log_normal(x: Tensor, std: float) -> Tensor:
+    """log N(x; 0, std^2 I), (B,)."""
+    return -0.5 * (x / std).flatten(1).square().sum(1) - x[0].numel() * math.log(std * math.sqrt(2 * math.pi))
+
+
+def _projected(v: Tensor, x: Tensor, directions: list[Tensor]) -> Tensor:
+    """The mean of u' (dv/dx) u over directions u, (B,)."""
+    products = (torch.autograd.grad(v, x, u, retain_graph=True)[0] * u for u in directions)
+    return torch.stack([product.flatten(1).sum(1) for product in products]).mean(0)
+
+
+def _trace(v: Tensor, x: Tensor) -> Tensor:
+    """The trace of dv/dx, (B,), one backward pass for each coordinate."""
+    trace = x.new_zeros(len(x))
+    for i, column in enumerate(v.flatten(1).unbind(1)):
+        trace = trace + torch.autograd.grad(column.sum(), x, retain_graph=True)[0].flatten(1)[:, i]
+    return trace
