@@ -7,6 +7,7 @@ anything: bounds.py has the bound of DDPM.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -80,6 +81,27 @@ def bits_per_dim(log_p: Tensor, dim: int, levels: int) -> Tensor:
     """
     dim, levels = check_count("dim", dim), check_count("levels", levels, least=2)
     return math.log2(levels) - log_p / (dim * math.log(2))
+
+
+def bits_of_images(
+    score: Score,
+    images: Tensor,
+    path: SDE | Tensor,
+    *,
+    levels: int = 256,
+    generator: torch.Generator | None = None,
+    **options: Any,
+) -> Tensor:
+    """Bits a pixel for images (B, C, H, W) in [0, 1] of so many grey levels, k / (levels - 1), (B,).
+
+    The score is that of images in [0, 1] (Song et al. 2021, table 2). One draw u for each pixel fills the cell around
+    its grey: x = (k + u - 1/2) / (levels - 1). options  of `log_likelihood`
+    """
+    check_points(images), check_generator(generator, images.device)
+    u = torch.rand(images.shape, generator=generator, dtype=images.dtype, device=images.device)
+    dim, cell = images[0].numel(), 1 / (check_count("levels", levels, least=2) - 1)
+    log_p = log_likelihood(score, images + (u - 0.5) * cell, path, generator=generator, **options)
+    return bits_per_dim(log_p + dim * math.log(levels * cell), dim, levels)  # y = (k + u) / levels is in [0, 1]
 
 
 def _log_normal(x: Tensor, std: float) -> Tensor:

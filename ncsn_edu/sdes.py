@@ -316,6 +316,8 @@ def path_of(
     solver  "adaptive" chooses its steps, and is given an SDE without n_steps
     start   points that are to be x_T
     """
+    if start is not None:
+        check_points(start)
     if solver == "adaptive" and n_steps is not None:
         raise ValueError("the adaptive solver chooses its steps: leave out n_steps=, and give rtol= and atol=")
     if not isinstance(path, SDE):

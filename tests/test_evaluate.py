@@ -7,10 +7,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
-from ncsn_edu import commands, features
+from ncsn_edu import commands, features, trained
 from ncsn_edu.__main__ import main
 from ncsn_edu.datasets import load
+from ncsn_edu.distributions import GaussianMixture
+from ncsn_edu.recipes import EpsUnet, Ladder, Ncsn, Optimisation, ScoreRecipe
+from ncsn_edu.trained import Trained
 
 DIGITS = load("digits")[0]
 
@@ -231,3 +235,38 @@ def test_pixels_of_an_unknown_white_are_not_divided_by_255(tmp_path, capsys):
     np.save(tmp_path / "x.npy", np.full((300, 1, 8, 8), 16.0))
     assert main(["evaluate", str(tmp_path / "x.npy")]) == 1
     assert "what white is" in capsys.readouterr().err
+
+
+# ---- bits a pixel of a net ------------------------------------------------------------------------------------------
+
+
+def use(monkeypatch, score, network) -> None:
+    recipe = ScoreRecipe("digits", network, Optimisation(), Ladder(30.0, 0.01, 4))
+    monkeypatch.setattr(trained, "load_trained", lambda source, device: Trained(score, recipe, (1, 8, 8), 7))
+
+
+def test_bits_of_a_net_that_takes_pixels_for_gaussian(here, capsys, monkeypatch):
+    """-log2 p of the cells around the greys of all held-out images, by the normal distribution function."""
+    score, n = GaussianMixture([64 * [0.3]], 0.16), 200
+    use(monkeypatch, lambda x, sigma: score(x.flatten(1), sigma).view_as(x), EpsUnet())
+    assert main(["evaluate", "digits", "--bits", "--n", str(n), "--out", "b.json"]) == 0
+    found, said = json.loads((here / "b.json").read_text()), capsys.readouterr().out
+    greys = load("digits", split="test")[0].double().numpy() / 255
+    cells = np.diff(stats.norm(0.3, 0.4).cdf([greys - 1 / 32, greys + 1 / 32]), axis=0)
+    assert found["levels"] == 17 and found["n"] == n and "a uniform model: 4.087" in said and " of 17 greys" in said
+    assert abs(found["bits"] + np.log2(cells).mean()) < 4 * found["standard_error"]
+
+
+@pytest.mark.parametrize(
+    ("network", "arguments", "code", "message"),
+    [
+        (Ncsn(), [], 1, "knows its own 4 noise levels only, and the flow asks for all between them: give a net"),
+        (EpsUnet(), ["--n", "5000"], 1, "there are 899 held-out images of digits, fewer than --n 5000"),
+        (EpsUnet(), ["--alone"], 2, "leave out --data, --features and --alone"),
+        (EpsUnet(), ["--n", "2"], 1, "NaN or infinite"),
+    ],
+)
+def test_bits_that_cannot_be_had(network, arguments, code, message, here, capsys, monkeypatch):
+    use(monkeypatch, lambda x, sigma: x * torch.nan, network)
+    assert main(["evaluate", "digits", "--bits", *arguments]) == code
+    assert message in capsys.readouterr().err
