@@ -17,9 +17,7 @@ TOLERANCE = 1e-4  # a tenth of it moves the number by less than its standard err
 def report_bits(arguments: argparse.Namespace) -> int:
     """Print bits a pixel with their standard error, and write them where asked."""
     if arguments.data or arguments.alone or arguments.features != "classifier":
-        raise WrongUsage(
-            "--bits takes images of the net's own data set: leave out --data, --features and --alone"
-        )
+        raise WrongUsage("--bits takes images of the net's own data set: leave out --data, --features and --alone")
     import torch
 
     from ..likelihood import bits_of_images
@@ -44,10 +42,8 @@ def report_bits(arguments: argparse.Namespace) -> int:
     except (NotSolved, FloatingPointError) as error:
         raise Failed(str(error)) from error
     mean, scatter = bits.mean().item(), bits.std().item() / math.sqrt(n)
-    print(
-        f"{mean:.3f} ± {scatter:.3f} bits a pixel of {levels} greys ({n} held-out images of {net.recipe.data}; ", end=""
-    )
-    print(f"log2 {levels} = {math.log2(levels):.3f} for a uniform model), at noise {net.sigmas[-1].item():.4g}")
+    of = f"{n} held-out images of {net.recipe.data}, at noise {net.sigmas[-1].item():.4g}"
+    print(f"{mean:.3f} ± {scatter:.3f} bits a pixel of {levels} greys ({of}); a uniform model: {math.log2(levels):.3f}")
     if arguments.out:
         numbers = {"bits": mean, "standard_error": scatter, "levels": levels, "n": n, "sigma": net.sigmas[-1].item()}
         write_whole(arguments.out, (json.dumps(numbers, indent=2) + "\n").encode())
