@@ -24,11 +24,12 @@ from .schedules import (
 from .sdes import EDM as EDM, SDE as SDE, VE as VE, VP as VP, SubVP as SubVP
 from .adapters import (
     AffineScore as AffineScore, DenoiserScore as DenoiserScore, EnergyScore as EnergyScore, EpsScore as EpsScore,
-    Guided as Guided, Preconditioned as Preconditioned, ScoreNoise as ScoreNoise, convert as convert,
+    FlowScore as FlowScore, Guided as Guided, Preconditioned as Preconditioned, ScoreNoise as ScoreNoise,
+    ScoreVelocity as ScoreVelocity, convert as convert,
 )
 from .losses import (
-    Denoising as Denoising, dsm as dsm, dsm_floor as dsm_floor, explicit as explicit, implicit as implicit,
-    multilevel_dsm as multilevel_dsm, sliced as sliced,
+    Denoising as Denoising, dsm as dsm, dsm_floor as dsm_floor, explicit as explicit,
+    flow_matching as flow_matching, implicit as implicit, multilevel_dsm as multilevel_dsm, sliced as sliced,
 )
 from .mcmc import (
     annealed_langevin as annealed_langevin, inpaint as inpaint, langevin as langevin, mala as mala,

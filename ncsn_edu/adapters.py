@@ -203,6 +203,56 @@ class DenoiserScore(nn.Module):
         return sigma**2
 
 
+class FlowScore(nn.Module):
+    """The score by a velocity net of flow matching (Lipman et al. 2023): s(x, sigma) = -(v + x) / (sigma (1 + sigma)).
+
+    net(x_t, t (B,)) guesses the velocity z - x_0 of the straight path x_t = (1 - t) x_0 + t z from the data, t = 0, to
+    the noise, t = 1. Then x = x_t / (1 - t) has noise sigma = t / (1 - t). Papers that go from noise to data have the
+    other sign and the other time: give lambda x, t: -net(x, 1 - t).
+    """
+
+    def __init__(self, net: Net) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor, sigma: float | Tensor, **told: Any) -> Tensor:
+        """Score of p_sigma at x (B, *D), in the shape of x."""
+        check_noise(sigma, "the score is a velocity by sigma")
+        sigmas = expand_like(sigma, x)
+        t = (sigmas / (1 + sigmas)).flatten().expand(len(x))
+        return -(self.net(x / (1 + sigmas), t, **told) + x) / (sigmas * (1 + sigmas))
+
+    def loss_weight(self, sigma: Tensor) -> Tensor:
+        """(1 + sigma)^2: times the loss `dsm`, it is 1/2 ||net - (z - x_0)||^2, the loss of flow matching."""
+        return (1 + sigma) ** 2
+
+
+class ScoreVelocity(nn.Module):
+    """A velocity of flow matching made of a score, the inverse of FlowScore: v(x_t, t) = -x - sigma (1 + sigma) s.
+
+    s is score(x, sigma) at x = x_t / (1 - t) and sigma = t / (1 - t). So a solver that knows times only runs with a
+    closed form, or with NCSN.
+    """
+
+    def __init__(self, score: Net) -> None:
+        super().__init__()
+        self.score = score
+
+    def forward(self, x: Tensor, t: float | Tensor, **told: Any) -> Tensor:
+        """E[z - x_0 | x_t = x], in the shape of x (B, *D); t between 0 and 1, a number or (B,)."""
+        values = torch.as_tensor(t)
+        if may_look(values) and not ((values > 0) & (values < 1)).all():
+            off = values[~((values > 0) & (values < 1))].flatten()[0].item()
+            raise ValueError(
+                f"t must lie between 0, the data, and 1, pure noise, which have no score, and not be {off:.4g}: of a "
+                "noise level take sigma / (1 + sigma)"
+            )
+        left = 1 - expand_like(t, x)
+        sigma = (1 - left) / left
+        clean = x / left
+        return -clean - sigma / left * self.score(clean, sigma.flatten().expand(len(x)), **told)
+
+
 class AffineScore(nn.Module):
     """The score of x where `score` is that of y = scale x + shift: scale score(scale x + shift, |scale| sigma).
 

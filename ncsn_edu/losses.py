@@ -15,7 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import check_count, check_generator, check_ladder, check_noise, check_points, check_share, check_sigma
+from .checks import (
+    check_count,
+    check_generator,
+    check_ladder,
+    check_noise,
+    check_points,
+    check_share,
+    check_sigma,
+    may_look,
+)
 from .core import Score, expand_like, noise_like, shaped
 from .schedules import nearest_level
 
@@ -83,6 +92,21 @@ def dsm(score: Score, x: Tensor, sigma: float | Tensor, *, generator: torch.Gene
     sigmas = expand_like(sigma, x)
     z = noise_like(x, generator)
     return 0.5 * _dot(sigmas * shaped(score(x + sigmas * z, sigma), x) + z)
+
+
+def flow_matching(
+    velocity: Callable[[Tensor, Tensor], Tensor], x: Tensor, t: Tensor, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """1/2 ||velocity(x_t, t) - (z - x)||^2 at x_t = (1 - t) x + t z, of clean x (B, *D) and times t (B,), shape (B,).
+
+    Lipman et al. 2023, eq. 23 with sigma_min = 0 and their 1 - t. `dsm` times (1 + sigma)^2 at
+    sigma = t / (1 - t), of the score that `FlowScore` makes of the velocity. At t = 0 and 1 it has a meaning as well.
+    """
+    check_points(x), check_generator(generator, x.device)
+    if t.shape != x.shape[:1] or (may_look(t) and not ((t >= 0) & (t <= 1)).all()):
+        raise ValueError(f"t are times from 0, the data, to 1, the noise, one a row: shape ({len(x)},)")
+    z, times = noise_like(x, generator), expand_like(t, x)
+    return 0.5 * _dot(shaped(velocity((1 - times) * x + times * z, t), x) - (z - x))
 
 
 class Losses(NamedTuple):

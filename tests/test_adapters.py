@@ -1,17 +1,27 @@
 """Each parametrisation, around a net that has learned its task to perfection, is the score in closed form."""
 
+import math
+from itertools import pairwise
+
 import pytest
 import torch
+from helpers import F64, assert_mean, normal, seeded
 
 from ncsn_edu import (
     AffineScore,
     DenoiserScore,
     EpsScore,
+    FlowScore,
     GaussianMixture,
     Guided,
     Preconditioned,
+    ScoreVelocity,
     UNet,
+    convert,
     dsm,
+    flow_matching,
+    last,
+    probability_flow,
 )
 from ncsn_edu.adapters import Accelerated
 
@@ -165,7 +175,7 @@ def test_the_step_of_ddpm_leaves_no_room_for_other_scalings():
         EpsScore(lambda x, t: x, torch.tensor([0.9, 0.5]), data_std=0.5)
 
 
-@pytest.mark.parametrize("make", [EpsScore, Preconditioned, DenoiserScore])
+@pytest.mark.parametrize("make", [EpsScore, Preconditioned, DenoiserScore, FlowScore])
 def test_no_score_without_noise(make):
     with pytest.raises(ValueError, match="sigma must be above 0"):
         make(lambda x, sigma: x)(torch.zeros(2, 2), 0.0)
@@ -249,3 +259,111 @@ def test_where_compiling_fails_the_net_runs_without(monkeypatch):
         first = score(torch.ones(2, 2), 0.5)
     assert torch.equal(first, Preconditioned(lambda u, sigma: u)(torch.ones(2, 2), torch.tensor([0.5, 0.5])))
     score(torch.ones(2, 2), 0.5)  # and says so once
+
+
+# ---- flow matching: the straight path x_t = (1 - t) x_0 + t z, and its velocity ----------------------------------
+
+PAIR = GaussianMixture(torch.tensor([[-2.0, -1.0], [2.0, 1.0]], dtype=F64), [0.3, 0.8], [0.3, 0.7])
+
+
+def exact_velocity(x, t):
+    """E[z - x_0 | x_t = x] of PAIR: in each component z - x_0 is regressed on x_t, the components by Bayes' rule."""
+    t = torch.as_tensor(t, dtype=x.dtype).expand(len(x))[:, None]
+    log_joint, guesses = [], []
+    for mean, variance, weight in zip(PAIR.means, (0.3, 0.8), (0.3, 0.7), strict=True):
+        middle, seen = (1 - t) * mean, (1 - t) ** 2 * variance + t**2
+        log_p = torch.distributions.Normal(middle, seen.sqrt()).log_prob(x).sum(1)
+        log_joint.append(math.log(weight) + log_p)
+        guesses.append((t - (1 - t) * variance) / seen * (x - middle) - mean)  # cov(z - x_0, x_t) / var(x_t)
+    shares = torch.stack(log_joint).softmax(0)[..., None]
+    return (shares * torch.stack(guesses)).sum(0).to(x.dtype)
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_the_score_of_a_velocity(sigma):
+    x = points(sigma)
+    found = FlowScore(exact_velocity)(x, sigma)
+    torch.testing.assert_close(found, PAIR(x, sigma), rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("t", [0.01, 0.5, 0.99, torch.tensor([0.02, 0.4, 0.7, 0.95], dtype=F64)])
+def test_the_velocity_of_a_score_and_back(t):
+    x = points(1.0)
+    torch.testing.assert_close(ScoreVelocity(PAIR)(x, t), exact_velocity(x, t), rtol=1e-8, atol=1e-9)
+    back = ScoreVelocity(FlowScore(exact_velocity))
+    torch.testing.assert_close(back(x.float(), t), exact_velocity(x, t).float(), rtol=1e-3, atol=1e-4)
+
+
+def test_a_velocity_net_is_told_one_time_a_row_and_what_else_there_is():
+    told = []
+    net = lambda x, t, label: told.append((t, label)) or x  # noqa: E731
+    FlowScore(net)(torch.ones(3, 1, 2, 2), 0.25, label=torch.tensor([1, 2, 3]))
+    assert told[0][0].tolist() == pytest.approx([0.2, 0.2, 0.2]) and told[0][1].tolist() == [1, 2, 3]
+    ScoreVelocity(lambda x, sigma, label: told.append((sigma, label)) or x)(torch.ones(2, 3), 0.2, label=7)
+    assert told[1][0].tolist() == pytest.approx([0.25, 0.25]) and told[1][1] == 7
+
+
+def by_time(velocity, x, times, solver):
+    """A sampler as flow matching writes it, down the times to the data."""
+    for t, s in pairwise(times.tolist()):
+        v = velocity(x, t)
+        ahead = x + (s - t) * v
+        x = x + (s - t) * (v + velocity(ahead, s)) / 2 if solver == "heun" else ahead
+    return x
+
+
+def test_flow_matching_and_the_probability_flow_end_in_the_same_place():
+    """Euler's steps are the same steps, to rounding. Heun's weigh the two slopes otherwise: both err by the square."""
+    start, ends = normal(50, 2, seed=1), {}
+    for n in (41, 81):
+        times = torch.linspace(0.95, 0.02, n, dtype=F64)
+        sigmas = times / (1 - times)
+        for solver in ("euler", "heun"):
+            theirs = by_time(exact_velocity, start, times, solver) / (1 - times[-1])
+            ours = last(probability_flow(FlowScore(exact_velocity), start / (1 - times[0]), sigmas, solver=solver))
+            ends[solver, n] = ours, theirs
+        torch.testing.assert_close(*ends["euler", n], rtol=1e-9, atol=1e-9)
+    coarse, fine = ((a - b).norm(dim=1).mean() for a, b in (ends["heun", 41], ends["heun", 81]))
+    assert math.log2(coarse / fine) == pytest.approx(2, abs=0.15) and fine < 0.003
+    errors = [(ends["euler", n][0] - ends["heun", 81][0]).norm(dim=1).mean() for n in (41, 81)]
+    assert errors[0] > 1.5 * errors[1] > 15 * fine
+
+
+def test_the_loss_of_flow_matching_is_the_weighted_loss_of_the_score():
+    x, t = PAIR.sample(500, generator=seeded(0)), torch.linspace(0.02, 0.98, 500, dtype=F64)
+    wrong = lambda x, t: exact_velocity(x, t) + torch.sin(3 * x)  # noqa: E731
+    sigma = t / (1 - t)
+    found = flow_matching(wrong, x, t, generator=seeded(1))
+    score = FlowScore(wrong)
+    torch.testing.assert_close(found, score.loss_weight(sigma) * dsm(score, x, sigma, generator=seeded(1)))
+
+
+def test_the_loss_of_flow_matching_is_smallest_at_the_velocity():
+    """What a wrong velocity costs more is half its squared distance: the targets scatter around the exact one."""
+    x, t = PAIR.sample(100_000, generator=seeded(2)), torch.rand(100_000, generator=seeded(3), dtype=F64)
+    off = torch.tensor([0.3, -0.2], dtype=F64)
+    losses = [
+        flow_matching(lambda x, t, k=k: exact_velocity(x, t) + k * off, x, t, generator=seeded(4)) for k in (0, 1)
+    ]
+    assert_mean(losses[1] - losses[0], 0.5 * off.square().sum().item())
+
+
+@pytest.mark.parametrize("t", [0.0, 1.0, -0.1, 1.5, math.nan, torch.tensor([0.5, 1.0])])
+def test_no_velocity_of_a_score_beyond_the_path(t):
+    with pytest.raises(ValueError, match=r"t must lie between 0, the data, and 1.* take sigma / \(1 \+ sigma\)"):
+        ScoreVelocity(PAIR)(torch.zeros(2, 2), t)
+
+
+@pytest.mark.parametrize("t", [torch.tensor([0.5, 1.1]), torch.tensor([-0.1, 0.5]), torch.tensor(0.5), torch.ones(3)])
+def test_the_loss_of_flow_matching_refuses_other_times(t):
+    with pytest.raises(ValueError, match=r"times from 0, the data, to 1, the noise, one a row: shape \(2,\)"):
+        flow_matching(exact_velocity, torch.zeros(2, 2), t)
+
+
+def test_a_net_that_predicts_v_is_preconditioned_for_data_of_width_one():
+    """Salimans & Ho's v = a z - b x_0 is, but for its sign, what Karras et al.'s net gives at data_std = 1."""
+    sigma = torch.tensor([0.02, 0.5, 3.0, 12.0], dtype=F64)
+    x = points(sigma)
+    net = lambda u, sigma: -convert(PAIR(x, sigma), x, sigma, source="score", target="v")  # noqa: E731
+    found = Preconditioned(net, data_mean=0.0, data_std=1.0)(x, sigma)
+    torch.testing.assert_close(found, PAIR(x, sigma), rtol=1e-8, atol=1e-9)
