@@ -9,6 +9,7 @@ the model that needs it.
 This file does NOT sample, train or draw.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -92,11 +93,17 @@ class Looks:
             if at_once or len(self._unchecked) >= CHECK_EVERY:
                 self.finish()
 
+    def look_finite(self, values: Tensor, why: Callable[..., str], *of: Any) -> None:
+        """The same, unless all values are finite."""
+        # A finite sum says so in a twentieth of the time; one that is not may have overflown, and is no verdict.
+        if not (checks.may_look(values) and math.isfinite(values.sum().item())):
+            self.look(values.isfinite().all(), why, *of)
+
     def look_at_score(self, s: Tensor, x: Tensor, sigma: float | Tensor, level: int = 0, step: int = 0) -> Tensor:
         """A score in the dtype of x (B, *D), if it has its shape; it must be finite at this level and step."""
         if not isinstance(s, Tensor) or s.shape != x.shape:
             shaped(s, x, _place(sigma, level, step))
-        self.look(s.isfinite().all(), _not_finite, sigma, level, step)
+        self.look_finite(s, _not_finite, sigma, level, step)
         return s.to(x.dtype)
 
     def finish(self) -> None:

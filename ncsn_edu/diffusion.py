@@ -161,7 +161,7 @@ class _Guesses(Looks):
 
     def __call__(self, x: Tensor, t: int) -> Tensor:
         e = shaped(self.net(x, torch.full((len(x),), t, device=x.device)), x, f" at step t = {t}")
-        self.look(e.isfinite().all(), _no_noise, t)
+        self.look_finite(e, _no_noise, t)
         return e.to(x.dtype)
 
 

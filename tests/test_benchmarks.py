@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "tests" / "benchmarks"
+PEERS = ("azula", "smalldiffusion", "einops", "accelerate")
 
 # file -> options for seconds, and what the table must hold.
 RUNS = {
@@ -37,6 +39,13 @@ RUNS = {
         ["--sizes", "8:4:4", "--repeats", "1"],
         [r"8x8, width 4, batch 4, forward +[\d.]+ +[\d.]+ +[\d.]+", r"training step +[\d.]+ +[\d.]+ +[\d.]+"],
     ),
+    "bench_peers.py": (
+        ["--chains", "100", "--evaluations", "10", "--repeats", "1"],
+        [
+            rf"{name} +{peer} +10 +[\d.]+ +[\d.]+ +[\d.]+ +"
+            for name, peer in (("Heun", "azula"), ("DDPM", "smalldiffusion"))
+        ],
+    ),
     "bench_samplers.py": (
         ["--chains", "200", "--steps", "20", "--repeats", "2"],
         [
@@ -57,6 +66,8 @@ def test_every_benchmark_is_run_here():
 def test_the_table_is_printed(name):
     if name == "bench_grading.py" and not (ROOT / "notebooks/source/assignments").exists():
         pytest.skip("a public copy has no sources of assignments")
+    if name == "bench_peers.py" and (missing := [peer for peer in PEERS if not find_spec(peer)]):
+        pytest.skip(f'{", ".join(missing)} not installed: pip install -e ".[peers]" brings what this compares with')
     options, expected = RUNS[name]
     run = subprocess.run(
         [sys.executable, BENCHMARKS / name, *options],

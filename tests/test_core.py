@@ -1,10 +1,12 @@
 """States, the words last and every, and the one broadcasting helper."""
 
+import math
+
 import pytest
 import torch
 from helpers import seeded
 
-from ncsn_edu.core import State, every, expand_like, last, noise_like
+from ncsn_edu.core import Evaluations, State, every, expand_like, last, noise_like
 
 
 def states(n):
@@ -91,3 +93,14 @@ def test_noise_like_is_like_x_and_comes_from_the_generator(dtype, device):
     assert z.shape == x.shape and z.dtype == dtype and z.device == x.device
     assert torch.equal(z, noise_like(x, seeded(1, device)))
     assert not torch.equal(z, noise_like(x, seeded(2, device)))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_score_whose_sum_overflows_is_finite_and_one_bad_number_is_not(bad):
+    x = torch.zeros(3, 2)
+    huge = torch.full_like(x, 3e38)  # each is a float32, and their sum is none
+    assert torch.equal(Evaluations(lambda x, sigma: huge)(x, 1.0), huge)
+    hidden = torch.tensor([[1.0, bad], [2.0, 0.0], [0.0, -bad]])
+    for s in (hidden, torch.where(hidden.isfinite(), huge, hidden)):
+        with pytest.raises(FloatingPointError, match="NaN or infinite"):
+            Evaluations(lambda x, sigma, s=s: s)(x, 1.0)
