@@ -46,7 +46,10 @@ def last(states: Iterable[State]) -> Tensor:
     """Run a sampler to its end and return its final x (B, *D). Holds one state at a time."""
     final = deque(states, maxlen=1)
     if not final:
-        raise ValueError("there is no last state: the sampler made no step (is it used up already? call it again)")
+        raise ValueError(
+            "there is no last state: the sampler made no step (is it used up already? call it again; a ladder of one "
+            "level has no step)"
+        )
     return final[0].x
 
 
@@ -127,9 +130,9 @@ class Evaluations(Looks):
 
 def _not_finite(sigma: float | Tensor, level: int, step: int) -> str:
     return (
-        f"the score is NaN or infinite{_place(sigma, level, step)}. If the chains ran away before, the step is "
-        "too large: compare eps with stable_eps(sigmas, data_var), or alpha with stable_alpha(data_var, sigma). "
-        "If not, the score function itself returns it"
+        f"the score is NaN or infinite{_place(sigma, level, step)}. If the chains ran away before, the steps "
+        "are too large: take more of them, or for Langevin's compare eps with stable_eps(sigmas, data_var), alpha with "
+        "stable_alpha(data_var, sigma). If not, the score function itself returns it"
     )
 
 
@@ -146,14 +149,14 @@ def shaped(s: Tensor, x: Tensor, where: str = "") -> Tensor:
     return s
 
 
-def expand_like(sigma: float | Tensor, x: Tensor) -> Tensor:
+def expand_like(sigma: float | Tensor, x: Tensor, name: str = "sigma") -> Tensor:
     """Give sigma (float, () or (B,)) the dtype, device and rank of x (B, *D), so that it multiplies row by row."""
     sigma = as_tensor(sigma, x)
     if sigma.ndim == 0:
         return sigma
     if sigma.ndim > 1 or len(sigma) not in (1, len(x)):
         raise ValueError(
-            f"sigma has shape {tuple(sigma.shape)}, but x is a batch of {len(x)}: give one number, "
+            f"{name} has shape {tuple(sigma.shape)}, but x is a batch of {len(x)}: give one number, "
             f"or one per row, shape ({len(x)},)"
         )
     return sigma.reshape(-1, *[1] * (x.ndim - 1))  # (B, 1, ..., 1)

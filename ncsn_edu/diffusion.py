@@ -181,7 +181,7 @@ def _visited(steps: Sequence[int] | None, n: int) -> list[int]:
 
 # ---- in continuous time ---------------------------------------------------------------------------------------------
 # A path is an SDE (sdes.py), or a ladder sigmas (L,), whose levels are times of EDM. x is in the letters of the SDE,
-# and State.sigma is the noise level of x / scale.
+# and State.sigma is the noise level of x / scale, so that denoise(score, x / scale, sigma) guesses x_0.
 
 
 def reverse_sde(
@@ -233,7 +233,8 @@ def predictor_corrector(
     The paper's ladder: VE(sigma_min, sigma_max).sigmas(n).
     """
     sde, times = path_of(path, n_steps, start=x)
-    check_generator(generator, x.device), check_positive("snr", snr)
+    check_generator(generator, x.device)
+    snr = check_positive("snr", snr)
     evaluate = OnPath(score, sde)
 
     @torch.no_grad()
@@ -266,8 +267,8 @@ def probability_flow(
     No noise is added: of a ladder, whose t is sigma, it is dx/dsigma = -sigma score(x, sigma).
 
     solver  "heun", as in Karras et al. 2022, asks twice a step and errs by the square of the step; "euler" asks once;
-            "adaptive" (odes.py) chooses its steps for all rows together, so that each errs by about atol + rtol |x|: of
-            a ladder it needs the ends only, and of an SDE no n_steps. A State after each step
+            "adaptive" (odes.py) chooses its steps for all rows together, so that the worst one errs by about atol +
+            rtol |x| a step: of a ladder it needs the ends only, and of an SDE no n_steps. A State after each step
     """
     sde, times = path_of(path, n_steps, solver=solver, start=x)
     return _flow(score, x, sde, times, method_of(solver, rtol=rtol, atol=atol, max_evaluations=max_evaluations))

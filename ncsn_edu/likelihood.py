@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checks import check_choice, check_count, check_generator, check_points
+from .checks import check_choice, check_count, check_generator, check_points, may_look
 from .core import Score
 from .diffusion import OnPath
-from .losses import projection
+from .losses import IGNORES, projection
 from .odes import Slope, Solver, method_of
 from .sdes import SDE, path_of
 
@@ -43,21 +43,23 @@ def log_likelihood(
                    None: the exact trace, which takes D backward passes at each evaluation
     distribution   of the projections: "rademacher" or "gaussian"
     path, solver   as in `encode`. A net that knows its own levels only takes its ladder, with "heun" or "euler"
-    prior          log density of x_T, (B, *D) -> (B,); by default that of sde.prior, which the data have not left alone
+    prior          log density of x_T, (B, *D) -> (B,); by default that of sde.prior, which x_T has only nearly
     """
     sde, times = path_of(path, n_steps, solver=solver)
     check_points(x), check_generator(generator, x.device), check_choice("distribution", distribution, DISTRIBUTIONS)
-    method = method_of(solver, rtol=rtol, atol=atol, max_evaluations=max_evaluations)
+    if len(times) < 2:
+        raise ValueError("a ladder of one level is no path to the noise: give more of them, or its ends to `adaptive`")
+    method = method_of(solver, rtol=rtol, atol=atol, max_evaluations=max_evaluations, apart=1)  # the integral
     n = 0 if n_projections is None else check_count("n_projections", n_projections)
-    directions = [projection(x, distribution, generator) for _ in range(n)]
     evaluate = OnPath(score, sde)
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():  # inside an inference mode there would be no divergence
+        directions = [projection(x, distribution, generator) for _ in range(n)]
         end = state = torch.cat([x.flatten(1), x.new_zeros(len(x), 1)], 1)
         for _, end in method(_with_divergence(evaluate, x, directions), state, times[::-1]):  # noqa: B007
             pass
         evaluate.finish()
         noise, integral = end[:, :-1].reshape(x.shape), end[:, -1]
-        return integral + (_log_normal(noise, sde.prior_std) if prior is None else prior(noise))
+        return integral + (_log_normal(noise, sde.prior_std) if prior is None else _log_density(prior, noise))
 
 
 def _with_divergence(evaluate: OnPath, x: Tensor, directions: list[Tensor]) -> Slope:
@@ -66,11 +68,25 @@ def _with_divergence(evaluate: OnPath, x: Tensor, directions: list[Tensor]) -> S
     def slope(state: Tensor, t: float, step: int) -> Tensor:
         with torch.enable_grad():
             at = state[:, :-1].reshape(x.shape).detach().requires_grad_()
-            v = evaluate.slope(at, t, step)
-            divergence = _projected(v, at, directions) if directions else _trace(v, at)
-        return torch.cat([v.detach().flatten(1), divergence[:, None]], 1)
+            s = evaluate(at, t, step)
+            divergence = _projected(s, at, directions) if directions else _trace(s, at)
+        f, pull = evaluate.sde.drift_rate(t), -evaluate.sde.variance_rate(t) / 2
+        v, divergence = f * at.detach() + pull * s.detach(), f * x.shape[1:].numel() + pull * divergence
+        return torch.cat([v.flatten(1), divergence[:, None]], 1)
 
     return slope
+
+
+def _log_density(prior: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    if not callable(prior):
+        raise TypeError(f"prior is the log density of x_T, a function (B, *D) -> (B,), and not {prior!r}")
+    log_p = prior(x)
+    if not isinstance(log_p, Tensor) or log_p.shape != x.shape[:1]:
+        got = tuple(log_p.shape) if isinstance(log_p, Tensor) else type(log_p).__name__
+        raise ValueError(
+            f"prior must return one number a row, shape ({len(x)},), not {got}: sum over the coordinates, as by .sum(1)"
+        )
+    return log_p
 
 
 def bits_per_dim(log_p: Tensor, dim: int, levels: int) -> Tensor:
@@ -98,26 +114,37 @@ def bits_of_images(
     its grey: x = (k + u - 1/2) / (levels - 1). options  of `log_likelihood`
     """
     check_points(images), check_generator(generator, images.device)
+    if may_look(images) and not ((images >= 0) & (images <= 1)).all():
+        low, high = images.min().item(), images.max().item()
+        raise ValueError(f"images are in [0, 1] here, not from {low:.4g} to {high:.4g}: pass (x + 1) / 2, or x / 255")
     u = torch.rand(images.shape, generator=generator, dtype=images.dtype, device=images.device)
-    dim, cell = images[0].numel(), 1 / (check_count("levels", levels, least=2) - 1)
+    dim, cell = images.shape[1:].numel(), 1 / (check_count("levels", levels, least=2) - 1)
     log_p = log_likelihood(score, images + (u - 0.5) * cell, path, generator=generator, **options)
     return bits_per_dim(log_p + dim * math.log(levels * cell), dim, levels)  # y = (k + u) / levels is in [0, 1]
 
 
 def _log_normal(x: Tensor, std: float) -> Tensor:
     """log N(x; 0, std^2 I), (B,)."""
-    return -0.5 * (x / std).flatten(1).square().sum(1) - x[0].numel() * math.log(std * math.sqrt(2 * math.pi))
+    return -0.5 * (x / std).flatten(1).square().sum(1) - x.shape[1:].numel() * math.log(std * math.sqrt(2 * math.pi))
 
 
-def _projected(v: Tensor, x: Tensor, directions: list[Tensor]) -> Tensor:
-    """The mean of u' (dv/dx) u over directions u, (B,)."""
-    products = (torch.autograd.grad(v, x, u, retain_graph=True)[0] * u for u in directions)
+def _projected(s: Tensor, x: Tensor, directions: list[Tensor]) -> Tensor:
+    """The mean of u' (ds/dx) u over directions u, (B,)."""
+    products = (_gradient(s, x, u) * u for u in directions)
     return torch.stack([product.flatten(1).sum(1) for product in products]).mean(0)
 
 
-def _trace(v: Tensor, x: Tensor) -> Tensor:
-    """The trace of dv/dx, (B,), one backward pass for each coordinate."""
-    trace = x.new_zeros(len(x))
-    for i, column in enumerate(v.flatten(1).unbind(1)):
-        trace = trace + torch.autograd.grad(column.sum(), x, retain_graph=True)[0].flatten(1)[:, i]
+def _trace(s: Tensor, x: Tensor) -> Tensor:
+    """The trace of ds/dx, (B,), one backward pass for each coordinate."""
+    trace, ones = x.new_zeros(len(x)), x.new_ones(len(x))
+    for i, column in enumerate(s.flatten(1).unbind(1)):
+        trace = trace + _gradient(column, x, ones).flatten(1)[:, i]
     return trace
+
+
+def _gradient(s: Tensor, x: Tensor, u: Tensor) -> Tensor:
+    """The gradient of the sum of u s in x."""
+    found = torch.autograd.grad(s, x, u, retain_graph=True, allow_unused=True)[0] if s.requires_grad else None
+    if found is None:
+        raise ValueError(f"the score has no gradient with respect to x: {IGNORES}")
+    return found

@@ -10,6 +10,7 @@ diffusion.py does.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -63,14 +64,17 @@ class SDE(ABC):
 
     def time(self, sigma: Number) -> Number:
         """The t at which the noise level is sigma."""
-        values, most = _tensor(sigma), self.sigma(self.T)
-        if may_look(values) and not ((values > 0) & (values <= most * (1 + 1e-6))).all():
-            raise ValueError(f"{self} has noise levels above 0 and up to {most:.4g}, and not {values.tolist()}")
-        return _like(sigma, self._time(values))
+        values, most, slack = _tensor("sigma", sigma), self.sigma(self.T), 1e-6
+        t = self._time(values)
+        known = (values > 0) & (values <= most * (1 + slack)) & (t > -slack * self.T)
+        if may_look(known) and not known.all():
+            least, bad = self._sigma(torch.zeros((), dtype=torch.float64)).item(), values[~known].flatten()[0].item()
+            raise ValueError(f"{self} has noise levels above {least:.4g} and up to {most:.4g}, and not {bad:.4g}")
+        return _like(sigma, t.clamp(min=1e-12 * self.T, max=self.T))  # the last level of VE's ladder is at t -> 0
 
     def marginal(self, x_0: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
         """Mean (B, *D) and standard deviation, () or (B, 1, ..., 1), of x_t given clean x_0 (B, *D)."""
-        scale, sigma = expand_like(self.scale(t), check_points(x_0)), expand_like(self.sigma(t), x_0)
+        scale, sigma = expand_like(self.scale(t), check_points(x_0), "t"), expand_like(self.sigma(t), x_0)
         return scale * x_0, scale * sigma
 
     def kernel(self, s: float, t: float) -> tuple[float, float]:
@@ -80,6 +84,9 @@ class SDE(ABC):
 
     def transition(self, s: float, t: float) -> tuple[float, float]:
         """The same with the variance, (factor, std^2)."""
+        if any(isinstance(time, Tensor) and time.numel() != 1 for time in (s, t)):
+            raise ValueError("a kernel leads from one time s to one time t, both numbers: ask for each pair by itself")
+        s, t = float(s), float(t)
         if not s < t:
             raise ValueError(f"the kernel goes forward, from s to a later t, and not from {s} to {t}: exchange them")
         scale = self.scale(t)
@@ -97,7 +104,7 @@ class SDE(ABC):
 
     def drift(self, x: Tensor, t: float | Tensor) -> Tensor:
         """f(t) x, in the shape of x (B, *D)."""
-        return expand_like(self.drift_rate(t), check_points(x)) * x
+        return expand_like(self.drift_rate(t), check_points(x), "t") * x
 
     def diffusion(self, t: Number) -> Number:
         """g(t), what multiplies dw."""
@@ -105,7 +112,7 @@ class SDE(ABC):
 
     def score(self, score: Score, x: Tensor, t: float | Tensor) -> Tensor:
         """The gradient of log p_t at x_t (B, *D), by the score of data with noise: s(x_t / scale, sigma) / scale."""
-        scale = expand_like(self.scale(t), check_points(x))
+        scale = expand_like(self.scale(t), check_points(x), "t")
         return score(x / scale, self.sigma(t)) / scale
 
     # ---- its ends, and times between -----------------------------------------------------------------------
@@ -130,28 +137,36 @@ class SDE(ABC):
         return self.sigma(exact(self.times(n))).to(torch.get_default_dtype())
 
     def check_start(self, x: Tensor) -> Tensor:
-        """Points (B, *D) that may be x_T: about as wide as the prior. Few numbers, and those on a GPU, go unseen."""
-        if x.numel() >= 64 and may_look(x):
-            width = x.double().square().mean().sqrt().item()
-            if not self.prior_std / 2 <= width <= 2 * self.prior_std:
+        """Points (B, *D) that may be x_T: about as wide as the prior, for their number. On a GPU nobody looks."""
+        if may_look(x) and (n := x.numel()):
+            width = x.double().square().mean().sqrt().item() / self.prior_std
+            z, root = 1 - 2 / (9 * n), 6 * math.sqrt(2 / (9 * n))  # chi^2 / n at six sigma (Wilson & Hilferty 1931)
+            least, most = min(0.5, max(0.0, z - root) ** 1.5), max(5.0, (z + root) ** 1.5)  # data may widen it
+            if not least <= width <= most:
                 raise ValueError(
-                    f"x is no x_T of {self}: its root mean square is {width:.4g}, that of the prior "
-                    f"{self.prior_std:.4g}: start from sde.prior{tuple(x.shape)}"
+                    f"x is no x_T of {self}: its root mean square is {width * self.prior_std:.4g}, that of the prior "
+                    f"{self.prior_std:.4g}: start from sde.prior{tuple(x.shape)}, and with data much wider than the "
+                    "noise take a larger sigma_max"
                 )
         return x
 
     def _checked(self, t: float | Tensor) -> Tensor:
         if isinstance(t, float) and 0 < t <= self.T:
             return torch.as_tensor(t, dtype=torch.float64)  # the common case, without the price of tensors
-        values = _tensor(t)
+        values = _tensor("t", t)
         if may_look(values) and not (good := (values > 0) & (values <= self.T * (1 + 1e-6))).all():
             bad = values[~good].flatten()[0].item()
             raise ValueError(f"t must be in (0, {self.T:g}], the times of {self}, not {bad:g}; t_min is {self.t_min:g}")
         return values
 
 
-def _tensor(value: float | Tensor) -> Tensor:
-    return value if isinstance(value, Tensor) else exact(value)
+def _tensor(name: str, value: float | Tensor) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    try:
+        return exact(float(value))
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is a number or a tensor (B,), not {value!r}") from None
 
 
 def _like(asked: Number, values: Tensor) -> Number:
@@ -320,7 +335,11 @@ def path_of(
         check_points(start)
     if solver == "adaptive" and n_steps is not None:
         raise ValueError("the adaptive solver chooses its steps: leave out n_steps=, and give rtol= and atol=")
+    if isinstance(path, type) and issubclass(path, SDE):
+        raise TypeError(f"path is a kind of SDE: give one, such as {path.__name__}()")
     if not isinstance(path, SDE):
+        if not isinstance(path, (Tensor, Sequence)) or isinstance(path, str):
+            raise TypeError(f"path is an SDE, such as VE(), or a ladder of noise levels (L,), not {path!r}")
         if n_steps is not None:
             raise ValueError("a ladder has a step to each next level: leave out n_steps=, or give an SDE such as VE()")
         ladder = check_ladder(path).tolist()

@@ -7,11 +7,11 @@ import torch
 from helpers import F64, FALSE_ALARM_Z, mixture_parameters, normal, seeded, torch_mixture
 from pretended import KIND
 
-from ncsn_edu.distributions import GaussianMixture
-from ncsn_edu.likelihood import bits_per_dim, log_likelihood
+from ncsn_edu.distributions import GaussianMixture, UniformBoxes
+from ncsn_edu.likelihood import bits_of_images, bits_per_dim, log_likelihood
 from ncsn_edu.odes import NotSolved
 from ncsn_edu.schedules import geometric
-from ncsn_edu.sdes import VE, VP, SubVP
+from ncsn_edu.sdes import EDM, VE, VP, SubVP
 
 PATHS = [VE(0.01, 50), VP(t_min=1e-4), SubVP()]
 each_path = pytest.mark.parametrize("sde", PATHS, ids=lambda sde: type(sde).__name__)
@@ -179,6 +179,87 @@ def test_bad_input_is_found_at_the_call(options, message):
 
     with pytest.raises(ValueError, match=message):
         log_likelihood(nothing, torch.zeros(3, 2), VP(), **options)
+
+
+@pytest.mark.parametrize("sde", [VP(), VE(0.01, 20), SubVP()], ids=lambda sde: type(sde).__name__)
+@pytest.mark.parametrize("n_projections", [2, None])
+@pytest.mark.parametrize("cut", [torch.no_grad(), None])
+def test_a_score_that_is_cut_from_x_is_refused(sde, n_projections, cut):
+    """Its divergence would pass for 0, and log p for that of the drift alone."""
+    net = torch.nn.Linear(2, 2)
+
+    def score(x, sigma):
+        if cut is None:
+            return torch.from_numpy(-x.detach().numpy())
+        with cut:
+            return net(x)
+
+    options = {"n_projections": n_projections, "n_steps": 3, "solver": "heun"}
+    with pytest.raises(ValueError, match=r"the score has no gradient with respect to x: .*detached"):
+        log_likelihood(score, torch.zeros(4, 2), sde, **options)
+
+
+@pytest.mark.parametrize(
+    ("prior", "error", "message"),
+    [
+        (lambda x: torch.zeros(len(x), 1), ValueError, r"shape \(3,\), not \(3, 1\): sum over the coordinates"),
+        (torch.distributions.Normal(0.0, 1.0).log_prob, ValueError, r"not \(3, 2\): sum over .* by .sum\(1\)"),
+        (lambda x: 0.0, ValueError, "not float"),
+        (1.0, TypeError, "prior is the log density of x_T, a function"),
+    ],
+)
+def test_a_prior_gives_one_number_a_row(prior, error, message):
+    with pytest.raises(error, match=message):
+        log_likelihood(mixtures(2)[0], torch.zeros(3, 2), VP(), n_steps=2, solver="euler", prior=prior)
+
+
+def test_the_integral_is_held_to_the_tolerance_in_many_dimensions_too():
+    """N(0, 0.2^2 I) in 300 dimensions: the error of log p is that of one number, and not lost in a mean over 301."""
+    score, sde = GaussianMixture(torch.zeros(1, 300, dtype=F64), 0.04), VE(0.01, 1000)
+    x = 0.2 * normal(3, 300, seed=1)
+    true = torch.distributions.Normal(0.0, math.sqrt(0.04 + sde.sigma(sde.t_min) ** 2)).log_prob(x).sum(1)
+    for tolerance in (1e-3, 1e-5):
+        options = {"rtol": tolerance, "atol": tolerance, "generator": seeded(1)}
+        off = (log_likelihood(score, x, sde, **options) - true).abs().max().item()
+        assert off < 5 * tolerance * 300 * math.log(1000)
+
+
+def test_it_works_in_inference_mode_and_alone_as_in_a_batch():
+    score, x = mixtures(2)[0], normal(5, 2, seed=1)
+    options = {"n_projections": None, "rtol": 1e-7, "atol": 1e-7}
+    found = log_likelihood(score, x, VP(), **options)
+    with torch.inference_mode():
+        torch.testing.assert_close(log_likelihood(score, x.clone(), VP(), **options), found)
+    alone = torch.cat([log_likelihood(score, row[None], VP(), **options) for row in x])
+    torch.testing.assert_close(found, alone, atol=1e-4, rtol=0)
+    assert log_likelihood(score, x[:0], VP()).shape == (0,)
+
+
+def test_a_ladder_of_one_level_is_no_path():
+    with pytest.raises(ValueError, match="a ladder of one level is no path"):
+        log_likelihood(mixtures(2)[0], torch.zeros(3, 2), torch.tensor([1.0]), solver="heun")
+
+
+@pytest.mark.parametrize("levels", [5, 17])
+def test_a_uniform_density_of_images_scores_the_logarithm_of_the_number_of_levels(levels):
+    """Uniform on all that grey levels with u become: an interval of (levels) / (levels - 1) around 1/2, each pixel."""
+    boxes = UniformBoxes(torch.full((1, 2), 0.5, dtype=F64), levels / (levels - 1))
+
+    def score(x, sigma):
+        return boxes(x.flatten(1), sigma).view_as(x)
+
+    images = torch.tensor([[1, 2], [3, 2]], dtype=F64).view(2, 1, 1, 2) / (levels - 1)
+    path = EDM(1e-3, 1e3)
+    options = {"n_projections": None, "generator": seeded(1), "rtol": 1e-7, "atol": 1e-7}
+    options["prior"] = lambda x: boxes.log_prob(x.flatten(1), 1e3)  # whose mean is not 0
+    found = bits_of_images(score, images, path, levels=levels, **options)
+    assert found.tolist() == pytest.approx([math.log2(levels)] * 2, abs=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [lambda x: 255 * x, lambda x: 2 * x - 1, lambda x: x / 0 * 0])
+def test_images_of_another_range_have_no_such_bits(wrong):
+    with pytest.raises(ValueError, match=r"images are in \[0, 1\] here, not from .*: pass \(x \+ 1\) / 2, or x / 255"):
+        bits_of_images(mixtures(2)[0], wrong(torch.linspace(0, 1, 8).view(2, 1, 2, 2)), VP())
 
 
 def test_an_unfinished_integral_is_no_likelihood():

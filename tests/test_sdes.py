@@ -104,6 +104,15 @@ def test_what_each_of_them_is_known_for():
 
 
 @every_sde
+def test_a_ladder_of_its_own_leads_back_to_its_times(sde):
+    """Also the last level of VE's, which is its smallest: t is just above 0 there."""
+    sigmas = sde.sigmas(40).double()
+    t = sde.time(sigmas)
+    assert (t > 0).all() and (t <= sde.T).all()
+    torch.testing.assert_close(sde.sigma(t), sigmas, rtol=1e-6, atol=0)
+
+
+@every_sde
 @pytest.mark.parametrize("share", [0.02, 0.5, 1.0])
 def test_the_score_in_its_letters_is_the_gradient_of_its_log_density(sde, share):
     t = share * sde.T
@@ -227,6 +236,23 @@ def test_the_error_of_the_adaptive_solver_follows_its_tolerance(sde):
     assert errors[-1] < errors[0] / 1e4
 
 
+def test_a_hard_row_errs_no_more_among_easy_ones():
+    """The score of N(0, 0.02^2) beside 3000 rows of N(0, 1): steps are as long as the worst row allows."""
+    sde, hard = VE(0.01, 20), torch.tensor([[0.05, 0.01]], dtype=F64)
+    scores = GaussianMixture([[0.0, 0.0]], 4e-4), GaussianMixture([[0.0, 0.0]], 1.0)
+
+    def score(x, sigma):
+        return torch.cat([scores[0](x[:1], sigma), scores[1](x[1:], sigma)])
+
+    true = hard * math.sqrt((4e-4 + 400) / (4e-4 + sde.sigma(sde.t_min) ** 2))
+    options = {"solver": "adaptive", "rtol": 1e-4, "atol": 1e-4}
+    errors = [
+        (last(encode(score, torch.cat([hard, normal(n, 2, seed=1)]), sde, **options))[:1] / true - 1).abs().max()
+        for n in (1, 3000)
+    ]
+    assert errors[1] < 2 * errors[0] < 0.02
+
+
 def test_the_reverse_walk_has_weak_order_one():
     """The mean of x at the end is linear in x: without its noise the walk for a Gaussian goes through the means."""
     sde = VP()
@@ -335,7 +361,19 @@ X = torch.zeros(3, 2)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: VE().time(51.0), "noise levels above 0 and up to 50"),
+        (lambda: VE().time(51.0), "noise levels above 0.01 and up to 50, and not 51"),
+        (lambda: VE(0.1, 9).time(torch.tensor([3.0, 0.02])), "noise levels above 0.1 and up to 9, and not 0.02"),
+        (lambda: VP().time(-1.0), "noise levels above 0 and up to"),
+        (lambda: VP().sigma([0.5, 0.6]), r"t is a number or a tensor \(B,\), not \[0.5, 0.6\]"),
+        (lambda: SubVP().scale(None), r"t is a number or a tensor \(B,\), not None"),
+        (lambda: VP().kernel(torch.tensor([0.1, 0.2]), 0.5), "a kernel leads from one time s to one time t"),
+        (lambda: VP().marginal(X, torch.tensor([0.1, 0.2])), r"t has shape \(2,\), but x is a batch of 3"),
+        (lambda: encode(nothing, X, VP, n_steps=9), r"path is a kind of SDE: give one, such as VP\(\)"),
+        (lambda: probability_flow(nothing, X, "VE", n_steps=9), "path is an SDE, such as VE.*, not 'VE'"),
+        (lambda: reverse_sde(nothing, X, None), "path is an SDE, such as VE.*, not None"),
+        (lambda: last(encode(nothing, X / 0, VP(), solver="adaptive")), "x holds NaN or infinite numbers"),
+        (lambda: encode(nothing, X, VP(), solver="adaptive", rtol=-1e-3), "rtol must be a finite number above 0"),
+        (lambda: encode(nothing, X, VP(), solver="adaptive", atol=math.nan), "atol must be a finite number above 0"),
         (lambda: VP().marginal(X, 2.0), r"t must be in \(0, 1\]"),
         (lambda: VP().score(nothing, X, 0.0), r"t must be in \(0, 1\]"),
         (lambda: VP().kernel(0.5, 0.5), "goes forward, from s to a later t"),
@@ -372,13 +410,25 @@ def test_bad_input_is_found_at_the_call(call, message):
 
 
 @pytest.mark.parametrize("sampler", [reverse_sde, predictor_corrector, probability_flow])
-def test_a_start_that_is_not_the_prior_s_is_refused(sampler):
+@pytest.mark.parametrize("n", [9, 200])
+def test_a_start_that_is_not_the_prior_s_is_refused(sampler, n):
     """VE from N(0, I), and VP from noise of 50."""
-    x = normal(100, 2, seed=1)
+    x = normal(n, 2, seed=1)
     for sde, start in ((VE(0.01, 50), x), (VP(), 50 * x), (SubVP(), 0 * x)):
-        with pytest.raises(ValueError, match=r"is no x_T of .*: start from sde.prior\(100, 2\)"):
+        with pytest.raises(ValueError, match=rf"is no x_T of .*: start from sde.prior\({n}, 2\)"):
             sampler(nothing, start, sde, n_steps=10)
-        sampler(nothing, sde.prior(100, 2, generator=seeded(2)), sde, n_steps=10)
+        sampler(nothing, sde.prior(n, 2, generator=seeded(2)), sde, n_steps=10)
+
+
+def test_a_start_that_is_the_prior_s_is_not_refused():
+    """Not in 5000 draws of one to thirty numbers; nor what was encoded of data wider than the noise."""
+    for i, n in enumerate((1, 2, 5, 10, 30)):
+        for x in VE(0.01, 50).prior(1000, n, generator=seeded(i)):
+            VE(0.01, 50).check_start(x[None])
+    wide, sde = GaussianMixture(torch.tensor([[4.0, 4.0]], dtype=F64), 1.0), EDM(0.01, 2)
+    x = wide.sample(100, generator=seeded(1))
+    noise = last(encode(wide, x, sde, n_steps=400))
+    torch.testing.assert_close(last(probability_flow(wide, noise, sde, n_steps=400)), x, atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize("flow", [probability_flow, encode])
