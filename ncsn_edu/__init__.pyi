@@ -62,7 +62,7 @@ from .trained import load_trained as load_trained
 from .training import TrainState as TrainState
 from .metrics import (
     ModeWeights as ModeWeights, energy_distance as energy_distance, energy_test as energy_test,
-    mode_moments as mode_moments, mode_weights as mode_weights,
+    mode_moments as mode_moments, mode_weights as mode_weights, quantiles as quantiles,
 )
 from .figures import FigureDiffers as FigureDiffers, save_figure as save_figure, show_figure as show_figure
 from .animations import save_animation as save_animation

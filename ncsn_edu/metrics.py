@@ -38,6 +38,26 @@ def mode_weights(x: Tensor, mixture: GaussianMixture, *, confidence: float = 0.9
     return ModeWeights(counts / len(x), low, high)
 
 
+def quantiles(mixture: GaussianMixture, shares: Tensor, sigma: float = 0.0) -> Tensor:
+    """Points (N, 1), float64, below which these shares (N,) of a mixture on a line lie, after noise of sigma.
+
+    By bisection of its distribution function. The mean distance of N sorted samples from the quantiles (i + 1/2) / N is
+    their Wasserstein distance to the mixture, up to what N points can tell.
+    """
+    if mixture.dim != 1:
+        raise ValueError(f"quantiles are for a line, and this mixture is in {mixture.dim}-D")
+    shares = exact(shares)
+    if shares.ndim != 1 or not ((shares > 0) & (shares < 1)).all():
+        raise ValueError("shares are one row of numbers between 0 and 1, such as (torch.arange(100) + 0.5) / 100")
+    means, stds = mixture.means[:, 0], mixture.perturb(sigma).covariances[:, 0, 0].sqrt()
+    low, high = (means - 40 * stds).min().expand_as(shares), (means + 40 * stds).max().expand_as(shares)
+    for _ in range(80):
+        middle = (low + high) / 2
+        below = torch.special.ndtr((middle[:, None] - means) / stds) @ mixture.weights < shares
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return middle[:, None]
+
+
 def mode_moments(x: Tensor, mixture: GaussianMixture) -> tuple[Tensor, Tensor]:
     """Mean (K, D) and covariance (K, D, D) of the samples in each mode; NaN for a mode with too few samples."""
     mode = _assign(x, mixture)

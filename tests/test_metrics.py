@@ -26,6 +26,7 @@ from ncsn_edu.metrics import (
     mode_weights,
     nearest,
     precision_recall,
+    quantiles,
 )
 
 
@@ -442,3 +443,18 @@ def test_images_and_generators_may_be_on_any_device(device):
     features = [metrics.Features("net", part.flatten(1), part.flatten(1).softmax(1)) for part in (x, y)]
     for measure in (metrics.frechet, metrics.kernel_distance, metrics.precision_recall):
         assert measure(*features, n_bootstrap=3, generator=seeded(0, device))
+
+
+def test_quantiles_are_inverse_to_the_distribution_function():
+    mixture = GaussianMixture([[-1.5], [1.0], [30.0]], torch.tensor([0.06, 0.5, 1e-4]), [0.3, 0.6, 0.1])
+    shares = torch.tensor([1e-6, 0.1, 0.3, 0.5, 0.95, 1 - 1e-6])
+    for sigma in (0.0, 2.0, 100.0):
+        x = quantiles(mixture, shares, sigma)
+        assert x.shape == (6, 1) and x.dtype == torch.float64
+        parts = stats.norm([-1.5, 1.0, 30.0], np.sqrt(np.array([0.06, 0.5, 1e-4]) + sigma**2))
+        assert parts.cdf(x.numpy()) @ [0.3, 0.6, 0.1] == pytest.approx(shares.tolist(), abs=1e-7)
+    for bad, message in ((torch.tensor([0.0, 0.5]), "between 0 and 1"), (torch.ones(2, 2) / 2, "one row of numbers")):
+        with pytest.raises(ValueError, match=message):
+            quantiles(mixture, bad)
+    with pytest.raises(ValueError, match="on a line|for a line"):
+        quantiles(GaussianMixture([[0.0, 0.0]]), shares)

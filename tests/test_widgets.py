@@ -14,7 +14,7 @@ import pytest
 import torch
 from beside import live, until
 from PIL import Image
-from scipy import special
+from scipy import special, stats
 
 from ncsn_edu import widgets
 from ncsn_edu.core import last
@@ -25,6 +25,7 @@ from ncsn_edu.schedules import geometric, stable_eps
 from ncsn_edu.widgets import (
     AnnealingExplorer,
     DdimExplorer,
+    DiffusionExplorer,
     ErrorExplorer,
     Explorer,
     LadderExplorer,
@@ -34,11 +35,13 @@ from ncsn_edu.widgets import (
     Player,
     ScheduleExplorer,
     ScoreFieldExplorer,
+    SolverExplorer,
 )
 
 TRAINING = (ObjectiveExplorer, ErrorExplorer, ManifoldExplorer)
 DESIGNS = (LadderExplorer, ScheduleExplorer, DdimExplorer)
-EXPLORERS = (ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer, *DESIGNS, *TRAINING)
+SDES = (DiffusionExplorer, SolverExplorer)
+EXPLORERS = (ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer, *DESIGNS, *SDES, *TRAINING)
 NUMBER = r"([-+]?(?:[\d.]+(?:e[-+]?\d+)?|inf|nan))"
 
 # One other value for every control, on its grid.
@@ -52,6 +55,8 @@ CHANGES = [
     ),
     (ScheduleExplorer, {"schedule": "cosine", "n_steps": 100, "beta_n": 0.1}),
     (DdimExplorer, {"n_steps": 6, "eta": 0.5, "seed": 3}),
+    (DiffusionExplorer, {"sde": "VE", "way": "back: flow", "n_steps": 20}),
+    (SolverExplorer, {"sde": "VE", "solver": "flow, Euler", "n_steps": 50}),
     (
         ObjectiveExplorer,
         {"objective": "implicit", "sigma": 1.0, "distribution": "sphere", "n_projections": 3, "n_steps": 300},
@@ -62,6 +67,7 @@ CHANGES = [
 FEW_STEPS = {
     LangevinExplorer: {"n_steps": 10},
     AnnealingExplorer: {"n_levels": 3, "n_steps_each": 5},
+    DiffusionExplorer: {"n_steps": 10},
     ObjectiveExplorer: {"n_steps": 100},
     ErrorExplorer: {"n_steps": 250},
     ManifoldExplorer: {"n_steps": 100},
@@ -69,11 +75,12 @@ FEW_STEPS = {
 # Settings away from those of the last run, whose result would be shown still.
 NOT_RUN = {
     AnnealingExplorer: {"n_levels": 9},
+    DiffusionExplorer: {"n_steps": 150},
     ObjectiveExplorer: {"objective": "sliced", "n_steps": 700},
     ErrorExplorer: {"n_steps": 1000},
     ManifoldExplorer: {"n_steps": 700},
 }
-ONLY_IN_THE_RESULT = {(AnnealingExplorer, "n_steps_each"), (ErrorExplorer, "n_steps")}
+ONLY_IN_THE_RESULT = {(AnnealingExplorer, "n_steps_each"), (DiffusionExplorer, "way"), (ErrorExplorer, "n_steps")}
 ONE_CHANGE = [(kind, name, value) for kind, values in CHANGES for name, value in values.items()]
 
 
@@ -839,3 +846,55 @@ def test_ddim_explorer_without_noise_does_not_ask_the_seed(explorer_of):
     ends = np.concatenate([np.stack(dots.get_data(), 1) for dots in explorer.dots])
     assert ends.shape == (explorer.n_chains, 2)
     assert explorer.dots[1].get_xdata().size == int((explorer.flow.sum(1) < 0).sum())
+
+
+# ---- diffusion in continuous time --------------------------------------------------------------------------------
+
+AT_THE_ENDS = stats.norm([-1.5, 1.0], 0.06**0.5)  # the two parts of the data
+
+
+def test_the_particles_of_the_flow_keep_their_order_and_end_on_the_data(explorer_of):
+    """On a line the lowest 30 % go to the left part, which has this weight."""
+    explorer = explorer_of(DiffusionExplorer).set(sde="VP", way="back: flow", n_steps=100).run()
+    assert number(explorer, "100 of 100 steps: t = {}") == pytest.approx(1e-3)
+    assert number(explorer, "exact density: {} of") < 2e-3
+    end = explorer.way_gone[-1][:, 0]
+    assert (end.diff() > 0).all() and len(explorer.way_gone) == 101
+    shares = 0.3 * AT_THE_ENDS.cdf(end[:, None].numpy())[:, 0] + 0.7 * AT_THE_ENDS.cdf(end[:, None].numpy())[:, 1]
+    assert np.abs(shares - (np.arange(1000) + 0.5) / 1000).max() < 2e-3
+    assert [line.get_ydata()[-1] for line in explorer.lines] == pytest.approx(end[explorer.shown].tolist())
+
+
+@pytest.mark.parametrize("sde", ["VE", "VP", "sub-VP"])
+def test_particles_that_walk_have_the_exact_density_up_to_their_number(explorer_of, sde):
+    explorer = explorer_of(DiffusionExplorer)
+    for way in ("forward", "back: reverse SDE"):
+        explorer.set(sde=sde, way=way, n_steps=200).run()
+        assert number(explorer, "exact density: {} of") < 0.08
+        counts, edges = explorer.hist.get_data()[:2]
+        assert 0.9 < (counts * np.diff(edges)).sum() <= 1 + 1e-9
+        curve = np.stack(explorer.curve.get_data())
+        assert np.trapezoid(curve[0], curve[1]) == pytest.approx(1, abs=0.04)
+    explorer.set(n_steps=100)
+    assert "0 of 100 steps" in says(explorer) and len(explorer.way_gone) == 1, "a change forgets the run"
+
+
+def test_the_same_starts_for_the_walk_and_the_flow(explorer_of):
+    explorer = explorer_of(DiffusionExplorer)
+    starts = [
+        explorer.set(sde="VP", way=way, n_steps=50).run().way_gone[0] for way in ("back: reverse SDE", "back: flow")
+    ]
+    assert torch.equal(*starts)
+
+
+def test_the_error_of_solvers_falls_with_their_order(explorer_of):
+    explorer = explorer_of(SolverExplorer)
+    for sde in ("VE", "VP"):
+        for solver, order in (("flow, Euler", 1), ("flow, Heun", 2)):
+            explorer.set(sde=sde, solver=solver, n_steps=200)
+            assert number(explorer, r"order {}\)") == pytest.approx(order, abs=0.25)
+            assert number(explorer, "steps, {} evaluations") == 200 * order
+    assert number(explorer.set(solver="reverse SDE"), "exact density {} of") < 0.06
+    assert "drawn are off by" in says(explorer)
+    steps, errors = explorer.curves["flow, Heun"].get_data()
+    assert steps[0] == 10 and errors[-1] < errors[0] / 100

@@ -16,6 +16,7 @@ from .manifold import lowest_loss, share_of_bound
 from .matching import denoised, denoising_loss, on_sphere, slice_loss
 from .networks import normalised_means
 from .photographs import consistent_step, preconditioned
+from .sdes import flow_slope, forward_step, reverse_step
 from .techniques import level_variances, shell_overlap
 from .training import averaged, chain_states
 
@@ -30,6 +31,8 @@ __all__ = [
     "decoder_log_likelihood",
     "denoised",
     "denoising_loss",
+    "flow_slope",
+    "forward_step",
     "gaussian_distance",
     "geometric_ladder",
     "ladder_loss",
@@ -46,6 +49,7 @@ __all__ = [
     "pasted",
     "posterior",
     "preconditioned",
+    "reverse_step",
     "share_of_bound",
     "shell_overlap",
     "simple_loss",

@@ -13,10 +13,12 @@ from .learning import ErrorExplorer, ObjectiveExplorer, TrainingExplorer
 from .live import watch
 from .manifold import ManifoldExplorer
 from .player import Player
+from .sdes import DiffusionExplorer, SolverExplorer
 
 __all__ = [
     "AnnealingExplorer",
     "DdimExplorer",
+    "DiffusionExplorer",
     "ErrorExplorer",
     "Explorer",
     "InpaintingExplorer",
@@ -30,6 +32,7 @@ __all__ = [
     "SamplingExplorer",
     "ScheduleExplorer",
     "ScoreFieldExplorer",
+    "SolverExplorer",
     "TrainingExplorer",
     "watch",
 ]

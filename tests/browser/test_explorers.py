@@ -37,6 +37,7 @@ EXPLORERS = {
     "14_improved_techniques": "LadderExplorer",
     "15_vae": "LatentExplorer",
     "16_ddpm": "DdimExplorer",
+    "17_sdes": "DiffusionExplorer",
 }
 PROMPT = ".jp-InputArea-prompt"
 ERROR = ".jp-OutputArea-output[data-mime-type$='.error'], .jp-OutputArea-output[data-mime-type$='.stderr']"
