@@ -42,6 +42,7 @@ def log_likelihood(
     n_projections  of the Hutchinson estimate v' (dv/dx) v of the divergence, drawn once for the whole flow: unbiased;
                    None: the exact trace, which takes D backward passes at each evaluation
     distribution   of the projections: "rademacher" or "gaussian"
+    rtol           of log p as well, which is large in many dimensions: 1e-5 of a thousand nats are 0.01
     path, solver   as in `encode`. A net that knows its own levels only takes its ladder, with "heun" or "euler"
     prior          log density of x_T, (B, *D) -> (B,); by default that of sde.prior, which x_T has only nearly
     """
@@ -49,7 +50,7 @@ def log_likelihood(
     check_points(x), check_generator(generator, x.device), check_choice("distribution", distribution, DISTRIBUTIONS)
     if len(times) < 2:
         raise ValueError("a ladder of one level is no path to the noise: give more of them, or its ends to `adaptive`")
-    method = method_of(solver, rtol=rtol, atol=atol, max_evaluations=max_evaluations, apart=1)  # the integral
+    method = method_of(solver, rtol=rtol, atol=atol, max_evaluations=max_evaluations)
     n = 0 if n_projections is None else check_count("n_projections", n_projections)
     evaluate = OnPath(score, sde)
     with torch.inference_mode(False), torch.no_grad():  # inside an inference mode there would be no divergence

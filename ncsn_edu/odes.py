@@ -28,14 +28,12 @@ class NotSolved(ArithmeticError):
     """A differential equation that was not solved to the end: there is no result."""
 
 
-def method_of(
-    solver: Solver, *, rtol: float = 1e-5, atol: float = 1e-5, max_evaluations: int = 10_000, apart: int = 0
-) -> Method:
+def method_of(solver: Solver, *, rtol: float = 1e-5, atol: float = 1e-5, max_evaluations: int = 10_000) -> Method:
     """A solver that goes through the times given to it; the adaptive one from the first to the last.
 
     Adaptive: steps are as long as the worst row allows, whose error is about atol + rtol |x| a step, as a root mean
-    square over its numbers; `apart` of them, the last ones, are each held to that. What needs more than max_evaluations
-    of the slope, or steps too small for the arithmetic, raises NotSolved.
+    square over its numbers. What needs more than max_evaluations of the slope, or steps too small for the arithmetic,
+    raises NotSolved.
     """
     check_choice("solver", solver, ("heun", "euler", "adaptive"))
     rtol, atol, most = check_positive("rtol", rtol), check_positive("atol", atol), max_evaluations
@@ -44,7 +42,7 @@ def method_of(
         raise ValueError(f"rtol must be at least 1e-12, as float64 has 16 digits, and not {rtol}")
     if solver != "adaptive":
         return lambda slope, x, times: _fixed(slope, x, times, heun=solver == "heun")
-    return lambda slope, x, times: _adaptive(slope, x, times[0], times[-1], rtol, atol, most, apart)
+    return lambda slope, x, times: _adaptive(slope, x, times[0], times[-1], rtol, atol, most)
 
 
 def _fixed(slope: Slope, x: Tensor, times: Sequence[float], *, heun: bool) -> Iterator[tuple[float, Tensor]]:
@@ -59,7 +57,7 @@ def _fixed(slope: Slope, x: Tensor, times: Sequence[float], *, heun: bool) -> It
 
 
 def _adaptive(
-    slope: Slope, x: Tensor, start: float, end: float, rtol: float, atol: float, most: int, apart: int
+    slope: Slope, x: Tensor, start: float, end: float, rtol: float, atol: float, most: int
 ) -> Iterator[tuple[float, Tensor]]:
     import numpy as np
 
@@ -84,7 +82,7 @@ def _adaptive(
             raise FloatingPointError(f"the slope is NaN or infinite at t = {t:.4g}: the score itself returns it")
         return values
 
-    run = _worst_row(len(x), apart)(rate, start, first, end, rtol=rtol, atol=atol)
+    run = _worst_row(len(x))(rate, start, first, end, rtol=rtol, atol=atol)
     while first.size and run.status == "running":
         said = run.step()
         if run.status == "failed":
@@ -95,7 +93,7 @@ def _adaptive(
         yield run.t, back(run.y)
 
 
-def _worst_row(rows: int, apart: int) -> "type[RK45]":
+def _worst_row(rows: int) -> "type[RK45]":
     """Scipy's solver, whose norm would be that of the average row: a hard one among easy ones would go unseen."""
     import numpy as np
     from scipy.integrate import RK45
@@ -103,7 +101,6 @@ def _worst_row(rows: int, apart: int) -> "type[RK45]":
     class WorstRow(RK45):
         def _estimate_error_norm(self, stages: np.ndarray, h: float, scale: np.ndarray) -> float:
             error = (self._estimate_error(stages, h) / scale).reshape(rows, -1)
-            together, each = np.split(error, [error.shape[1] - apart], axis=1)
-            return max(np.sqrt(np.square(together).mean(1)).max(), np.abs(each).max(initial=0.0))
+            return np.sqrt(np.square(error).mean(1).max())
 
     return WorstRow

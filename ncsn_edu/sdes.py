@@ -22,55 +22,54 @@ from .core import Score, exact, expand_like
 from .odes import Solver
 from .schedules import geometric
 
-Number = TypeVar(
-    "Number", float, Tensor, float | Tensor
-)  # a number gives a number, computed in float64; (B,) gives (B,)
+Number = TypeVar("Number", float, Tensor, float | Tensor)  # a number gives a number, a tensor (B,) gives (B,)
 
 
 class SDE(ABC):
     """What all of them share. Times t in (0, T] are numbers or tensors (B,); another one is a ValueError.
 
-    A subclass says its formulas in tensors: _scale, _sigma, _time (the inverse of _sigma), _drift_rate f(t) and
-    _variance_rate g(t)^2.
+    A subclass says its formulas, for numbers and tensors alike: _scale, _sigma, _time (the inverse of _sigma),
+    _drift_rate f(t) and _variance_rate g(t)^2.
     """
 
     T: float = 1.0  # where the noise is largest
     t_min: float  # where samplers end: at 0 there may be no score
 
     @abstractmethod
-    def _scale(self, t: Tensor) -> Tensor: ...
+    def _scale(self, t: Number) -> Number: ...
 
     @abstractmethod
-    def _sigma(self, t: Tensor) -> Tensor: ...
+    def _sigma(self, t: Number) -> Number: ...
 
     @abstractmethod
-    def _time(self, sigma: Tensor) -> Tensor: ...
+    def _time(self, sigma: Number) -> Number: ...
 
     @abstractmethod
-    def _drift_rate(self, t: Tensor) -> Tensor: ...
+    def _drift_rate(self, t: Number) -> Number: ...
 
     @abstractmethod
-    def _variance_rate(self, t: Tensor) -> Tensor: ...
+    def _variance_rate(self, t: Number) -> Number: ...
 
     # ---- the path ------------------------------------------------------------------------------------------
 
     def scale(self, t: Number) -> Number:
         """What is left of the data: E[x_t | x_0] = scale(t) x_0."""
-        return _like(t, self._scale(self._checked(t)))
+        return self._scale(self._checked(t))
 
     def sigma(self, t: Number) -> Number:
         """The noise level of x_t / scale(t), rising with t."""
-        return _like(t, self._sigma(self._checked(t)))
+        return self._sigma(self._checked(t))
 
     def time(self, sigma: Number) -> Number:
         """The t at which the noise level is sigma."""
-        values, most, slack = _tensor("sigma", sigma), self.sigma(self.T), 1e-6
-        t = self._time(values)
-        known = (values > 0) & (values <= most * (1 + slack)) & (t > -slack * self.T)
+        sigma, least, most = _number("sigma", sigma), self._sigma(0.0), self.sigma(self.T)
+        values = torch.as_tensor(sigma)
+        known = (values > 0) & (values >= least * (1 - 1e-6)) & (values <= most * (1 + 1e-6))
         if may_look(known) and not known.all():
-            least, bad = self._sigma(torch.zeros((), dtype=torch.float64)).item(), values[~known].flatten()[0].item()
+            bad = values[~known].flatten()[0].item()
             raise ValueError(f"{self} has noise levels above {least:.4g} and up to {most:.4g}, and not {bad:.4g}")
-        return _like(sigma, t.clamp(min=1e-12 * self.T, max=self.T))  # the last level of VE's ladder is at t -> 0
+        t, first = self._time(sigma), 1e-12 * self.T  # the last level of VE's ladder is at t -> 0
+        return t.clamp(first, self.T) if isinstance(t, Tensor) else min(max(t, first), self.T)
 
     def marginal(self, x_0: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
         """Mean (B, *D) and standard deviation, () or (B, 1, ..., 1), of x_t given clean x_0 (B, *D)."""
@@ -96,11 +95,11 @@ class SDE(ABC):
 
     def drift_rate(self, t: Number) -> Number:
         """f(t): the drift is f(t) x."""
-        return _like(t, self._drift_rate(self._checked(t)))
+        return self._drift_rate(self._checked(t))
 
     def variance_rate(self, t: Number) -> Number:
         """g(t)^2, the variance that dw adds in a unit of time."""
-        return _like(t, self._variance_rate(self._checked(t)))
+        return self._variance_rate(self._checked(t))
 
     def drift(self, x: Tensor, t: float | Tensor) -> Tensor:
         """f(t) x, in the shape of x (B, *D)."""
@@ -108,7 +107,7 @@ class SDE(ABC):
 
     def diffusion(self, t: Number) -> Number:
         """g(t), what multiplies dw."""
-        return _like(t, self._variance_rate(self._checked(t)).sqrt())
+        return self._variance_rate(self._checked(t)) ** 0.5
 
     def score(self, score: Score, x: Tensor, t: float | Tensor) -> Tensor:
         """The gradient of log p_t at x_t (B, *D), by the score of data with noise: s(x_t / scale, sigma) / scale."""
@@ -150,27 +149,29 @@ class SDE(ABC):
                 )
         return x
 
-    def _checked(self, t: float | Tensor) -> Tensor:
+    def _checked(self, t: Number) -> Number:
         if isinstance(t, float) and 0 < t <= self.T:
-            return torch.as_tensor(t, dtype=torch.float64)  # the common case, without the price of tensors
-        values = _tensor("t", t)
+            return t  # the common case, without the price of tensors
+        t = _number("t", t)
+        values = torch.as_tensor(t)
         if may_look(values) and not (good := (values > 0) & (values <= self.T * (1 + 1e-6))).all():
             bad = values[~good].flatten()[0].item()
             raise ValueError(f"t must be in (0, {self.T:g}], the times of {self}, not {bad:g}; t_min is {self.t_min:g}")
-        return values
+        return t
 
 
-def _tensor(name: str, value: float | Tensor) -> Tensor:
+def _number(name: str, value: Number) -> Number:
     if isinstance(value, Tensor):
         return value
     try:
-        return exact(float(value))
+        return float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} is a number or a tensor (B,), not {value!r}") from None
 
 
-def _like(asked: Number, values: Tensor) -> Number:
-    return values if isinstance(asked, Tensor) else values.item()
+def _of(function: str, value: Number) -> Number:
+    """A function that math and torch have both, such as "exp"."""
+    return getattr(torch if isinstance(value, Tensor) else math, function)(value)
 
 
 @dataclass(frozen=True)
@@ -193,19 +194,19 @@ class VE(SDE):
     def _growth(self) -> float:
         return math.log(self.sigma_max / self.sigma_min)
 
-    def _scale(self, t: Tensor) -> Tensor:
-        return torch.ones_like(t)
+    def _scale(self, t: Number) -> Number:
+        return 0 * t + 1
 
-    def _sigma(self, t: Tensor) -> Tensor:
-        return self.sigma_min * (self._growth * t).exp()
+    def _sigma(self, t: Number) -> Number:
+        return self.sigma_min * _of("exp", self._growth * t)
 
-    def _time(self, sigma: Tensor) -> Tensor:
-        return (sigma / self.sigma_min).log() / self._growth
+    def _time(self, sigma: Number) -> Number:
+        return _of("log", sigma / self.sigma_min) / self._growth
 
-    def _drift_rate(self, t: Tensor) -> Tensor:
-        return torch.zeros_like(t)
+    def _drift_rate(self, t: Number) -> Number:
+        return 0 * t
 
-    def _variance_rate(self, t: Tensor) -> Tensor:
+    def _variance_rate(self, t: Number) -> Number:
         return 2 * self._growth * self._sigma(t) ** 2
 
     def sigmas(self, n: int) -> Tensor:
@@ -229,19 +230,19 @@ class EDM(SDE):
         object.__setattr__(self, "T", self.sigma_max)
         object.__setattr__(self, "t_min", self.sigma_min)
 
-    def _scale(self, t: Tensor) -> Tensor:
-        return torch.ones_like(t)
+    def _scale(self, t: Number) -> Number:
+        return 0 * t + 1
 
-    def _sigma(self, t: Tensor) -> Tensor:
+    def _sigma(self, t: Number) -> Number:
         return t
 
-    def _time(self, sigma: Tensor) -> Tensor:
+    def _time(self, sigma: Number) -> Number:
         return sigma
 
-    def _drift_rate(self, t: Tensor) -> Tensor:
-        return torch.zeros_like(t)
+    def _drift_rate(self, t: Number) -> Number:
+        return 0 * t
 
-    def _variance_rate(self, t: Tensor) -> Tensor:
+    def _variance_rate(self, t: Number) -> Number:
         return 2 * t
 
 
@@ -262,20 +263,19 @@ class _Fading(SDE):
         """beta_min + t (beta_max - beta_min)."""
         return self.beta_min + t * (self.beta_max - self.beta_min)
 
-    def _integral(self, t: Tensor) -> Tensor:
+    def _integral(self, t: Number) -> Number:
         """The integral of beta from 0 to t."""
         return t * (self.beta_min + self.beta(t)) / 2
 
-    def _time_at(self, integral: Tensor) -> Tensor:
+    def _time_at(self, integral: Number) -> Number:
         """Its inverse."""
-        return (
-            2 * integral / (self.beta_min + (self.beta_min**2 + 2 * (self.beta_max - self.beta_min) * integral).sqrt())
-        )
+        root = (self.beta_min**2 + 2 * (self.beta_max - self.beta_min) * integral) ** 0.5
+        return 2 * integral / (self.beta_min + root)
 
-    def _scale(self, t: Tensor) -> Tensor:
-        return (-self._integral(t) / 2).exp()
+    def _scale(self, t: Number) -> Number:
+        return _of("exp", -self._integral(t) / 2)
 
-    def _drift_rate(self, t: Tensor) -> Tensor:
+    def _drift_rate(self, t: Number) -> Number:
         return -self.beta(t) / 2
 
 
@@ -286,13 +286,13 @@ class VP(_Fading):
     about mean 0 and variance 1, such as images in [-1, 1].
     """
 
-    def _sigma(self, t: Tensor) -> Tensor:
-        return self._integral(t).expm1().sqrt()
+    def _sigma(self, t: Number) -> Number:
+        return _of("expm1", self._integral(t)) ** 0.5
 
-    def _time(self, sigma: Tensor) -> Tensor:
-        return self._time_at((sigma**2).log1p())
+    def _time(self, sigma: Number) -> Number:
+        return self._time_at(_of("log1p", sigma**2))
 
-    def _variance_rate(self, t: Tensor) -> Tensor:
+    def _variance_rate(self, t: Number) -> Number:
         return self.beta(t)
 
     def betas(self, n: int) -> Tensor:
@@ -308,14 +308,14 @@ class SubVP(_Fading):
     The standard deviation of x_t given x_0 is what VP has as variance.
     """
 
-    def _sigma(self, t: Tensor) -> Tensor:
-        return 2 * (self._integral(t) / 2).sinh()
+    def _sigma(self, t: Number) -> Number:
+        return 2 * _of("sinh", self._integral(t) / 2)
 
-    def _time(self, sigma: Tensor) -> Tensor:
-        return self._time_at(2 * (sigma / 2).asinh())
+    def _time(self, sigma: Number) -> Number:
+        return self._time_at(2 * _of("asinh", sigma / 2))
 
-    def _variance_rate(self, t: Tensor) -> Tensor:
-        return -self.beta(t) * (-2 * self._integral(t)).expm1()
+    def _variance_rate(self, t: Number) -> Number:
+        return -self.beta(t) * _of("expm1", -2 * self._integral(t))
 
 
 def _check_t_min(t_min: float) -> None:
