@@ -24,8 +24,12 @@ from .schedules import (
 from .sdes import EDM as EDM, SDE as SDE, VE as VE, VP as VP, SubVP as SubVP
 from .adapters import (
     AffineScore as AffineScore, DenoiserScore as DenoiserScore, EnergyScore as EnergyScore, EpsScore as EpsScore,
-    FlowScore as FlowScore, Guided as Guided, Preconditioned as Preconditioned, ScoreNoise as ScoreNoise,
-    ScoreVelocity as ScoreVelocity, convert as convert,
+    FlowScore as FlowScore, Guided as Guided, Preconditioned as Preconditioned, Rotated as Rotated,
+    ScoreNoise as ScoreNoise, ScoreVelocity as ScoreVelocity, convert as convert,
+)
+from .conditions import (
+    ClassifierGuide as ClassifierGuide, Conditioned as Conditioned, LinearGuide as LinearGuide,
+    completed as completed, operator_of as operator_of,
 )
 from .losses import (
     Denoising as Denoising, dsm as dsm, dsm_floor as dsm_floor, explicit as explicit,

@@ -12,7 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .checks import check_alphas_bar, check_choice, check_floats, check_noise, check_positive, may_look
+from .checks import (
+    check_alphas_bar,
+    check_choice,
+    check_floats,
+    check_noise,
+    check_orthogonal,
+    check_positive,
+    may_look,
+)
 from .core import as_tensor, exact, expand_like, shaped
 from .errors import first_line
 from .schedules import nearest_level, sigmas_of_alphas_bar
@@ -269,6 +277,39 @@ class AffineScore(nn.Module):
     def forward(self, x: Tensor, sigma: float | Tensor, **told: Any) -> Tensor:
         """Score of p_sigma at x (B, *D), in the shape of x."""
         return self.scale * self.score(self.scale * x + self.shift, abs(self.scale) * sigma, **told)
+
+
+class Rotated(nn.Module):
+    """The score of u = R x where `score` is that of x, R orthogonal: R score(R' u, sigma), as noise stays noise.
+
+    basis  R. (C, C) turns the C channels of every pixel, or the coordinates of points (B, C); (D, D), with D numbers
+           in an x, all of them. conditions.completed makes one whose first vectors are those that are known
+    """
+
+    def __init__(self, score: Net, basis: Tensor) -> None:
+        super().__init__()
+        self.score = score
+        self.basis = check_orthogonal(exact(basis), len(basis))
+
+    def to_basis(self, x: Tensor) -> Tensor:
+        """u = R x, in the shape of x (B, *D)."""
+        return self._turned(self.basis, x)
+
+    def from_basis(self, u: Tensor) -> Tensor:
+        """x = R' u, in the shape of u (B, *D)."""
+        return self._turned(self.basis.mT, u)
+
+    def forward(self, u: Tensor, sigma: float | Tensor, **told: Any) -> Tensor:
+        """Score of p_sigma at u (B, *D), in the shape of u."""
+        return self.to_basis(self.score(self.from_basis(u), sigma, **told))
+
+    def _turned(self, basis: Tensor, x: Tensor) -> Tensor:
+        n, r = len(basis), basis.to(x.device, x.dtype)
+        if x.shape[1] == n:
+            return (r @ x.flatten(2)).reshape(x.shape) if x.ndim > 2 else x @ r.mT
+        if x[0].numel() == n:
+            return (x.flatten(1) @ r.mT).reshape(x.shape)
+        raise ValueError(f"a basis of {n} vectors turns {n} channels, or points of {n} numbers, not {tuple(x.shape)}")
 
 
 class EnergyScore(nn.Module):

@@ -192,6 +192,49 @@ def check_mask(image: Tensor, mask: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return image, mask
 
 
+def check_linear(operator: Tensor, y: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """A linear operator A (M, dim), and what was measured by it, y (M,) or one for each row of the batch (B, M)."""
+    if operator.ndim != 2 or operator.shape[1] != dim or not len(operator):
+        raise ValueError(
+            f"the operator must be a matrix of shape (M, {dim}), a row for each number measured, to fit points of "
+            f"{dim} numbers, not {tuple(operator.shape)}"
+        )
+    if y.ndim not in (1, 2) or y.shape[-1] != len(operator):
+        raise ValueError(
+            f"y must hold the {len(operator)} numbers that the operator measures, shape ({len(operator)},) or "
+            f"(B, {len(operator)}), not {tuple(y.shape)}: use y.flatten(), or y.flatten(1) for a batch"
+        )
+    for name, value in (("the operator", operator), ("y", y)):
+        if not value.isfinite().all():
+            raise ValueError(f"{name} holds NaN or infinite values: leave out the rows that were not measured")
+    return operator, y
+
+
+def check_independent(operator: Tensor, eigenvalues: Tensor) -> None:
+    """A linear operator A (M, D) none of whose rows follows from the others, given the eigenvalues (M,) of A A'."""
+    if (empty := torch.nonzero((operator == 0).all(1)).flatten()).numel():
+        raise ValueError(f"row {int(empty[0])} of the operator is zero and measures nothing: leave it out")
+    rank = int((eigenvalues > 1e-10 * eigenvalues.max()).sum())
+    if rank < len(operator):
+        raise ValueError(
+            f"the {len(operator)} rows of the operator are linearly dependent (rank {rank}), so that without noise y "
+            "may contradict itself: leave out rows that follow from others, or give noise= above 0"
+        )
+
+
+def check_orthogonal(basis: Tensor, dim: int) -> Tensor:
+    """A square matrix (dim, dim) with R R' = I to about four digits."""
+    if basis.shape != (dim, dim):
+        raise ValueError(f"the basis must be a square matrix of shape ({dim}, {dim}), not {tuple(basis.shape)}")
+    off = (basis @ basis.mT - torch.eye(dim, dtype=basis.dtype, device=basis.device)).abs().max()
+    if not off < 1e-4:
+        raise ValueError(
+            f"the basis must be orthogonal, R R' = I, and is off by {off:.2g}: else noise would not stay the same in "
+            "every direction. completed(rows) makes an orthogonal one"
+        )
+    return basis
+
+
 def check_eta(eta: float, sigmas: Tensor) -> float:
     """A share of the noise that is large enough to come from each level of a ladder down to the next."""
     if not _is_real(eta) or not 0 <= eta <= 1:

@@ -12,7 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checks import check_count, check_generator, check_noise, check_points, check_positive, check_sigma
+from .checks import (
+    check_count,
+    check_generator,
+    check_linear,
+    check_noise,
+    check_orthogonal,
+    check_points,
+    check_positive,
+    check_sigma,
+)
 from .core import exact, expand_like
 
 LOG_2PI = math.log(2 * math.pi)
@@ -101,6 +110,10 @@ class GaussianMixture:
         """Posterior probability of each component given x, shape (B, K); rows sum to one."""
         return self._joint(x, sigma)[0].softmax(0).mT
 
+    def logits(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
+        """log w_k N(x; mu_k, S_k + sigma^2 I), shape (B, K): the best classifier of the components there can be."""
+        return self._joint(x, sigma)[0].mT
+
     def _joint(self, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """log w_k N(x; mu_k, S_k + sigma^2 I) (K, B); x - mu_k in the eigenbasis (K, D, B); its variances.
 
@@ -170,7 +183,37 @@ class GaussianMixture:
         if known_at.any():
             marginal = GaussianMixture(self.means[:, known_at], s_kk, self.weights)
             weights = marginal.responsibilities(values[None])[0]
-        mixture = GaussianMixture(means, (schur + schur.mT) / 2, weights)
+        return self._like(means, schur, weights)
+
+    def given(self, operator: Tensor, y: Tensor | Sequence[float], *, noise: float) -> "GaussianMixture":
+        """The posterior p(x | y) of y = A x + noise z with A = operator (M, D), y (M,), noise > 0, z ~ N(0, I).
+
+        It is the truth of every linear inverse problem. As a Score it is that of this mixture and the gradient of
+        log p(y | x, sigma), together and exactly: each component is conditioned (Kalman's gain) and weighs as much as
+        it explains y. Without noise the posterior lies on a plane: see `rotated`.
+        """
+        a, values = check_linear(exact(operator), exact(y), self.dim)
+        variance = check_positive("noise (for noise 0 use mixture.rotated(completed(A)).posterior(...))", noise) ** 2
+        s, eye = self.covariances, torch.eye(self.dim, dtype=torch.float64)
+        of_y = a @ s @ a.mT + variance * torch.eye(len(a), dtype=torch.float64)  # (K, M, M)
+        gain = torch.linalg.solve(of_y, a @ s).mT  # (K, D, M)
+        means = self.means + (gain @ (values - self.means @ a.mT)[..., None]).squeeze(-1)
+        left = eye - gain @ a
+        covariances = left @ s @ left.mT + variance * gain @ gain.mT  # Joseph's form: positive in finite precision
+        weights = GaussianMixture(self.means @ a.mT, (of_y + of_y.mT) / 2, self.weights).responsibilities(values[None])
+        return self._like(means, covariances, weights[0])
+
+    def rotated(self, basis: Tensor) -> "GaussianMixture":
+        """The distribution of u = R x, with an orthogonal R = basis (D, D): `posterior` then knows rows of R x.
+
+        In the basis `completed(A)` the first coordinates say what y = A x says, so that noise-free y is inpainting.
+        """
+        r = check_orthogonal(exact(basis), self.dim)
+        return self._like(self.means @ r.mT, r @ self.covariances @ r.mT, self.weights)
+
+    def _like(self, means: Tensor, covariances: Tensor, weights: Tensor) -> "GaussianMixture":
+        """A mixture that samples in the dtype and on the device of this one."""
+        mixture = GaussianMixture(means, (covariances + covariances.mT) / 2, weights)
         mixture.dtype, mixture.device = self.dtype, self.device
         return mixture
 

@@ -210,6 +210,20 @@ class ResNetClassifier(Network):
         return ResNet(channels, size, self.width)
 
 
+@dataclass(frozen=True)
+class TrunkClassifier(Network):
+    """The first half of a U-Net, told the noise of the images."""
+
+    title = "NoisyClassifier"
+    width: int = 32
+
+    def build(self, channels: int, size: int, sigmas: "Tensor") -> "nn.Module":
+        """A NoisyClassifier."""
+        from .nets.classifier import NoisyClassifier
+
+        return NoisyClassifier(channels, size, self.width)
+
+
 # ---- the noise ----------------------------------------------------------------------------------------------------
 
 

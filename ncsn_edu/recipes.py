@@ -35,6 +35,7 @@ from .parts import (
     ResNetScore,
     Sampling,
     ScoreNetwork,
+    TrunkClassifier,
 )
 
 if TYPE_CHECKING:
@@ -272,10 +273,55 @@ class JudgeRecipe(Recipe):
         if labels is None:
             raise ValueError("a classifier learns the class of each image: give the labels of the images")
         generator = torch.Generator(device).manual_seed(seed % 2**32)
-        x, label = images.to(device), labels.to(device)
-        rows = (torch.randint(len(x), (size,), generator=generator, device=device) for _ in count())
         augment = shift_and_flip if self.photographs else distort
-        return ((x[i].float() / 255, label[i]) for i in rows), Classification(augment, generator)
+        return _labelled(images, labels, size, generator), Classification(augment, generator)
+
+
+def _labelled(images: "Tensor", labels: "Tensor", size: int, generator: "torch.Generator") -> "Iterator[Batch]":
+    """Random images in [0, 1] with their classes, without end, on the device of the generator."""
+    import torch
+
+    device = generator.device
+    x, label = images.to(device), labels.to(device)
+    rows = (torch.randint(len(x), (size,), generator=generator, device=device) for _ in count())
+    return ((x[i].float() / 255, label[i]) for i in rows)
+
+
+@dataclass(frozen=True)
+class GuideRecipe(Recipe):
+    """A classifier of noisy images, to guide samplers (Song et al. 2021, appendix I)."""
+
+    title = "noisy classifier"
+
+    noise: Ladder = Ladder()  # noqa: RUF009  (it is frozen)
+
+    @property
+    def n_levels(self) -> int:  # type: ignore[override]  # of a class with a constant
+        """The number of noise levels that its log tells apart."""
+        return len(self.noise.reported())
+
+    def of_weights(self) -> dict[str, Any]:
+        """The settings that weights depend on."""
+        return super().of_weights() | self.noise.of_weights()
+
+    def sigmas(self) -> "Tensor":
+        """The noise levels, shape (L,)."""
+        return self.noise.sigmas()
+
+    def learned(
+        self, model: "nn.Module", images: "Tensor", labels: "Tensor | None", size: int, seed: int, device: Device
+    ) -> "tuple[Iterator[Batch], Objective]":
+        """Random images with their classes, and the cross-entropy of them, distorted, with random noise."""
+        import torch
+
+        from .datasets.augment import distort
+        from .losses import NoisyClassification
+
+        if labels is None:
+            raise ValueError("a classifier learns the class of each image: give the labels of the images")
+        generator = torch.Generator(device).manual_seed(seed % 2**32)
+        objective = NoisyClassification(distort, self.sigmas(), draw=self.noise.draw(), generator=generator)
+        return _labelled(images, labels, size, generator), objective
 
 
 # ---- their settings, as text and as numbers ------------------------------------------------------------------------
@@ -358,6 +404,9 @@ _CLASSES = PreconditionedUnet(64, (1, 2, 2, 2), attention=2, dropout=0.05, n_cla
 _KARRAS = LogNormal(sigma_max=20.0, n_levels=20)
 _LONG: dict[str, Any] = {"bf16": True, "warmup": 500, "cooldown": 10_000}
 
+# The noise that a classifier is to know: that of every net of digits.
+_GUIDED = LogUniform(sigma_max=80.0, sigma_min=0.005, n_levels=20)
+
 # For 8 x 8 digits within a notebook: a smaller batch, more steps.
 MANIFOLD_DIGITS = ManifoldRecipe("digits", ResNetScore(16, 2), _steps(320, 16))
 
@@ -387,6 +436,18 @@ RECIPES: Mapping[str, Mapping[str, Recipe]] = MappingProxyType(
             smoke=ScoreRecipe("digits", DdpmUnet(8), _steps(40, 16, ema=0.9), DdpmLadder()),
             laptop=ScoreRecipe("digits", DdpmUnet(32), _steps(12_000, 64, ema=0.999, cooldown=3000), DdpmLadder()),
             paper=ScoreRecipe("digits", DdpmUnet(64), _steps(50_000, lr=2e-4, ema=0.9999), DdpmLadder()),
+        ),
+        "digits_classes": _scales(
+            smoke=ScoreRecipe("digits", PreconditionedUnet(8, n_classes=10), _steps(40, 16, ema=0.9), _KARRAS),
+            laptop=ScoreRecipe(
+                "digits",
+                PreconditionedUnet(32, dropout=0.1, n_classes=10),
+                _steps(20_000, 64, ema=0.999, cooldown=5000),
+                _KARRAS,
+            ),
+            paper=ScoreRecipe(
+                "digits", PreconditionedUnet(64, dropout=0.1, n_classes=10), _steps(50_000, ema=0.9999), _KARRAS
+            ),
         ),
         # Of 898 images a learned width of the decoder says 0.03 in the end, and the bound on others is lost.
         "vae_digits": _scales(
@@ -450,6 +511,11 @@ RECIPES: Mapping[str, Mapping[str, Recipe]] = MappingProxyType(
         "judge_digits": _scales(
             smoke=JudgeRecipe("digits", PlainClassifier(4), _steps(10, 16)),
             laptop=JudgeRecipe("digits", PlainClassifier(), _steps(1500, 64, lr=2e-3, cooldown=None)),
+        ),
+        # Noise of 0.005 to 80 is that of ddpm_digits; a third of the levels drawn are those at which classes are told.
+        "guide_digits": _scales(
+            smoke=GuideRecipe("digits", TrunkClassifier(4), _steps(10, 16), _GUIDED),
+            laptop=GuideRecipe("digits", TrunkClassifier(), _steps(6000, 64, ema=0.999, cooldown=None), _GUIDED),
         ),
         "judge_mnist": _scales(
             smoke=JudgeRecipe("mnist", PlainClassifier(4), _steps(4, 8)),

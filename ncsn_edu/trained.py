@@ -23,14 +23,15 @@ from .devices import device_of
 from .errors import first_line
 from .files import write_whole
 from .kinds import NOT_KNOWN, SAFETENSORS, kind_of
-from .nets.classifier import Classifier, ResNet
+from .nets.classifier import Classifier, NoisyClassifier, ResNet
 from .nets.vae import ConvVAE
 from .parts import Sampling
-from .recipes import JudgeRecipe, Recipe, ScoreRecipe, VaeRecipe, from_json
+from .recipes import GuideRecipe, JudgeRecipe, Recipe, ScoreRecipe, VaeRecipe, from_json
 
 WEIGHTS = Path(__file__).parent / "weights"
 KIND = "ncsn_edu weights 2"
 JUDGE = "judge_"  # begins the names of classifiers that judge
+GUIDE = "guide_"  # begins the names of classifiers of noisy images, which guide
 VAE = "vae_"  # begins the names of variational autoencoders
 R = TypeVar("R", bound=Recipe)
 
@@ -71,7 +72,7 @@ class TrainedVae:
 
 def shipped() -> list[str]:
     """Names of the score networks that come with the package."""
-    return [name for name in _names() if not name.startswith((JUDGE, VAE))]
+    return [name for name in _names() if not name.startswith((JUDGE, GUIDE, VAE))]
 
 
 def shipped_vaes() -> list[str]:
@@ -82,6 +83,11 @@ def shipped_vaes() -> list[str]:
 def shipped_judges() -> list[str]:
     """Names of the data sets whose classifiers come with the package."""
     return [name.removeprefix(JUDGE) for name in _names() if name.startswith(JUDGE)]
+
+
+def shipped_guides() -> list[str]:
+    """Names of the data sets whose classifiers of noisy images come with the package."""
+    return [name.removeprefix(GUIDE) for name in _names() if name.startswith(GUIDE)]
 
 
 def _names() -> list[str]:
@@ -95,6 +101,31 @@ def load_judge(data: str) -> Classifier | ResNet:
         there = ", ".join(shipped_judges())
         raise FileNotFoundError(f"no classifier of {data!r} comes with the package, only of {there or 'none'}")
     return cast(Classifier | ResNet, _built(_content(path), path, JudgeRecipe, "cpu")[0])
+
+
+@dataclass(frozen=True)
+class TrainedGuide:
+    """A classifier of noisy images with what is needed to guide samplers by it."""
+
+    classifier: NoisyClassifier  # (x (B, *shape), sigma) -> logits (B, n_classes), gradients of its weights off
+    recipe: GuideRecipe
+    shape: tuple[int, int, int]  # of an image: C, H, W
+    step: int  # optimiser steps behind it
+
+
+def load_guide(source: str | PathLike[str], *, device: torch.device | str = "cpu") -> TrainedGuide:
+    """A classifier of noisy images: of the data set of this name, or of a file or the folder of a run.
+
+    Raises FileNotFoundError where there is none, ValueError for weights of another kind.
+    """
+    path = WEIGHTS / f"{GUIDE}{source}.safetensors" if source in DATASETS else Path(source)
+    if source in DATASETS and not path.is_file():
+        raise FileNotFoundError(
+            f"no classifier of noisy {source} images comes with the package, only of {', '.join(shipped_guides())}: "
+            "train one, a GuideRecipe, and give its run"
+        )
+    net, recipe, shape, step = _built(_content(path), path, GuideRecipe, device)
+    return TrainedGuide(cast(NoisyClassifier, net), recipe, shape, step)
 
 
 def load_trained(source: str | PathLike[str], *, device: torch.device | str = "cpu") -> Trained:

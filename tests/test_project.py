@@ -41,6 +41,7 @@ LAYERS = [
     "losses",
     "vae",
     "adapters",
+    "conditions",
     "mcmc",
     "diffusion",
     "likelihood",

@@ -1,11 +1,13 @@
-"""Classifiers of images: they judge samples, lend their features to measure distances, and later guide samplers.
+"""Classifiers of images: they judge samples, lend their features to measure distances, and guide samplers.
 
 This file does NOT train them: recipes.py does.
 """
 
 from torch import Tensor, nn
 
-from ..checks import check_count, check_images
+from ..checks import check_count, check_images, check_noise
+from ..core import expand_like
+from .unet import Block, waves
 
 
 class Classifier(nn.Module):
@@ -61,6 +63,34 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, n_classes)."""
         return self.logits(self.features(x))
+
+
+class NoisyClassifier(nn.Module):
+    """Noisy images x (B, channels, size, size), and their noise sigma > 0 -> logits (B, n_classes); size even.
+
+    The first half of a U-Net, told log sigma, and a linear layer (Dhariwal & Nichol 2021, section 4). It sees
+    (x - 1/2) / sqrt(1/4 + sigma^2), which has about variance 1 at every level, so that it is smooth in x where sigma
+    is large.
+    """
+
+    def __init__(self, channels: int, size: int, width: int = 32, n_classes: int = 10) -> None:
+        super().__init__()
+        self.channels, self.size = check_count("channels", channels), check_count("size", size)
+        self.width, self.n_classes, w = check_count("width", width), n_classes, width
+        self.embed = nn.Sequential(nn.Linear(w, 4 * w), nn.SiLU(), nn.Linear(4 * w, 4 * w), nn.SiLU())
+        self.begin, self.fine = nn.Conv2d(channels, w, 3, padding=1), Block(w, w, 4 * w)
+        self.halve, self.coarse = nn.AvgPool2d(2), Block(w, 2 * w, 4 * w)
+        self.head = nn.Sequential(
+            nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.SiLU(), nn.Dropout(0.3), nn.Linear(2 * w * 16, n_classes)
+        )
+
+    def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """Logits (B, n_classes); sigma a number or (B,)."""
+        check_images(x, self.channels), check_noise(sigma, "this classifier is told the logarithm of sigma")
+        sigmas = expand_like(sigma, x)
+        e = self.embed(waves(sigmas.log().flatten().expand(len(x)), self.width, 0.5, 25.0))
+        h = self.fine(self.begin((x - 0.5) / (0.25 + sigmas**2).sqrt()), e)
+        return self.head(self.coarse(self.halve(h), e))
 
 
 class Residual(nn.Module):

@@ -94,9 +94,9 @@ class UNet(nn.Module):
 
     def _waves(self, sigma: Tensor) -> Tensor:
         if self.told == "step":
-            return _waves(sigma, self.width, 1e-4, 1.0)
+            return waves(sigma, self.width, 1e-4, 1.0)
         check_noise(sigma, "this net is told the logarithm of sigma")
-        return _waves(sigma.log(), self.width, 0.5, 25.0)
+        return waves(sigma.log(), self.width, 0.5, 25.0)
 
 
 def _check_told(told: str, sigma: float | Tensor) -> None:
@@ -151,7 +151,7 @@ def _group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(math.gcd(8, channels), channels)
 
 
-def _waves(values: Tensor, n: int, lowest: float, highest: float) -> Tensor:
+def waves(values: Tensor, n: int, lowest: float, highest: float) -> Tensor:
     """Sines and cosines of values (B,) at n/2 frequencies each, in geometric progression, shape (B, n)."""
     steps = torch.linspace(0, math.log(highest / lowest), n // 2, dtype=values.dtype, device=values.device)
     angles = values[:, None] * (lowest * steps.exp())
