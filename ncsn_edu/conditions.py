@@ -34,6 +34,11 @@ class Conditioned(nn.Module):
 
     def __init__(self, score: Net, guide: Net, scale: float = 1.0) -> None:
         super().__init__()
+        if not callable(guide):
+            raise ValueError(
+                "a guide is a function (x, sigma) -> the gradient of log p(y | x, sigma), such as "
+                f"ClassifierGuide(classifier, label) or LinearGuide(score, A, y), not {type(guide).__name__}"
+            )
         self.score, self.guide = score, guide
         self.scale = scale if scale == 0 else check_positive("scale", scale)
 
@@ -55,10 +60,17 @@ class ClassifierGuide(EnergyScore):
         super().__init__(self.surprise)
         self.classifier = classifier
         self.register_buffer("label", torch.as_tensor(label), persistent=False)
+        if self.label.is_floating_point() or self.label.ndim > 1:
+            raise ValueError(f"label is a class for all rows, or one for each: whole numbers, not {label}")
 
     def surprise(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """-log p(label | x, sigma), (B,), in nats."""
-        logits, label = self.classifier(x, sigma), self.label.expand(len(x))
+        logits, n = self.classifier(x, sigma), len(x)
+        if logits.ndim != 2 or len(logits) != n:
+            raise ValueError(f"the classifier must return logits of shape ({n}, n_classes), not {tuple(logits.shape)}")
+        if self.label.ndim and len(self.label) not in (1, n):
+            raise ValueError(f"label is a class for each row, {len(self.label)} of them, and x has {n} rows")
+        label = self.label.expand(n)
         if may_look(label) and not (label.min() >= 0 and label.max() < logits.shape[1]):
             found = label[(label < 0) | (label >= logits.shape[1])][0].item()
             raise ValueError(f"label must be 0 to {logits.shape[1] - 1}, the classes of this classifier, not {found}")
@@ -158,8 +170,8 @@ def operator_of(f: Callable[[Tensor], Tensor], shape: Sequence[int]) -> Tensor:
     dim = math.prod(check_count("each number of the shape", n) for n in shape)
     eye = torch.eye(dim, dtype=torch.float64)
     a = f(eye.reshape(dim, *shape)).reshape(dim, -1).mT.contiguous()
-    probe = torch.linspace(-1, 2, dim, dtype=torch.float64)
-    if not torch.allclose(f(probe.reshape(1, *shape)).flatten().to(a), a @ probe, atol=1e-4):
+    probe = torch.outer(torch.tensor([1.0, -2.5], dtype=torch.float64), torch.linspace(-1, 2, dim, dtype=torch.float64))
+    if not torch.allclose(f(probe.reshape(2, *shape)).flatten(1).to(a), probe @ a.mT, atol=1e-4):
         raise ValueError("f is not linear: f(a x + b y) must be a f(x) + b f(y); leave out offsets, rounding, clipping")
     return a
 

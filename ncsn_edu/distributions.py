@@ -193,6 +193,8 @@ class GaussianMixture:
         it explains y. Without noise the posterior lies on a plane: see `rotated`.
         """
         a, values = check_linear(exact(operator), exact(y), self.dim)
+        if values.ndim > 1:
+            raise ValueError(f"a posterior is that of one y, shape ({len(a)},), not {tuple(values.shape)}")
         variance = check_positive("noise (for noise 0 use mixture.rotated(completed(A)).posterior(...))", noise) ** 2
         s, eye = self.covariances, torch.eye(self.dim, dtype=torch.float64)
         of_y = a @ s @ a.mT + variance * torch.eye(len(a), dtype=torch.float64)  # (K, M, M)

@@ -442,7 +442,7 @@ RECIPES: Mapping[str, Mapping[str, Recipe]] = MappingProxyType(
             laptop=ScoreRecipe(
                 "digits",
                 PreconditionedUnet(32, dropout=0.1, n_classes=10),
-                _steps(20_000, 64, ema=0.999, cooldown=5000),
+                _steps(14_000, 64, ema=0.999, cooldown=3000),
                 _KARRAS,
             ),
             paper=ScoreRecipe(

@@ -6,7 +6,7 @@ file does NOT write pictures or know the command line.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .parts import Sampling
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     import torch
     from torch import Tensor
 
@@ -147,6 +149,45 @@ def plan(
     if not row.stays:
         about |= {"n_levels": len(sigmas), "denoising": True}
     return Plan(staying if row.stays else passing, row.evaluations(len(sigmas), **settings), about)
+
+
+def guided(
+    trained: "Trained", label: int, scale: float = 1.0, *, classifier: "str | PathLike[str] | None" = None
+) -> "Trained":
+    """The net with the score of one class: its own, if it is told classes, or by a classifier of noisy images.
+
+    classifier  what `load_guide` takes; by default the one of the data set, where the net is told no classes
+    scale       of the gradient of log p(label | x): see Guided and Conditioned
+    """
+    from .adapters import Guided
+    from .conditions import ClassifierGuide, Conditioned
+    from .devices import device_of
+    from .trained import load_guide
+
+    n_classes, recipe, device = trained.recipe.network.n_classes, trained.recipe, device_of(trained.score)
+    if n_classes and classifier is None:
+        _check_class(label, n_classes, "this net is told")
+        return replace(trained, score=Guided(trained.score, label, scale).to(device))
+    guide = load_guide(classifier or recipe.data, device=device)
+    if guide.recipe.data != recipe.data:
+        raise ValueError(
+            f"the classifier knows {guide.recipe.data}, and the net makes {recipe.data}, whose classes are others: "
+            f"give a classifier of noisy {recipe.data} images"
+        )
+    known, asked = guide.recipe.noise, recipe.noise
+    if known.sigma_max < 0.99 * asked.sigma_max or known.sigma_min > 1.01 * asked.sigma_min:
+        raise ValueError(
+            f"the classifier was trained with noise from {known.sigma_max:.4g} to {known.sigma_min:.4g}, and the net "
+            f"is sampled from {asked.sigma_max:.4g} to {asked.sigma_min:.4g}: give one that knows as much"
+        )
+    _check_class(label, guide.classifier.n_classes, "the classifier knows")
+    condition = ClassifierGuide(guide.classifier, label)
+    return replace(trained, score=Conditioned(trained.score, condition, scale).to(device))
+
+
+def _check_class(label: int, n_classes: int, who: str) -> None:
+    if not 0 <= label < n_classes:
+        raise ValueError(f"the classes that {who} are 0 to {n_classes - 1}: there is no class {label}")
 
 
 def _levels(row: Sampler, name: str, trained: "Trained", n_levels: int | None) -> "Tensor":

@@ -31,11 +31,13 @@ from ncsn_edu.recipes import (
     DdpmLadder,
     DdpmUnet,
     EpsUnet,
+    GuideRecipe,
     Ladder,
     LogNormal,
     Ncsn,
     Optimisation,
     ScoreRecipe,
+    TrunkClassifier,
     VaeRecipe,
 )
 from ncsn_edu.sampling import SAMPLERS, plan
@@ -433,6 +435,14 @@ FILL = ["inpaint", "in.png", "--mask"]
         (["sample", "--sampler", "ddim", "--eps", "1e-5"], 2, "give --eta or --levels"),
         (["sample", "--sampler", "consistent", "--eta", "2"], 2, "not a share from 0 to 1"),
         (["sample", "--sampler", "consistent", "--eta", "0.1"], 1, "larger eta"),
+        (["sample", "--label", "10"], 1, "the classes that the classifier knows are 0 to 9: there is no class 10"),
+        (["sample", "--label", "-1"], 2, "not a whole number of at least 0"),
+        (["sample", "--guidance", "2"], 2, "--guidance guides towards a class: say which by --label"),
+        (["sample", "--classifier", "x"], 2, "--classifier guides towards a class: say which by --label"),
+        (["sample", "--label", "3", "--guidance", "-1"], 2, "not a number above 0"),
+        (["sample", "--label", "3", "--guidance", "inf"], 2, "not a number above 0"),
+        (["sample", "--label", "3", "--classifier", "none"], 1, "there are no weights 'none'"),
+        (["sample", "--label", "3", "--classifier", "cifar10"], 1, "of noisy cifar10 images"),
         (["sample", "--device", "gpu"], 1, "--device gpu cannot be used here"),
         (["sample", "--device", "meta"], 1, "--device meta cannot be used here"),
         (["inpaint", "in.png"], 2, "--mask"),
@@ -748,6 +758,8 @@ def test_a_vae_does_not_complete_images(tmp_path, monkeypatch, capsys):
         (["--interpolate", "1"], "whole number of at least 2"),
         (["--interpolate", "9", "--n", "8"], "--n 8 is less than one row of 9 images"),
         (["--levels", "5"], "leave out --levels"),
+        (["--label", "5"], "vae_digits is a VAE, which is told no class: leave out --label"),
+        (["--guidance", "5"], "leave out --label"),
     ],
 )
 def test_options_of_scores_are_none_of_a_vae_s(vae, capsys, options, message):
@@ -775,3 +787,83 @@ def test_latents_of_the_training_images(vae, capsys, monkeypatch):
 def test_options_of_vaes_are_none_of_a_score_s(here, capsys, option):
     assert main(["sample", option]) == 2
     assert f"{option} is for VAEs, and digits is a score network" in capsys.readouterr().err
+
+
+# ---- one class
+
+
+class Told(torch.nn.Module):
+    """The score of one of two images, or of both where no class is told."""
+
+    def __init__(self):
+        super().__init__()
+        self.scores = [Empirical(image[None]) for image in (KNOWN, 1 - KNOWN)]
+        self.all = Empirical(torch.stack([KNOWN, 1 - KNOWN]))
+
+    def forward(self, x, sigma, label=None):
+        if label is None or (label == -1).all():
+            return self.all(x, sigma)
+        return self.scores[label[0]](x, sigma)
+
+
+class Best(torch.nn.Module):
+    """What can be known of which of two images it was."""
+
+    n_classes = 2
+
+    def forward(self, x, sigma):
+        distance = torch.stack([((x - image) ** 2).sum((1, 2, 3)) for image in (KNOWN, 1 - KNOWN)], 1)
+        return -distance / (2 * torch.as_tensor(sigma).reshape(-1, 1) ** 2)
+
+
+def told(n_classes: int) -> Net:
+    return replace(net_of(KNOWN[None], Told()), recipe=replace(SMALL, network=EpsUnet(n_classes=n_classes)))
+
+
+SMALL = ScoreRecipe("digits", EpsUnet(), Optimisation(), Ladder(1.0, 0.01, 4))
+
+
+def guide_of(data="digits", noise=SMALL.noise) -> trained.TrainedGuide:
+    return trained.TrainedGuide(Best(), GuideRecipe(data, TrunkClassifier(), Optimisation(), noise), (1, 8, 8), 1)
+
+
+@pytest.mark.parametrize("n_classes", [0, 2])
+@pytest.mark.parametrize("scale", [[], ["--guidance", "2"]])
+def test_images_of_one_class(here, monkeypatch, n_classes, scale):
+    """By the net itself where it is told classes, else by a classifier of noisy images."""
+    use(monkeypatch, told(n_classes))
+    monkeypatch.setattr(trained, "load_guide", lambda source, device: guide_of() if source == "digits" else 1 / 0)
+    for label, image in enumerate((KNOWN, 1 - KNOWN)):
+        assert main(["sample", "--n", "9", "--label", str(label), *scale, "--npy", "x.npy"]) == 0
+        assert np.abs(np.load("x.npy") - image.numpy()).max() < 0.02
+    about = made_by("samples-digits.png")
+    assert about["label"] == 1 and about.get("guidance") == (2 if scale else None)
+    assert main(["sample", "--n", "9", "--label", "0", "--guidance", "0", "--npy", "x.npy"]) == 0
+    both = np.abs(np.load("x.npy") - KNOWN.numpy()).mean((1, 2, 3)) > 0.1
+    assert both.any() and not both.all()
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (guide_of("mnist"), "the classifier knows mnist, and the net makes digits, whose classes are others"),
+        (guide_of(noise=Ladder(0.5, 0.01, 4)), "trained with noise from 0.5 to 0.01, and the net is sampled from 1 to"),
+        (
+            guide_of(noise=Ladder(2.0, 0.1, 4)),
+            "trained with noise from 2 to 0.1, and the net is sampled from 1 to 0.01",
+        ),
+    ],
+)
+def test_a_classifier_of_something_else(here, monkeypatch, capsys, found, message):
+    monkeypatch.setattr(trained, "load_guide", lambda source, device: found)
+    assert main(["sample", "--label", "1", "--classifier", "some"]) == 1
+    assert message in capsys.readouterr().err and not list(here.iterdir())
+
+
+def test_a_net_that_is_told_other_classes_and_a_data_set_without_classifier(here, monkeypatch, capsys):
+    use(monkeypatch, told(2))
+    assert main(["sample", "--label", "2"]) == 1
+    assert "the classes that this net is told are 0 to 1: there is no class 2" in capsys.readouterr().err
+    use(monkeypatch, replace(net_of(KNOWN[None]), recipe=replace(SMALL, data="celeba")))
+    assert main(["sample", "--label", "2"]) == 1
+    assert "no classifier of noisy celeba images comes with the package" in capsys.readouterr().err

@@ -50,7 +50,7 @@ def test_listing_the_recipes_does_not_import_torch():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_has_its_scales_and_cannot_be_changed(name):
-    judges = name.startswith(("judge_", "vae_"))  # no paper has them
+    judges = name.startswith(("judge_", "guide_", "vae_"))  # no paper has them
     assert list(RECIPES[name]) == ["smoke", "laptop", "paper"][: 2 if judges else 3]
     recipe = RECIPES[name]["laptop"]
     for part in (recipe, recipe.network, recipe.optimisation):

@@ -5,10 +5,11 @@ This file does NOT know how to sample or what a picture file looks like: samplin
 
 import argparse
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..sampling import SAMPLERS
-from .common import Commands, WrongUsage, load_images, new_command, whole_number
+from .common import Commands, Failed, WrongUsage, load_images, new_command, positive, whole_number
 from .drawing import (
     SOURCE,
     add_options,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 LADDER = "ladder"  # a value of --eta
 OF_SCORES = ("sampler", "eta", "levels", "eps", "steps_each", "paper", "animate", "bf16", "compile")
+OF_CLASSES = ("guidance", "classifier")
 
 
 def add(commands: Commands) -> None:
@@ -45,6 +47,20 @@ def add(commands: Commands) -> None:
         type=_eta,
         help="ddim: share of the fresh noise, 0 for none (the default) to 1; consistent: share of the noise that a "
         "step takes away, or `ladder`: as the ladder needs (default: 0.5)",
+    )
+    parser.add_argument("--label", type=whole_number(0), metavar="K", help="images of this class only, from 0 on")
+    parser.add_argument(
+        "--guidance",
+        type=_scale,
+        metavar="W",
+        help="how much the class counts: 1 as it should (the default), more for images that are easier to name, and "
+        "less varied",
+    )
+    parser.add_argument(
+        "--classifier",
+        metavar="SOURCE",
+        help="of noisy images, which says what the class is: a run or its weights (default: the net itself, if it is "
+        "told classes, or what comes with the package for its data set)",
     )
     parser.add_argument(
         "--interpolate",
@@ -85,6 +101,10 @@ def _eta(text: str) -> float | str:
     return eta
 
 
+def _scale(text: str) -> float:
+    return 0.0 if text.strip("0") in ("", ".") and text not in ("", ".") else positive(text)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Write one picture of all images. What is wrong is found before the net is asked the first time."""
     from ..pictures import tile
@@ -96,9 +116,29 @@ def run(arguments: argparse.Namespace) -> int:
         raise WrongUsage(f"--n {arguments.n} is less than one row of {arguments.interpolate} images: give more of them")
     out = output_of(arguments, f"samples-{stem_of(arguments.source)}")
     trained, device = score_or_vae_of(arguments)
+    about = {name: getattr(arguments, name) for name in ("label", *OF_CLASSES) if getattr(arguments, name) is not None}
+    trained = _of_class(arguments, trained) if about else trained
     plan = _plan(arguments, trained, device)
     columns = arguments.columns or arguments.interpolate
-    return make_picture(arguments, out, trained, plan, device, what="image", layout=lambda x: tile(x, columns))
+    layout = partial(tile, columns=columns)
+    return make_picture(arguments, out, trained, plan, device, what="image", layout=layout, about=about)
+
+
+def _of_class(arguments: argparse.Namespace, trained: "Trained | TrainedVae") -> "Trained":
+    """The net that makes images of the class asked for."""
+    from ..sampling import guided
+    from ..trained import TrainedVae
+
+    if isinstance(trained, TrainedVae):
+        raise WrongUsage(f"{arguments.source} is a VAE, which is told no class: leave out --label, or give a score net")
+    if arguments.label is None:
+        given = next(name for name in OF_CLASSES if getattr(arguments, name) is not None)
+        raise WrongUsage(f"--{given} guides towards a class: say which by --label")
+    scale = 1.0 if arguments.guidance is None else arguments.guidance
+    try:
+        return guided(trained, arguments.label, scale, classifier=arguments.classifier)
+    except FileNotFoundError as error:
+        raise Failed(f"{error}: give it by --classifier, or leave out --label") from error
 
 
 def _check(arguments: argparse.Namespace, sampler: str) -> None:

@@ -1,0 +1,362 @@
+"""Conditions against what is known another way: quadrature, finite differences, conjugate Gaussians, tests."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import F64, finite_differences, mixture_parameters, normal, relative_error, seeded, torch_mixture
+from torch.distributions import MultivariateNormal
+
+from ncsn_edu import (
+    ClassifierGuide,
+    Conditioned,
+    GaussianMixture,
+    LinearGuide,
+    Rotated,
+    completed,
+    ddim,
+    energy_distance,
+    energy_test,
+    geometric,
+    inpaint,
+    last,
+    noise_like,
+    operator_of,
+    probability_flow,
+)
+from ncsn_edu.nets.classifier import NoisyClassifier
+from ncsn_edu.trained import load_guide, load_judge, load_trained
+
+A = torch.tensor([[1.0, -0.5]], dtype=F64)  # measures one number of a point of the plane
+MIXTURE = GaussianMixture(
+    [[-1.0, -0.6], [0.8, 0.5], [0.2, -1.2]],
+    torch.tensor([[[0.5, 0.2], [0.2, 0.3]], [[0.1, 0.0], [0.0, 0.4]], [[0.2, -0.1], [-0.1, 0.2]]], dtype=F64),
+    [0.5, 0.3, 0.2],
+)
+# Colours of a pixel: four, none of them grey, which is what is known of it.
+COLOURS = GaussianMixture(
+    torch.tensor([[0.9, 0.1, 0.1], [0.1, 0.5, 0.6], [0.3, 0.6, 0.2], [0.6, 0.4, 0.1]], dtype=F64),
+    torch.tensor([0.06, 0.06, 0.06, 0.06], dtype=F64) ** 2,
+    [0.2, 0.3, 0.3, 0.2],
+)
+
+
+def grid(n: int = 401, reach: float = 5.0) -> tuple[torch.Tensor, float]:
+    """Points of the plane (n^2, 2), and the area of each."""
+    axis = torch.linspace(-reach, reach, n, dtype=F64)
+    return torch.cartesian_prod(axis, axis), (2 * reach / (n - 1)) ** 2
+
+
+def log_likelihood(x: torch.Tensor, sigma: float, *, y: float, noise: float) -> torch.Tensor:
+    """log p(y | x, sigma) for MIXTURE by summing over all clean points of a grid, shape (B,)."""
+    clean, _ = grid(201, 4.0)
+    prior = torch_mixture(MIXTURE.means, MIXTURE.covariances, MIXTURE.weights).log_prob(clean)
+    joint = prior - torch.cdist(x, clean) ** 2 / (2 * sigma**2)  # up to what does not depend on the clean point
+    of_y = -((y - clean @ A[0]) ** 2) / (2 * noise**2)
+    return (joint + of_y).logsumexp(1) - joint.logsumexp(1)
+
+
+# ---- the truth ------------------------------------------------------------------------------------------------------
+
+
+def test_the_posterior_of_a_linear_measurement_is_prior_times_likelihood():
+    """On a grid, where the product only has to be summed to be normalised."""
+    x, area = grid()
+    product = torch_mixture(MIXTURE.means, MIXTURE.covariances, MIXTURE.weights).log_prob(x)
+    product = product - (0.7 - x @ A[0]) ** 2 / (2 * 0.3**2)
+    product = product - product.logsumexp(0) - math.log(area)
+    dense = product > product.max() - 20
+    posterior = MIXTURE.given(A, [0.7], noise=0.3)
+    assert torch.allclose(posterior.log_prob(x[dense]), product[dense], atol=1e-6)
+
+
+def test_in_more_dimensions_it_is_what_the_joint_mixture_says():
+    """x and y are one mixture in D + M dimensions, whose conditional `posterior` knows."""
+    means, _, weights, full = mixture_parameters(4, "(K, D, D)")
+    a, y, noise = normal(2, 4, seed=5), torch.tensor([0.4, -0.3], dtype=F64), 0.35
+    of_y = a @ full @ a.mT + noise**2 * torch.eye(2, dtype=F64)
+    covariances = torch.cat([torch.cat([full, full @ a.mT], 2), torch.cat([a @ full, of_y], 2)], 1)
+    joint = GaussianMixture(torch.cat([means, means @ a.mT], 1), covariances, weights)
+    expected = joint.posterior([0, 0, 0, 0, 1, 1], y)
+    found = GaussianMixture(means, full, weights).given(a, y, noise=noise)
+    for name in ("weights", "means", "covariances"):
+        assert torch.allclose(getattr(found, name), getattr(expected, name), atol=1e-9), name
+
+
+def test_a_measurement_without_noise_is_inpainting_in_another_basis():
+    """The limit of ever less noise, in which what is known is a coordinate."""
+    basis, y = completed(A), 0.4
+    known = torch.tensor([y / A.norm(), math.nan], dtype=F64)
+    exact = MIXTURE.rotated(basis).posterior([1, 0], known)
+    near = MIXTURE.given(A, [y], noise=1e-4).rotated(basis)
+    assert torch.allclose(near.weights, exact.weights, atol=1e-4)
+    assert torch.allclose(near.means[:, 1:], exact.means, atol=1e-4)
+    assert torch.allclose(near.covariances[:, 1:, 1:], exact.covariances, atol=1e-4)
+    assert torch.allclose(near.means[:, 0], known[0].expand(3), atol=1e-4)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.6, 2.0])
+def test_the_posterior_s_score_is_the_prior_s_and_the_gradient_of_the_likelihood(sigma):
+    x = normal(6, 2, seed=3)
+    gradient = finite_differences(partial(log_likelihood, sigma=sigma, y=0.7, noise=0.3), x)
+    posterior = MIXTURE.given(A, [0.7], noise=0.3)
+    assert torch.allclose(posterior(x, sigma) - MIXTURE(x, sigma), gradient, atol=1e-5)
+
+
+def test_a_rotated_mixture_has_the_density_and_the_score_of_the_rotated_points():
+    basis, x = completed(normal(1, 2, seed=8)), normal(7, 2)
+    turned, score = MIXTURE.rotated(basis), Rotated(MIXTURE, basis)
+    assert torch.allclose(turned.log_prob(x @ basis.mT), MIXTURE.log_prob(x))
+    assert torch.allclose(score(x, 0.3), turned(x, 0.3))
+    assert torch.allclose(score.from_basis(score.to_basis(x)), x)
+
+
+# ---- classes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_with_the_best_classifier_the_score_of_the_mixture_becomes_that_of_a_component(dtype):
+    x, sigma = normal(9, 2).to(dtype), torch.linspace(0.05, 20, 9, dtype=dtype)
+    for k in range(3):
+        guided = Conditioned(MIXTURE, ClassifierGuide(MIXTURE.logits, k))
+        wide = MIXTURE.covariances[k] + sigma.double()[:, None, None] ** 2 * torch.eye(2, dtype=F64)
+        component = torch.linalg.solve(wide, (MIXTURE.means[k] - x.double())[..., None])[..., 0]
+        assert guided(x, sigma).dtype == dtype
+        assert torch.allclose(guided(x, sigma).double(), component, atol=1e-9 if dtype == F64 else 1e-4)
+
+
+def test_a_label_for_each_row_and_a_scale():
+    x, labels = normal(3, 2), torch.tensor([2, 0, 1])
+    each = torch.cat([ClassifierGuide(MIXTURE.logits, k)(x[i : i + 1], 0.5) for i, k in enumerate(labels.tolist())])
+    guide = ClassifierGuide(MIXTURE.logits, labels)
+    assert torch.allclose(guide(x, 0.5), each)
+    assert torch.allclose(Conditioned(MIXTURE, guide, 2.5)(x, 0.5), MIXTURE(x, 0.5) + 2.5 * each)
+    assert torch.equal(Conditioned(MIXTURE, guide, 0)(x, 0.5), MIXTURE(x, 0.5))
+
+
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_guided_chains_are_of_the_component_at_scale_1_and_not_beyond(scale):
+    """600 against 600: the test that passes at scale 1 sees what scale 3 does to them."""
+    guided, ladder = Conditioned(MIXTURE, ClassifierGuide(MIXTURE.logits, 0), scale), geometric(15, 0.01, 60)
+    start = 15 * noise_like(torch.empty(600, 2, dtype=F64), seeded(1))
+    x = last(probability_flow(guided, start, ladder))
+    truth = MultivariateNormal(MIXTURE.means[0], MIXTURE.covariances[0])
+    torch.manual_seed(0)
+    p = energy_test(x, truth.sample((600,)), generator=seeded())[1]
+    assert p > 0.05 if scale == 1 else p < 0.01
+
+
+# ---- linear measurements --------------------------------------------------------------------------------------------
+
+
+def joint_log_likelihood(x, sigma, *, mean, covariance, a, y, noise):
+    """log p(y | x) of Gaussian data as log p(x, y) - log p(x)."""
+    wide = covariance + sigma**2 * torch.eye(len(mean), dtype=F64)
+    of_y = a @ covariance @ a.mT + noise**2 * torch.eye(len(a), dtype=F64)
+    both = torch.cat([torch.cat([wide, covariance @ a.mT], 1), torch.cat([a @ covariance, of_y], 1)])
+    pair = torch.cat([x, y.expand(len(x), -1)], 1)
+    joint = MultivariateNormal(torch.cat([mean, a @ mean]), both).log_prob(pair)
+    return joint - MultivariateNormal(mean, wide).log_prob(x)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.4])
+@pytest.mark.parametrize("covariance", ["isotropic", "matched"])
+def test_of_gaussian_data_the_guide_is_exact(covariance, noise):
+    mean, a, y = normal(4, seed=1), normal(2, 4, seed=2), torch.tensor([0.3, -0.8], dtype=F64)
+    root = normal(4, 4, seed=3)
+    spread = 0.49 * torch.eye(4, dtype=F64) if covariance == "isotropic" else root @ root.mT / 4 + 0.1 * torch.eye(4)
+    data = GaussianMixture(mean[None], spread[None])
+    guide = LinearGuide(data, a, y, noise=noise, covariance=covariance, data_std=0.7)
+    x, sigmas = normal(5, 4, seed=4), [0.05, 0.3, 1.0, 4.0, 30.0]
+    known = {"mean": mean, "covariance": spread, "a": a, "y": y, "noise": noise}
+    expected = [
+        finite_differences(partial(joint_log_likelihood, sigma=s, **known), x[i : i + 1]) for i, s in enumerate(sigmas)
+    ]
+    assert relative_error(guide(x, torch.tensor(sigmas, dtype=F64)), torch.cat(expected)) < 1e-5
+    assert relative_error(guide(x[:1], sigmas[0]), expected[0]) < 1e-5
+
+
+@pytest.mark.parametrize("covariance", ["isotropic", "matched"])
+def test_images_and_a_measurement_for_each_row(covariance, device):
+    """Any shape, any device, in the dtype of x: as flattened points one by one on the CPU."""
+    shape, sigma = (2, 2, 2), torch.tensor([0.2, 0.5, 3.0])
+    centre, width = torch.linspace(-1, 1, 8), torch.linspace(0.2, 0.9, 8)
+
+    def score(x, sigma):
+        off = x - centre.reshape(shape).to(x)
+        return -off / (width.reshape(shape).to(x) ** 2 + sigma.reshape(-1, 1, 1, 1).to(x) ** 2)
+
+    a, y, x = operator_of(lambda x: x.mean(1), shape), normal(3, 4), normal(3, *shape, dtype=torch.float32)
+    guide = LinearGuide(score, a, y, noise=0.1, covariance=covariance)
+    found = guide(x.to(device), sigma.to(device))
+    assert found.dtype == torch.float32 and found.device.type == device.type
+    flat = GaussianMixture(centre[None], width[None] ** 2)
+    for i in range(3):
+        one = LinearGuide(flat, a, y[i], noise=0.1, covariance=covariance)(x[i].reshape(1, 8).double(), sigma[i].item())
+        assert torch.allclose(found[i].cpu().flatten().double(), one[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("covariance", ["isotropic", "matched"])
+def test_the_measured_comes_out(covariance):
+    """Without noise in y, what the operator sees of the samples is y, within the last noise of the chains."""
+    guided = Conditioned(COLOURS, LinearGuide(COLOURS, torch.ones(1, 3) / 3, [0.4], covariance=covariance))
+    x = last(probability_flow(guided, 10 * normal(50, 3), geometric(10, 0.003, 60)))
+    assert (x.mean(1) - 0.4).abs().max() < 0.01
+
+
+def test_four_numbers_of_which_two_means_are_known():
+    """500 of each against 500 of the posterior, of three components with much to say: weights 0.33, 0.43, 0.24."""
+    means, _, weights, full = mixture_parameters(4, "(K, D, D)", seed=7)
+    mixture = GaussianMixture(0.6 * means, full / 4, weights)
+    a, y = torch.tensor([[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]], dtype=F64), torch.tensor([-0.1, 0.3], dtype=F64)
+    exact, start = mixture.given(a, y, noise=0.1), 60 * normal(500, 4, seed=60)
+    truth = exact.sample(500, generator=seeded(50))
+    guides = {
+        kind: LinearGuide(mixture, a, y, noise=0.1, covariance=kind, data_std=0.7) for kind in ("isotropic", "matched")
+    }
+    scores = {"exact": exact, **{kind: Conditioned(mixture, guide) for kind, guide in guides.items()}}
+    x = {name: last(probability_flow(score, start, geometric(60, 0.01, 60))) for name, score in scores.items()}
+    p = {name: energy_test(samples, truth, generator=seeded())[1] for name, samples in x.items()}
+    assert p["exact"] > 0.05 and p["matched"] > 0.05
+    moved = x["exact"] + 0.5 * exact.covariances[0].diagonal().sqrt()  # what the test sees
+    assert energy_test(moved, truth, generator=seeded())[1] < 0.01 and p["isotropic"] < 0.01
+    assert energy_distance(x["isotropic"], truth) < 0.2 * energy_distance(mixture.sample(500), truth)  # and is of use
+
+
+def test_colours_by_their_grey_are_inpainting_in_a_rotated_basis():
+    """500 pixels of a known grey against the posterior: Algorithm 2 in the basis grey, and two colours.
+
+    The four colours have one grey. Where theirs differ, Algorithm 2 gets the weights a little wrong, in any basis.
+    """
+    means = COLOURS.means - COLOURS.means.mean(1, keepdim=True) + 0.38
+    colours, basis = GaussianMixture(means, COLOURS.covariances, COLOURS.weights), completed(torch.ones(1, 3))
+    score, turned, ladder = Rotated(colours, basis), colours.rotated(basis), geometric(2, 0.01, 25)
+    image = score.to_basis(torch.full((500, 3), 0.4, dtype=F64))
+    settings = {"image": image, "mask": torch.tensor([1, 0, 0]), "eps": 4e-5, "n_steps_each": 20, "denoising": True}
+    x = score.from_basis(last(inpaint(score, normal(500, 3), ladder, **settings, generator=seeded(1))))
+    truth = turned.posterior([1, 0, 0], image[0]).sample(500, generator=seeded(2))
+    truth = score.from_basis(torch.cat([image[:, :1], truth], 1))
+    assert (x.mean(1) - 0.4).abs().max() < 1e-6
+    assert energy_test(x, truth, generator=seeded())[1] > 0.05
+    moved = truth + 0.5 * 0.06 * basis[1]  # by half a standard deviation, along a colour: what the test sees
+    assert energy_test(x, moved, generator=seeded())[1] < 0.05
+
+
+# ---- bases and operators --------------------------------------------------------------------------------------------
+
+
+def test_a_basis_turns_the_channels_of_every_pixel():
+    basis, x = completed(normal(1, 3)), normal(2, 3, 4, 5)
+
+    def score(x, sigma, label=None):
+        return x**2 if label is None else x
+
+    found, seen = Rotated(score, basis)(x, 0.1), x[1, :, 2, 3]
+    assert torch.allclose(found[1, :, 2, 3], basis @ (basis.T @ seen) ** 2)
+    assert torch.allclose(Rotated(score, basis)(x, 0.1, label=3), x)  # told what a net is told
+    large = completed(normal(2, 60))
+    assert torch.allclose(Rotated(score, large).to_basis(x)[1].flatten(), large @ x[1].flatten())
+
+
+def test_completed_keeps_the_rows_it_is_given():
+    rows = torch.linalg.qr(normal(5, 2))[0].mT
+    basis = completed(rows)
+    assert torch.allclose(basis @ basis.mT, torch.eye(5, dtype=F64), atol=1e-12)
+    assert torch.allclose(basis[:2], rows, atol=1e-12)
+    assert torch.allclose(completed([[1, 1, 1]])[0], torch.full((3,), 3**-0.5, dtype=F64))
+
+
+def test_the_matrix_of_an_operator_does_what_it_does():
+    x, mask = normal(3, 2, 4, 4), normal(4, 4) > 0
+    for f in (lambda x: F.avg_pool2d(x, 2), lambda x: x.mean(1), lambda x: x[:, :, mask], lambda x: x.cumsum(3)):
+        assert torch.allclose(x.flatten(1) @ operator_of(f, (2, 4, 4)).mT, f(x).flatten(1), atol=1e-6)
+
+
+# ---- digits ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_classifier_of_noisy_digits_sees_what_is_there_and_no_more():
+    from ncsn_edu.datasets import load
+
+    images, labels = load("digits", split="test")
+    classifier, x = load_guide("digits").classifier, images.float() / 255
+
+    def told(sigma):
+        with torch.no_grad():
+            return classifier(x + sigma * noise_like(x, seeded()), sigma).softmax(1)
+
+    right = {sigma: (told(sigma).argmax(1) == labels).double().mean().item() for sigma in (0.01, 0.3, 1.0)}
+    assert right[0.01] > 0.98 and right[0.3] > 0.85 and 0.3 < right[1.0] < 0.6
+    assert told(79.0).max(1).values.mean() < 0.15
+
+
+@pytest.mark.parametrize("how", ["classifier", "told"])
+def test_the_share_of_the_class_rises_with_the_scale(how):
+    """16 digits by a few steps: at scale 0 of all classes, at scale 3 nearly all of the class."""
+    from ncsn_edu.sampling import guided
+
+    net = load_trained("ddpm_digits" if how == "classifier" else "digits_classes")
+    ladder, judge = net.recipe.noise.shorter(12, "karras"), load_judge("digits")
+    start = ladder[0] * noise_like(torch.empty(16, *net.shape), seeded())
+
+    def share(scale):
+        x = last(ddim(guided(net, 4, scale).score, start, ladder))
+        return (judge(x.clamp(0, 1)).argmax(1) == 4).double().mean().item()
+
+    assert share(0) < 0.4 and share(1) > 0.6 and share(3) > 0.85
+
+
+# ---- bad input ------------------------------------------------------------------------------------------------------
+
+
+def guide_of(a=((1.0, -0.5),), y=(0.3,), **settings):
+    return LinearGuide(MIXTURE, torch.tensor(a), torch.tensor(y), **settings)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: guide_of(noise=-0.1), "sigma is a standard deviation"),
+        (lambda: guide_of(noise=math.nan), "sigma is a standard deviation"),
+        (lambda: guide_of(y=(math.nan,)), "y holds NaN.*leave out the rows"),
+        (lambda: guide_of(a=((math.inf, 0.0),)), "the operator holds NaN or infinite"),
+        (lambda: guide_of(y=(0.1, 0.2)), r"y must hold the 1 numbers.*not \(2,\)"),
+        (lambda: guide_of(a=(1.0, 2.0)), r"a matrix of shape \(M,"),
+        (lambda: guide_of(a=((1.0, 2.0), (0.0, 0.0)), y=(0.1, 0.2)), "row 1 of the operator is zero.*leave it out"),
+        (lambda: guide_of(a=((1.0, 2.0), (2.0, 4.0)), y=(0.1, 0.2)), r"dependent \(rank 1\).*give noise="),
+        (lambda: guide_of(covariance="true"), "covariance must be isotropic or matched"),
+        (lambda: guide_of(data_std=0.0), "data_std must be"),
+        (lambda: guide_of(a=((1.0, 2.0, 3.0),))(normal(2, 2), 0.1), r"points of 3 numbers.*operator_of\(f, \(2,\)\)"),
+        (lambda: guide_of(y=((0.1,), (0.2,)))(normal(3, 2), 0.1), "y has 2 rows and x 3"),
+        (lambda: guide_of()(normal(3, 2), 0.0), "sigma must be above 0"),
+        (lambda: MIXTURE.given(A, [0.1], noise=0.0), r"noise .*use mixture.rotated\(completed\(A\)\).posterior"),
+        (lambda: MIXTURE.given(A[:, :1], [0.1], noise=0.1), r"shape \(M, 2\)"),
+        (lambda: MIXTURE.given(A, [math.nan], noise=0.1), "y holds NaN"),
+        (lambda: MIXTURE.given(A, [[0.1]], noise=0.1), r"one y, shape \(1,\)"),
+        (lambda: MIXTURE.rotated(2 * torch.eye(2)), "must be orthogonal.*completed"),
+        (lambda: MIXTURE.rotated(torch.eye(3)), r"shape \(2, 2\)"),
+        (lambda: Rotated(MIXTURE, torch.eye(3))(normal(4, 2), 0.1), "a basis of 3 vectors"),
+        (lambda: Rotated(MIXTURE, torch.ones(2, 2)), "must be orthogonal"),
+        (lambda: completed([[0.0, 0.0]]), "row 0 of the operator is zero"),
+        (lambda: completed([[1.0, 2.0], [2.0, 4.0]]), "linearly dependent"),
+        (lambda: completed(torch.eye(3)[:, :2]), "M of 1 to D"),
+        (lambda: operator_of(lambda x: x + 1, (2,)), "f is not linear"),
+        (lambda: operator_of(lambda x: x.clamp(min=0), (2,)), "f is not linear"),
+        (lambda: operator_of(lambda x: x, (0,)), "each number of the shape"),
+        (lambda: ClassifierGuide(MIXTURE.logits, 3)(normal(2, 2), 0.1), "label must be 0 to 2.*not 3"),
+        (lambda: ClassifierGuide(MIXTURE.logits, -1)(normal(2, 2), 0.1), "label must be 0 to 2.*not -1"),
+        (lambda: ClassifierGuide(MIXTURE.logits, torch.tensor([0, 1]))(normal(3, 2), 0.1), "label is a class for each"),
+        (lambda: ClassifierGuide(MIXTURE.logits, 0.5), "label is a class.*whole numbers"),
+        (lambda: ClassifierGuide(lambda x, sigma: x[:, 0], 0)(normal(2, 2), 0.1), r"logits .*\(2, n_classes\)"),
+        (lambda: Conditioned(MIXTURE, lambda x, sigma: x[:, :1])(normal(2, 2), 0.1), "as a guide; it must return"),
+        (lambda: Conditioned(MIXTURE, MIXTURE, math.nan), "scale must be"),
+        (lambda: Conditioned(MIXTURE, None), "a guide is a function.*ClassifierGuide"),
+        (lambda: NoisyClassifier(1, 8)(torch.rand(2, 1, 8, 8), 0.0), "sigma must be above 0"),
+        (lambda: load_guide("cifar10"), "no classifier of noisy cifar10 images.*only of digits"),
+    ],
+)  # fmt: skip
+def test_bad_input(make, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        make()
