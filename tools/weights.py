@@ -1,6 +1,7 @@
 """Make the weights that ship with the package, and their model cards.
 
     python tools/weights.py judge_digits                 of a classifier, from runs/judge_digits-laptop
+    python tools/weights.py guide_digits                 of one of noisy images
     python tools/weights.py digits runs/digits-laptop    of a score network, whose samples are judged
 
 A run is made by `python -m ncsn_edu train NAME`. The second needs the first. What a card says is measured here, by the
@@ -27,6 +28,7 @@ from ncsn_edu import datasets, importance_bound, plots, recipes, trained
 from ncsn_edu.adapters import AffineScore, ScoreNoise
 from ncsn_edu.bounds import ddpm_bound
 from ncsn_edu.checkpoints import Folder
+from ncsn_edu.core import noise_like
 from ncsn_edu.features import classifier_net, extract
 from ncsn_edu.files import write_whole
 from ncsn_edu.logs import read_log, summary
@@ -54,12 +56,15 @@ def main() -> None:
     if arguments.name not in known:
         parser.error(f"NAME is one of {', '.join(known)}, not {arguments.name}")
     run = arguments.run or Path("runs") / f"{arguments.name}-laptop"
+    classifiers = (recipes.JudgeRecipe, recipes.GuideRecipe)
+    if isinstance(recipes.RECIPES[arguments.name]["smoke"], classifiers) and (arguments.ended or arguments.note):
+        parser.error("the card of a classifier takes no --ended and no --note")
     if arguments.table:
         renew_table(arguments.name)
     elif isinstance(recipes.RECIPES[arguments.name]["smoke"], recipes.JudgeRecipe):
-        if arguments.ended or arguments.note:
-            parser.error("the card of a judge takes no --ended and no --note")
         make_judge(arguments.name, run)
+    elif isinstance(recipes.RECIPES[arguments.name]["smoke"], recipes.GuideRecipe):
+        make_guide(arguments.name, run)
     else:
         make_net(arguments.name, run, arguments.ended or (), arguments.note)
 
@@ -100,6 +105,45 @@ With more and more images on both sides it would go to 0. No sampler can be expe
 """
     (trained.WEIGHTS / f"judge_{name}.md").write_text(text, encoding="utf-8")
     print(text)
+
+
+def make_guide(name: str, run: Path) -> None:
+    """Of a classifier of noisy images: weights, and a card that says how often it is right at which noise."""
+    content = Folder(run).latest()
+    trained.save_weights(trained.WEIGHTS / f"{name}.safetensors", content)
+    data, log = name.removeprefix(trained.GUIDE), read_log(run)
+    guide = trained.load_guide(data)
+    noise, o, x = guide.recipe.noise, guide.recipe.optimisation, datasets.load(data, split="test")[0]
+    python = platform.python_version()
+    text = f"""# {name}
+
+A classifier of {data} that is told their noise, to guide samplers towards a class:
+{sum(p.numel() for p in guide.classifier.parameters()):,} parameters, stored as float16.
+
+- Made by `python -m ncsn_edu train {name}` and `python tools/weights.py {name}`, seed {content["seed"]};
+  torch {torch.__version__} and Python {python}, on a CPU, {_seconds_a_step(log):.2f} s a step (median).
+- {guide.step:,} steps of {o.batch_size} images, distorted a little, Adam {o.lr:g}, EMA {o.ema}; noise of any sigma
+  from {noise.sigma_max:g} to {noise.sigma_min:g}, uniform in its logarithm.
+- On {len(x):,} held-out images with noise, 4 times each: how often it is right, the mean of the probability that it
+  gives to the class it names, and -log p(class) in nats; to know nothing is log 10 = {math.log(10):.3f}.
+
+| sigma | accuracy | confidence | nats |
+|---|---|---|---|
+{chr(10).join(_at_noise(guide, sigma) for sigma in (0.005, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 80))}
+"""
+    (trained.WEIGHTS / f"{name}.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+@torch.no_grad()
+def _at_noise(guide: trained.TrainedGuide, sigma: float) -> str:
+    """A row of the table."""
+    images, label = datasets.load(guide.recipe.data, split="test")
+    x, label, generator = images.float().repeat(4, 1, 1, 1) / 255, label.repeat(4), torch.Generator().manual_seed(0)
+    log_p = guide.classifier(x + sigma * noise_like(x, generator), sigma).double().log_softmax(1)
+    top, nats = log_p.max(1), -log_p.gather(1, label[:, None]).mean()
+    accuracy = (top.indices == label).double().mean()
+    return f"| {sigma:g} | {accuracy:.3f} | {top.values.exp().mean():.3f} | {nats:.3f} |"
 
 
 def make_net(name: str, run: Path, ended: Sequence[int] = (), note: str | None = None) -> None:
