@@ -212,26 +212,18 @@ class Classification:
 class NoisyClassification:
     """The objective of a classifier that is told the noise: cross-entropy, in nats, of x + sigma z.
 
-    augment    a random change before the noise is added, which keeps the class: (x, generator) -> x
-    sigmas     the ladder (L,), from which `draw` takes a level for each example, as in Denoising
+    The noise is all that changes an image. sigmas is the ladder (L,), from which `draw` takes a level for each example
+    as in Denoising.
     """
 
-    def __init__(
-        self,
-        augment: Callable[[Tensor, torch.Generator], Tensor],
-        sigmas: Tensor,
-        *,
-        draw: Draw | None = None,
-        generator: torch.Generator,
-    ) -> None:
-        self.augment, self.sigmas, self.draw = augment, check_ladder(sigmas), draw or random_sigmas
+    def __init__(self, sigmas: Tensor, *, draw: Draw | None = None, generator: torch.Generator) -> None:
+        self.sigmas, self.draw = check_ladder(sigmas), draw or random_sigmas
         self.generator, self.generators = generator, (generator,)
 
     def __call__(self, model: Callable[[Tensor, Tensor], Tensor], x: Tensor, label: Tensor) -> Losses:
         """Losses of clean x (B, *D) and its labels (B,)."""
         self.sigmas = self.sigmas.to(x.device)  # once: later they are there
         sigma = self.draw(x, self.sigmas, self.generator).to(x)
-        x = self.augment(x, self.generator)
         noisy = x + expand_like(sigma, x) * noise_like(x, self.generator)
         losses = F.cross_entropy(model(noisy, sigma), label, reduction="none")
         return Losses(losses, losses, nearest_level(sigma, self.sigmas)[0])

@@ -18,6 +18,7 @@ from ncsn_edu.manifold import relative_spread, share_of_bound
 from ncsn_edu.recipes import (
     MANIFOLD_DIGITS,
     RECIPES,
+    GuideRecipe,
     JudgeRecipe,
     Ladder,
     Ncsn,
@@ -25,6 +26,7 @@ from ncsn_edu.recipes import (
     Optimisation,
     PlainClassifier,
     ResNetClassifier,
+    TrunkClassifier,
     changed,
     from_json,
     settings,
@@ -243,6 +245,26 @@ def test_a_classifier_learns_what_it_has_not_seen_and_leaves_the_random_state_al
     assert (net(others.float() / 255).argmax(1) == truth).double().mean() > 0.95
     *_, again = recipe.training(images, labels)
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.model.parameters(), strict=True))
+
+
+def test_a_noisy_classifier_learns_to_be_as_unsure_as_the_noise_makes_it():
+    """Two kinds of images from a recipe of a minute's fraction: sure without noise, at a loss in much of it."""
+    (images, labels), (others, truth) = two_kinds(400, 0), two_kinds(400, 1)
+    recipe = GuideRecipe("digits", TrunkClassifier(8), Optimisation(64, 150, 5e-3, cooldown=150), Ladder(30.0, 0.01, 9))
+    *_, state = recipe.training(images, labels)
+    assert state.level.max() < 9 and state.level.unique().numel() > 3
+    net, generator = state.model.eval(), seeded()
+
+    def told(sigma):
+        with torch.no_grad():
+            return net(others / 255 + sigma * torch.randn(others.shape, generator=generator), sigma).softmax(1)
+
+    assert (told(0.02).argmax(1) == truth).double().mean() > 0.95
+    assert told(0.02)[:, :2].max(1).values.mean() > 0.9 and told(30.0).max(1).values.mean() < 0.6
+    each = net(others[:2] / 255, torch.tensor([0.02, 30.0]))
+    assert torch.allclose(each[1], net(others[1:2] / 255, 30.0)[0], atol=1e-5)
+    with pytest.raises(ValueError, match="give the labels"):
+        recipe.training(images)
 
 
 def test_photographs_are_moved_and_flipped():

@@ -36,7 +36,7 @@ from ncsn_edu.recipes import (
 )
 from ncsn_edu.runs import run
 from ncsn_edu.sampling import SAMPLERS, decoding, draw
-from ncsn_edu.trained import load_any, load_judge, load_net, load_trained, save_weights
+from ncsn_edu.trained import load_any, load_guide, load_judge, load_net, load_trained, save_weights
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 import compare as compare_tool
@@ -141,6 +141,20 @@ def test_there_are_weights_for_digits_mnist_and_cifar10():
         *trained.shipped(),
         *trained.shipped_vaes(),
     }
+
+
+def test_what_guides_is_no_score_and_no_judge(folder):
+    """Its own loader knows a data set, a file and a run; the cards say what was measured of it."""
+    guide = load_guide("digits")
+    assert guide.classifier(X, 0.3).shape == (5, 10) and guide.shape == (1, 8, 8) and guide.step == 6000
+    assert load_guide(trained.WEIGHTS / "guide_digits.safetensors").recipe == guide.recipe
+    assert trained.shipped_guides() == ["digits"] and "guide_digits" not in trained.shipped()
+    assert "digits_classes" in trained.shipped()
+    for refused in ("guide_digits", trained.WEIGHTS / "guide_digits.safetensors"):
+        with pytest.raises((ValueError, FileNotFoundError), match=r"holds no score network|there are no weights"):
+            load_trained(refused)
+    with pytest.raises(ValueError, match="holds no noisy classifier of images"):
+        load_guide(folder)
 
 
 @pytest.mark.parametrize("data", compare_tool.N)
@@ -295,6 +309,7 @@ def test_the_tool_makes_weights_and_a_card_that_says_how(folder, tmp_path, monke
         ("manifold", "NAME is one of"),
         ("judge_digits --note x", "no --ended and no --note"),
         ("judge_digits FOLDER/none", "no checkpoint"),
+        ("guide_digits --ended 3", "no --ended and no --note"),
     ],
 )
 def test_the_tool_refuses_before_it_writes(words, complaint, folder, tmp_path, monkeypatch, capsys):

@@ -15,7 +15,9 @@ import json
 import math
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,19 +27,22 @@ import torch
 from quality import sample, sample_and_evaluate
 
 from ncsn_edu import datasets, importance_bound, plots, recipes, trained
-from ncsn_edu.adapters import AffineScore, ScoreNoise
+from ncsn_edu.adapters import AffineScore, Guided, ScoreNoise
 from ncsn_edu.bounds import ddpm_bound
 from ncsn_edu.checkpoints import Folder
-from ncsn_edu.core import noise_like
+from ncsn_edu.conditions import ClassifierGuide, Conditioned
+from ncsn_edu.core import Score, noise_like
 from ncsn_edu.features import classifier_net, extract
 from ncsn_edu.files import write_whole
 from ncsn_edu.logs import read_log, summary
-from ncsn_edu.metrics import frechet
+from ncsn_edu.metrics import frechet, judge, precision_recall
 from ncsn_edu.parts import DdpmLadder
+from ncsn_edu.sampling import plan
 from ncsn_edu.schedules import alphas_bar_of_sigmas
 
 N_PHOTOGRAPHS = 1024
 N_DDPM = 64  # images on which DDPM's is, by a thousand evaluations
+SCALES, N_BY_SCALE = (0, 0.5, 1, 1.5, 2, 3, 5, 8), 1000  # of guidance, and samples at each
 N_BOUND = 4000  # images on which the bound of a VAE is measured
 Net = trained.Trained | trained.TrainedVae
 
@@ -114,7 +119,7 @@ def make_guide(name: str, run: Path) -> None:
     data, log = name.removeprefix(trained.GUIDE), read_log(run)
     guide = trained.load_guide(data)
     noise, o, x = guide.recipe.noise, guide.recipe.optimisation, datasets.load(data, split="test")[0]
-    python = platform.python_version()
+    python, net = platform.python_version(), trained.load_trained(f"ddpm_{data}")
     text = f"""# {name}
 
 A classifier of {data} that is told their noise, to guide samplers towards a class:
@@ -122,14 +127,18 @@ A classifier of {data} that is told their noise, to guide samplers towards a cla
 
 - Made by `python -m ncsn_edu train {name}` and `python tools/weights.py {name}`, seed {content["seed"]};
   torch {torch.__version__} and Python {python}, on a CPU, {_seconds_a_step(log):.2f} s a step (median).
-- {guide.step:,} steps of {o.batch_size} images, distorted a little, Adam {o.lr:g}, EMA {o.ema}; noise of any sigma
-  from {noise.sigma_max:g} to {noise.sigma_min:g}, uniform in its logarithm.
+- {guide.step:,} steps of {o.batch_size} images, Adam {o.lr:g}, EMA {o.ema}; noise of any sigma from
+  {noise.sigma_max:g} to {noise.sigma_min:g}, most of it near 1.
 - On {len(x):,} held-out images with noise, 4 times each: how often it is right, the mean of the probability that it
   gives to the class it names, and -log p(class) in nats; to know nothing is log 10 = {math.log(10):.3f}.
 
 | sigma | accuracy | confidence | nats |
 |---|---|---|---|
 {chr(10).join(_at_noise(guide, sigma) for sigma in (0.005, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 80))}
+
+With `ddpm_{data}`:
+
+{chr(10).join(by_scale(net, lambda label, w: Conditioned(net.score, ClassifierGuide(guide.classifier, label), w)))}
 """
     (trained.WEIGHTS / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
@@ -172,9 +181,39 @@ def renew_table(name: str) -> None:
     write_whole(path, ("\n".join(lines) + "\n").encode())
 
 
+def by_scale(net: trained.Trained, guided: Callable[[torch.Tensor, float], Score]) -> list[str]:
+    """Samples of every class at several scales: how many are of it, how good and how varied they are."""
+    data, labels, rows = net.recipe.data, torch.arange(10).repeat_interleave(10), []
+    train, held_out = (datasets.load(data, split=split)[0].float()[:898] / 255 for split in ("train", "test"))
+    reference, judge_net = extract(datasets.load(data, split="test")[0], classifier_net(data)), trained.load_judge(data)
+    for scale in SCALES:
+        score = replace(net, score=guided(labels, scale))
+        flow = plan(score, "flow", generator=torch.Generator().manual_seed(0))
+        x = torch.cat([list(flow.states(len(labels)))[-1] for _ in range(N_BY_SCALE // len(labels))]).clamp(0, 1)
+        asked = labels.repeat(N_BY_SCALE // len(labels))
+        features, generator = extract(x, classifier_net(data)), torch.Generator()
+        share = (judge_net(x).argmax(1) == asked).double().mean()
+        numbers = [frechet(features, reference, generator=generator)]
+        numbers += precision_recall(features, reference, generator=generator)
+        cells = (f"{m.value:.3g} [{m.low:.3g}, {m.high:.3g}]" for m in numbers)
+        memory = judge(x, judge_net, train=train, held_out=held_out).memory
+        rows.append(f"| {scale:g} | {share:.3f} | {' | '.join(cells)} | {memory:.3f} |")
+    return [
+        f"- {N_BY_SCALE} samples by the flow, as many of each class, at each scale of the guidance; judged by",
+        f"  judge_{data} against held-out images (in brackets 95 % by bootstrap):",
+        "",
+        "| scale | share of the class | Frechet, features | precision | recall | nearest, train / held out |",
+        "|---|---|---|---|---|---|",
+        *rows,
+    ]
+
+
 def judged(net: Net, name: str) -> tuple[torch.Tensor, list[str]]:
     """A hundred samples as the command `sample` draws them, and what the card says of more."""
     data = net.recipe.data
+    if isinstance(net, trained.Trained) and net.recipe.network.n_classes:
+        x = torch.cat([sample(name, 10, "--label", str(k), "--guidance", "2", "--batch", "10")[0] for k in range(10)])
+        return x, by_scale(net, partial(Guided, net.score))
     rows = {
         what: row
         for what, row in compare.compared(data, only=name).items()
@@ -228,7 +267,8 @@ def draw(path: Path, net: Net, log: list[dict], x: torch.Tensor) -> None:
         ylabel = r"$\frac{1}{2}\|\sigma s + z\|^2$" + " with its weight" * hasattr(net.score, "loss_weight")
     left.set(title="loss, each 10 steps", xlabel="step", ylabel=ylabel)
     plots.images(right, x[:100])
-    right.set_title("100 samples, as they came")
+    told = getattr(net.recipe.network, "n_classes", 0) > 0
+    right.set_title("10 samples of each class, at scale 2" if told else "100 samples, as they came")
     figure.savefig(path)
 
 
@@ -251,7 +291,8 @@ def card(
             f"# {name}",
             "",
             f"{recipe.network.title} of width {settings['width']} on {recipe.data}, {'x'.join(map(str, net.shape))}: "
-            f"{sum(p.numel() for p in module.parameters()):,} parameters, stored as float16.",
+            f"{sum(p.numel() for p in module.parameters()):,} parameters, stored as float16."
+            + (" It is told the class." if getattr(recipe.network, "n_classes", 0) else ""),
             "",
             f"- Made by {made} and `python tools/weights.py {name}`,",
             f"  seed {content['seed']}; torch {torch.__version__} and Python {platform.python_version()}, "

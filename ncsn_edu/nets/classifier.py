@@ -69,8 +69,9 @@ class NoisyClassifier(nn.Module):
     """Noisy images x (B, channels, size, size), and their noise sigma > 0 -> logits (B, n_classes); size even.
 
     The first half of a U-Net, told log sigma, and a linear layer (Dhariwal & Nichol 2021, section 4). It sees
-    (x - 1/2) / sqrt(1/4 + sigma^2), which has about variance 1 at every level, so that it is smooth in x where sigma
-    is large.
+    u = (x - 1/2) / sqrt(1/4 + sigma^2), which has about variance 1 at every level. Where the noise is large, the best
+    logits are x . mu_k / sigma^2 with the mean mu_k of each class, so that a linear layer of u stands beside the rest,
+    and all is divided by sqrt(1 + sigma^2): no class is told from another in the end.
     """
 
     def __init__(self, channels: int, size: int, width: int = 32, n_classes: int = 10) -> None:
@@ -83,14 +84,16 @@ class NoisyClassifier(nn.Module):
         self.head = nn.Sequential(
             nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.SiLU(), nn.Dropout(0.3), nn.Linear(2 * w * 16, n_classes)
         )
+        self.linear = nn.Linear(channels * size**2, n_classes, bias=False)
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Logits (B, n_classes); sigma a number or (B,)."""
         check_images(x, self.channels), check_noise(sigma, "this classifier is told the logarithm of sigma")
         sigmas = expand_like(sigma, x)
         e = self.embed(waves(sigmas.log().flatten().expand(len(x)), self.width, 0.5, 25.0))
-        h = self.fine(self.begin((x - 0.5) / (0.25 + sigmas**2).sqrt()), e)
-        return self.head(self.coarse(self.halve(h), e))
+        u = (x - 0.5) / (0.25 + sigmas**2).sqrt()
+        logits = self.head(self.coarse(self.halve(self.fine(self.begin(u), e)), e)) + self.linear(u.flatten(1))
+        return logits / (1 + sigmas.flatten()[:, None] ** 2).sqrt()
 
 
 class Residual(nn.Module):
