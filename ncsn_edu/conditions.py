@@ -144,7 +144,8 @@ def _matched(a: Tensor, off: Tensor, m: Tensor, x: Tensor, variance: Tensor, noi
     rows = [torch.autograd.grad(m, x, row.expand_as(m), retain_graph=True)[0] for row in a]  # J' A_i, J is symmetric
     pulls = torch.stack(rows, 1).flatten(2)  # (B, M, D)
     of_y = variance[..., None] * (pulls @ a.mT)
-    spread, u = torch.linalg.eigh((of_y + of_y.mT) / 2)  # of a net it need not be positive
+    small = ((of_y + of_y.mT) / 2).cpu()  # not every accelerator has eigh
+    spread, u = (part.to(x.device) for part in torch.linalg.eigh(small))  # of a net it need not be positive
     spread = spread.clamp(min=1e-6 * spread.amax(1, keepdim=True).clamp(min=0)) + noise
     weights = u @ ((u.mT @ off[..., None]) / spread[..., None])  # (B, M, 1)
     return (weights * pulls).sum(1).reshape(x.shape)

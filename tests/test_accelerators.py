@@ -15,11 +15,16 @@ from pretended import KIND, RANDOM
 from torch import nn
 
 from ncsn_edu import (
+    Conditioned,
     Denoising,
     GaussianMixture,
+    LinearGuide,
     NoiseConditionalMLP,
+    Rotated,
     annealed_langevin,
     checkerboard,
+    completed,
+    ddim,
     denoise,
     dsm,
     dsm_floor,
@@ -40,7 +45,7 @@ from ncsn_edu.features import classifier_net, extract
 from ncsn_edu.parts import Sampling
 from ncsn_edu.recipes import RECIPES, changed, to_json
 from ncsn_edu.runs import run
-from ncsn_edu.sampling import SAMPLERS, completion, plan
+from ncsn_edu.sampling import SAMPLERS, completion, guided, plan
 from ncsn_edu.schedules import eps_for_steps, stable_eps, stationary_variance, step_sizes, variance_ratio
 from ncsn_edu.trained import load_judge, load_net, load_trained, save_weights
 from ncsn_edu.training import train
@@ -326,6 +331,30 @@ def test_a_net_that_is_not_to_be_faster_needs_no_autocast(far):
     score = load_trained("digits", device=KIND).score
     x = torch.rand(2, 1, 8, 8, device=KIND)
     assert torch.equal(Accelerated(score)(x, 1.0), score(x, 1.0))
+
+
+@pytest.mark.parametrize("name", ["ddpm_digits", "digits_classes"])
+def test_a_class_is_asked_for_there(name, far):
+    net = guided(load_trained(name, device=KIND), 4, 2.0)
+    plans = plan(net, "flow", generator=seeded(0, KIND), n_levels=5)
+    far.waits.clear()
+    images = list(plans.states(3))
+    assert images[-1].device.type == KIND and far.waits == {"_local_scalar_dense": 2}
+
+
+def test_linear_conditions_wait_once_or_for_their_matrices(far):
+    a, y = torch.tensor([[1.0, -0.5]]), torch.tensor([0.3])
+    x, sigmas = on(torch.randn(4, 2, generator=seeded())), geometric(5, 0.1, 4)
+    for covariance, copies in (("isotropic", 0), ("matched", 3 * 3)):  # each of three steps: one matrix comes, two go
+        score = Conditioned(MIXTURE, LinearGuide(MIXTURE, a, y, noise=0.1, covariance=covariance))
+        expected = last(ddim(score, x.cpu(), sigmas))
+        last(ddim(score, x, sigmas))  # all moves there once
+        far.waits.clear()
+        found = last(ddim(score, x, sigmas))
+        assert far.waits["_local_scalar_dense"] == 1 and far.waits["_to_copy"] == copies
+        torch.testing.assert_close(found.cpu(), expected)
+    turned = Rotated(MIXTURE, completed(a))
+    torch.testing.assert_close(turned(x, 0.3).cpu(), turned(x.cpu(), 0.3))
 
 
 def test_inpainting_waits_once(far):
