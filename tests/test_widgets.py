@@ -28,6 +28,7 @@ from ncsn_edu.widgets import (
     DiffusionExplorer,
     ErrorExplorer,
     Explorer,
+    GuidanceExplorer,
     LadderExplorer,
     LangevinExplorer,
     ManifoldExplorer,
@@ -39,7 +40,7 @@ from ncsn_edu.widgets import (
 )
 
 TRAINING = (ObjectiveExplorer, ErrorExplorer, ManifoldExplorer)
-DESIGNS = (LadderExplorer, ScheduleExplorer, DdimExplorer)
+DESIGNS = (LadderExplorer, ScheduleExplorer, DdimExplorer, GuidanceExplorer)
 SDES = (DiffusionExplorer, SolverExplorer)
 EXPLORERS = (ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer, *DESIGNS, *SDES, *TRAINING)
 NUMBER = r"([-+]?(?:[\d.]+(?:e[-+]?\d+)?|inf|nan))"
@@ -57,6 +58,7 @@ CHANGES = [
     (DdimExplorer, {"n_steps": 6, "eta": 0.5, "seed": 3}),
     (DiffusionExplorer, {"sde": "VE", "way": "back: flow", "n_steps": 20}),
     (SolverExplorer, {"sde": "VE", "solver": "flow, Euler", "n_steps": 50}),
+    (GuidanceExplorer, {"label": 2, "scale": 3.0, "sharpness": 2.0, "seed": 3}),
     (
         ObjectiveExplorer,
         {"objective": "implicit", "sigma": 1.0, "distribution": "sphere", "n_projections": 3, "n_steps": 300},
@@ -898,3 +900,21 @@ def test_the_error_of_solvers_falls_with_their_order(explorer_of):
     assert "drawn are off by" in says(explorer)
     steps, errors = explorer.curves["flow, Heun"].get_data()
     assert steps[0] == 10 and errors[-1] < errors[0] / 100
+
+
+def test_guidance_explorer_is_right_at_scale_1_and_overdoes_it_beyond(explorer_of):
+    """Against what is known of the class: its share, its width, and that the chains are its samples."""
+    explorer = explorer_of(GuidanceExplorer).set(scale=1.0, label=1)
+    truth = GaussianMixture(explorer.mixture.means, 1.0)
+    own = truth.responsibilities(truth.means[1].float() + torch.randn(20_000, 2)).argmax(1) == 1
+    assert numbers_after(explorer, "own samples") == pytest.approx(own.double().mean().item(), abs=0.01)
+    assert numbers_after(explorer, "to the class") < 0.02
+    assert numbers_after(explorer, "standard deviation is") == pytest.approx(1, abs=0.1)
+    explorer.set(scale=5.0)
+    assert numbers_after(explorer, "to the class") > 0.5 and numbers_after(explorer, "standard deviation is") < 0.8
+    far = np.concatenate([np.stack(dots.get_data(), 1) for dots in explorer.dots])
+    assert far.shape == (explorer.n_chains, 2) and explorer.dots[1].get_xdata().size == explorer.n_chains
+    explorer.set(scale=0.0)
+    shares = [dots.get_xdata().size / explorer.n_chains for dots in explorer.dots]
+    assert max(shares) < 0.5 and numbers_after(explorer, "seed 0:") == pytest.approx(shares[1], abs=0.01)
+    assert [len(line.get_xdata()) for line in explorer.lines] == [len(explorer.sigmas) - 1] * 12

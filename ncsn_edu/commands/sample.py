@@ -48,20 +48,7 @@ def add(commands: Commands) -> None:
         help="ddim: share of the fresh noise, 0 for none (the default) to 1; consistent: share of the noise that a "
         "step takes away, or `ladder`: as the ladder needs (default: 0.5)",
     )
-    parser.add_argument("--label", type=whole_number(0), metavar="K", help="images of this class only, from 0 on")
-    parser.add_argument(
-        "--guidance",
-        type=_scale,
-        metavar="W",
-        help="how much the class counts: 1 as it should (the default), more for images that are easier to name, and "
-        "less varied",
-    )
-    parser.add_argument(
-        "--classifier",
-        metavar="SOURCE",
-        help="of noisy images, which says what the class is: a run or its weights (default: the net itself, if it is "
-        "told classes, or what comes with the package for its data set)",
-    )
+    _add_class(parser)
     parser.add_argument(
         "--interpolate",
         nargs="?",
@@ -78,6 +65,24 @@ def add(commands: Commands) -> None:
     )
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _table()
     add_options(parser, "samples-SOURCE")
+
+
+def _add_class(parser: argparse.ArgumentParser) -> None:
+    """The options of images of one class."""
+    parser.add_argument("--label", type=whole_number(0), metavar="K", help="images of this class only, from 0 on")
+    parser.add_argument(
+        "--guidance",
+        type=_scale,
+        metavar="W",
+        help="how much the class counts: 1 as it should (the default), more for images that are easier to name, and "
+        "less varied",
+    )
+    parser.add_argument(
+        "--classifier",
+        metavar="SOURCE",
+        help="of noisy images, which says what the class is: a run or its weights (default: the net itself, if it is "
+        "told classes, or what comes with the package for its data set)",
+    )
 
 
 def _table() -> str:

@@ -6,6 +6,7 @@ An exercise a function, a file a subject. This file does NOT hold any code.
 from .annealing import annealing, step_sizes
 from .autoencoders import decoder_log_likelihood, latent_draw, latent_kl
 from .completing import pasted
+from .conditions import class_gradient, guidance, pull
 from .ddpm import ddim_step, noised, posterior, simple_loss
 from .density import chance_of_none, weighted_error
 from .fields import mixture_score, noisy_score
@@ -26,6 +27,7 @@ __all__ = [
     "averaged",
     "chain_states",
     "chance_of_none",
+    "class_gradient",
     "consistent_step",
     "ddim_step",
     "decoder_log_likelihood",
@@ -35,6 +37,7 @@ __all__ = [
     "forward_step",
     "gaussian_distance",
     "geometric_ladder",
+    "guidance",
     "ladder_loss",
     "langevin_step",
     "latent_draw",
@@ -49,6 +52,7 @@ __all__ = [
     "pasted",
     "posterior",
     "preconditioned",
+    "pull",
     "reverse_step",
     "share_of_bound",
     "shell_overlap",

@@ -5,6 +5,7 @@ They run the package's own functions; no maths here.
 
 from .base import Explorer
 from .chains import AnnealingExplorer, LangevinExplorer
+from .conditions import GuidanceExplorer
 from .fields import ScoreFieldExplorer
 from .images import InpaintingExplorer, NoiseLevelExplorer, SamplingExplorer
 from .ladders import DdimExplorer, LadderExplorer, ScheduleExplorer
@@ -21,6 +22,7 @@ __all__ = [
     "DiffusionExplorer",
     "ErrorExplorer",
     "Explorer",
+    "GuidanceExplorer",
     "InpaintingExplorer",
     "LadderExplorer",
     "LangevinExplorer",

@@ -38,6 +38,7 @@ EXPLORERS = {
     "15_vae": "LatentExplorer",
     "16_ddpm": "DdimExplorer",
     "17_sdes": "DiffusionExplorer",
+    "19_conditions": "GuidanceExplorer",
 }
 PROMPT = ".jp-InputArea-prompt"
 ERROR = ".jp-OutputArea-output[data-mime-type$='.error'], .jp-OutputArea-output[data-mime-type$='.stderr']"
