@@ -91,9 +91,10 @@ class LinearGuide(nn.Module):
     y           (M,), or (B, M) with one for each row
     noise       standard deviation; at 0 the rows of A must be independent
     covariance  C. "isotropic": r^2 I with r^2 = sigma^2 d^2 / (sigma^2 + d^2), that of Gaussian data of width d =
-                data_std (Song et al. 2023); one backward pass. Where pixels go together, as in photographs, d is several
-                times the width of a pixel: too small a d overdoes it where the noise is large. "matched": sigma^2 (I + sigma^2 grad score), the true
+                data_std (Song et al. 2023); one backward pass. "matched": sigma^2 (I + sigma^2 grad score), the true
                 one (Boys et al. 2024), its change with x left out; M backward passes
+    data_std    d. Where pixels go together, as in photographs, several times the width of a pixel: too small a d
+                overdoes it where the noise is large, too large a d hears y late
     """
 
     def __init__(
