@@ -121,8 +121,7 @@ def load_guide(source: str | PathLike[str], *, device: torch.device | str = "cpu
     path = WEIGHTS / f"{GUIDE}{source}.safetensors" if source in DATASETS else Path(source)
     if source in DATASETS and not path.is_file():
         raise FileNotFoundError(
-            f"no classifier of noisy {source} images comes with the package, only of {', '.join(shipped_guides())}: "
-            "train one, a GuideRecipe, and give its run"
+            f"no classifier of noisy {source} images comes with the package, only of {', '.join(shipped_guides())}"
         )
     net, recipe, shape, step = _built(_content(path), path, GuideRecipe, device)
     return TrainedGuide(cast(NoisyClassifier, net), recipe, shape, step)

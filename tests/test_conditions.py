@@ -13,6 +13,7 @@ from ncsn_edu import (
     ClassifierGuide,
     Conditioned,
     GaussianMixture,
+    Guided,
     LinearGuide,
     Rotated,
     completed,
@@ -294,18 +295,34 @@ def test_the_classifier_of_noisy_digits_sees_what_is_there_and_no_more():
 
 @pytest.mark.parametrize("how", ["classifier", "told"])
 def test_the_share_of_the_class_rises_with_the_scale(how):
-    """16 digits by a few steps: at scale 0 of all classes, at scale 3 nearly all of the class."""
+    """16 digits by a few steps: at scale 0 of all classes, at scale 3 nearly all of the class, and more alike."""
     from ncsn_edu.sampling import guided
 
     net = load_trained("ddpm_digits" if how == "classifier" else "digits_classes")
     ladder, judge = net.recipe.noise.shorter(12, "karras"), load_judge("digits")
     start = ladder[0] * noise_like(torch.empty(16, *net.shape), seeded())
 
-    def share(scale):
-        x = last(ddim(guided(net, 4, scale).score, start, ladder))
-        return (judge(x.clamp(0, 1)).argmax(1) == 4).double().mean().item()
+    def measured(scale):
+        x = last(ddim(guided(net, 4, scale).score, start, ladder)).clamp(0, 1)
+        return (judge(x).argmax(1) == 4).double().mean().item(), x.std(0).mean().item()
 
-    assert share(0) < 0.4 and share(1) > 0.6 and share(3) > 0.85
+    (none, _), (some, width), (nearly_all, less) = (measured(scale) for scale in (0, 1, 3))
+    assert none < 0.4 and some > 0.6 and nearly_all > 0.85 and less < 0.95 * width
+
+
+def test_a_larger_scale_costs_recall_and_not_precision():
+    """80 digits of all classes, at scales 1 and 4."""
+    from ncsn_edu.datasets import load
+    from ncsn_edu.features import classifier_net, extract
+    from ncsn_edu.metrics import precision_recall
+
+    net, features, labels = load_trained("digits_classes"), classifier_net("digits"), torch.arange(10).repeat(8)
+    real, ladder = extract(load("digits", split="test")[0][:400], features), net.recipe.noise.shorter(12, "karras")
+    start, found = ladder[0] * noise_like(torch.empty(80, *net.shape), seeded()), []
+    for scale in (1.0, 4.0):
+        x = last(ddim(Guided(net.score, labels, scale), start, ladder)).clamp(0, 1)
+        found.append([m.value for m in precision_recall(extract(x, features), real, n_bootstrap=2)])
+    assert found[1][1] < found[0][1] - 0.1 and min(found[0][0], found[1][0]) > 0.85
 
 
 # ---- bad input ------------------------------------------------------------------------------------------------------

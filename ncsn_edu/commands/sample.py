@@ -143,7 +143,7 @@ def _of_class(arguments: argparse.Namespace, trained: "Trained | TrainedVae") ->
     try:
         return guided(trained, arguments.label, scale, classifier=arguments.classifier)
     except FileNotFoundError as error:
-        raise Failed(f"{error}: give it by --classifier, or leave out --label") from error
+        raise Failed(f"{error}: give your own by --classifier, or leave out --label") from error
 
 
 def _check(arguments: argparse.Namespace, sampler: str) -> None:
