@@ -1011,7 +1011,7 @@ for name, (a, noise) in problems.items():
 #
 # The means: 48 of 64 directions are free. Where the strokes are
 # decided by the block means the four samples agree, and where not
-# they are four different digits. The blur has 64 numbers for 64,
+# they may be different digits. The blur has 64 numbers for 64,
 # and only the finest detail drowns in the noise.
 # </details>
 
@@ -1044,11 +1044,11 @@ for name, (a, noise) in problems.items():
     assert residual < 2.5 * noise and mean < pixel < 0.25
 
 # %% [markdown]
-# Left, the samples of the nought and of the three differ in
-# strokes only. Of the five, the nine and the two the blocks say so
-# little that other digits fit as well: a one, a three, a nought.
-# By $y$ no sample is wrong. Each has block means like those seen,
-# to 0.03, and nearly all look like digits. Right, the net takes
+# Left, the samples of the nought, the two and the three differ in
+# strokes only. Of the nine the blocks say so little that other
+# digits fit as well: a three, a nought. By $y$ no sample is wrong.
+# Each has block means like those seen, to 0.03, and nearly all
+# look like digits. Right, the net takes
 # away the blur and the noise, and all four agree. That residual is
 # the noise, 0.05, as it should be. On the left it is half as large
 # again as the 0.02 that it should be. More levels do not help: at
@@ -1178,9 +1178,9 @@ assert colour["0.25"] > 3 * colour["net"] and colour["1"] < 2 * colour["net"]
 # |---|---|
 # | the class is right, and every image looks the same | the scale, or an overconfident classifier |
 # | the class is ignored at scale 1 | a classifier whose gradient is too small |
-# | chains run away at large $\sigma$ | a clean classifier; or $C = 0$; or a net that guesses noise, at a $\sigma$ too large for it |
+# | chains run away at large $\sigma$ | a clean classifier; or $C = 0$; or $d$ too small; or a net that guesses noise, at a $\sigma$ too large for it |
 # | samples fit $y$ better than its noise | $C = 0$, or $\sigma_y$ too small |
-# | samples fit $y$ badly | too few levels; $\sigma_y$ too large |
+# | samples fit $y$ badly | $d$ or $\sigma_y$ too large; too few levels |
 #
 # And an order of checks, before one believes a guide:
 #
@@ -1224,10 +1224,10 @@ assert colour["0.25"] > 3 * colour["net"] and colour["1"] < 2 * colour["net"]
 #
 #    0.00: all digits but the one that was named, with a precision of 0.74
 #    and a recall of 0.94. On the classes $s_{-1}$ is, at $\sigma = 0$, the
-#    gradient of $p(x)/p(y \mid x)$, large where the class is unlikely. By
+#    score of $p(x)/p(y \mid x)$, large where the class is unlikely. By
 #    the flow 0.07 of the points are left in class 0, and the mean goes to
-#    $(2.2, 1.3)$, beyond the other two classes. "Negative prompts" of
-#    programs that draw pictures are this.
+#    $(2.2, 1.3)$, beyond the other two classes. The "negative
+#    prompts" of programs that draw pictures are built on this.
 #    </details>
 # 2. Two conditions at once: a three, of which the upper half is known. If
 #    $y_1$ and $y_2$ are independent given $x_0$, which guides add up, and
