@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from ncsn_edu import (
     NCSN,
     AffineScore,
+    ClassifierGuide,
+    Conditioned,
     DenoiserScore,
     Empirical,
     EnergyScore,
@@ -23,14 +25,17 @@ from ncsn_edu import (
     FlowScore,
     GaussianMixture,
     Guided,
+    LinearGuide,
     NCSNv2,
     NoiseConditionalMLP,
     Preconditioned,
+    Rotated,
     ScoreMLP,
     ScoreNoise,
     UNet,
     alphas_bar_of,
     alphas_bar_of_sigmas,
+    completed,
     convert,
     ddpm_betas,
     denoise,
@@ -88,6 +93,8 @@ def classes(x: Tensor, sigma: float | Tensor, label: Tensor) -> Tensor:
     return MIXTURE(x, sigma) + 0.1 * label[:, None]
 
 
+TURN = completed(torch.tensor([[3.0, 4.0]]))
+HALF = torch.eye(64)[:32]  # rows of 8 x 8 that are known
 POINTS: dict[str, Callable[[], Any]] = {
     "mixture": lambda: MIXTURE,
     "Empirical": lambda: Empirical(MIXTURE.sample(5, generator=seeded(0))),
@@ -100,6 +107,8 @@ POINTS: dict[str, Callable[[], Any]] = {
     "AffineScore": lambda: AffineScore(EpsScore(Told(2)), 0.5, 1.0),
     "NoiseConditionalMLP": lambda: NoiseConditionalMLP(2, (8,)),
     "Guided": lambda: Guided(classes, 1, 2.0),
+    "Conditioned": lambda: Conditioned(MIXTURE, ClassifierGuide(MIXTURE.logits, 1), 1.5),
+    "Rotated": lambda: Rotated(EpsScore(Told(2)), TURN),
 }
 IMAGES: dict[str, Callable[[], Any]] = {
     "mixture": lambda: pixels,
@@ -114,6 +123,10 @@ IMAGES: dict[str, Callable[[], Any]] = {
     "Preconditioned": lambda: Preconditioned(unet(attention=True)),
     "AffineScore": lambda: AffineScore(Preconditioned(unet(), data_mean=0.0)),
     "Guided": lambda: Guided(Preconditioned(unet(n_classes=3)), torch.tensor([0, 2]), 1.5),
+    "Conditioned": lambda: Conditioned(
+        net := Preconditioned(unet()), LinearGuide(net, HALF, torch.ones(32), noise=0.5)
+    ),
+    "Rotated": lambda: Rotated(Preconditioned(unet()), completed(HALF)),
 }
 MODELS = [("points", name) for name in POINTS] + [("8x8", name) for name in IMAGES]
 SHAPES = {"points": (2, 2), "8x8": (2, 1, 8, 8)}
@@ -294,6 +307,7 @@ LETTERS = {
     "energy": lambda: EnergyScore(lambda x, sigma: -MIXTURE.log_prob(x, sigma)),
     "other units": lambda: AffineScore(shifted, 3.0, -1.0),
     "guided": lambda: Guided(lambda x, sigma, label: MIXTURE(x, sigma), 1, 3.0),
+    "rotated": lambda: Rotated(MIXTURE.rotated(TURN), TURN.mT),
 }
 
 
