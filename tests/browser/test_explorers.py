@@ -430,6 +430,21 @@ def test_ddim_explorer(open_notebook):
     notebook.screenshot("ddim")
 
 
+def test_guidance_explorer(open_notebook):
+    notebook = open_notebook("19_conditions")
+    notebook.run_explorer()
+    notebook.check_layout()
+    notebook.screenshot("start")
+    notebook.there_and_back("class", "class {}, scale")
+    notebook.there_and_back("classifier's sharpness", "sharpness {},")
+    near = notebook.number("energy distance to the class {}")
+    notebook.press("scale", "End")
+    wait_for(lambda: notebook.number("scale {},") == 10, "the largest scale")
+    assert notebook.number("energy distance to the class {}") > near + 1
+    notebook.draws_what_python_draws(scale=10.0)
+    notebook.screenshot("far-out")
+
+
 def test_annealing_explorer(open_notebook):
     notebook = open_notebook("07_annealing")
     notebook.run_explorer()
