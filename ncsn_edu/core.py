@@ -12,6 +12,7 @@ This file does NOT sample, train or draw.
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
@@ -172,6 +173,44 @@ def as_tensor(value: float | Tensor, like: Tensor) -> Tensor:
 def exact(values: Any) -> Tensor:
     """A number or numbers in float64, on the CPU: some accelerators have none."""
     return torch.as_tensor(values.detach().cpu() if isinstance(values, Tensor) else values, dtype=torch.float64)
+
+
+@contextmanager
+def differentiating(x: Tensor, sigma: float | Tensor) -> Iterator[tuple[Tensor, float | Tensor]]:
+    """Gradients are on, under no_grad and inference_mode too; gives x and sigma as autograd can take them."""
+    with torch.inference_mode(False), torch.enable_grad():
+        if isinstance(sigma, Tensor) and sigma.is_inference():
+            sigma = sigma.clone()
+        yield (x.clone() if x.is_inference() else x), sigma
+
+
+def gradient(of: Tensor, x: Tensor, v: Tensor, name: str, *, retain: bool = False, again: bool = False) -> Tensor:
+    """v' d of / d x, in the shape of x, where v has the shape of `of`. Raises ValueError where nothing comes from x.
+
+    retain  the graph, for other v; again: it will itself be differentiated
+    """
+    found = None
+    if of.requires_grad:
+        settings = {"retain_graph": retain or again, "create_graph": again, "allow_unused": True}
+        found = torch.autograd.grad(of, x, v, **settings)[0]
+    if found is None:
+        raise ValueError(
+            f"the {name} has no gradient with respect to x: it does not depend on x, or was detached from it (no_grad, "
+            "inference_mode, detach, NumPy) on the way: take that away; what is meant to be constant can return "
+            "constant + 0 * x"
+        )
+    return found
+
+
+def uncorrelated(operator: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What y = A x + noise z says in R <= M numbers: U'A (R, D), whose rows are orthogonal, U'y, and their lengths^2.
+
+    U are the eigenvectors of A A', but for those that it sends to 0 (to 1e-10 of its largest eigenvalue): along them
+    y is noise alone, and where it contradicts itself by more than the noise, rounding would make something of that.
+    """
+    lengths, u = torch.linalg.eigh(operator @ operator.mT)
+    kept = lengths >= 1e-10 * lengths.max()
+    return u[:, kept].mT @ operator, y @ u[:, kept], lengths[kept]
 
 
 def noise_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:

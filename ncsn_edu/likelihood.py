@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_choice, check_count, check_generator, check_points, may_look
-from .core import Score
+from .core import Score, differentiating
 from .diffusion import OnPath
 from .losses import IGNORES, projection
 from .odes import Slope, Solver, method_of
@@ -67,7 +67,7 @@ def _with_divergence(evaluate: OnPath, x: Tensor, directions: list[Tensor]) -> S
     """The slope v of the flow for states (B, D + 1): of points like x, and of the integral of div v beside them."""
 
     def slope(state: Tensor, t: float, step: int) -> Tensor:
-        with torch.enable_grad():
+        with differentiating(state, t) as (state, _):
             at = state[:, :-1].reshape(x.shape).detach().requires_grad_()
             s = evaluate(at, t, step)
             divergence = _projected(s, at, directions) if directions else _trace(s, at)

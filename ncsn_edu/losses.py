@@ -25,7 +25,7 @@ from .checks import (
     check_sigma,
     may_look,
 )
-from .core import Score, expand_like, noise_like, shaped
+from .core import Score, differentiating, expand_like, noise_like, shaped
 from .schedules import nearest_level
 
 IGNORES = (
@@ -304,7 +304,7 @@ def _dot(a: Tensor, b: Tensor | None = None) -> Tensor:
 def _differentiable(score: Score, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
     """x as a leaf and score(x, sigma) with the graph between them, also under no_grad."""
     check_points(x)
-    with torch.enable_grad():
+    with differentiating(x, sigma) as (x, sigma):
         x = x.detach().requires_grad_()
         s = shaped(score(x, sigma), x)
     if not s.requires_grad:
