@@ -4,6 +4,7 @@ Each is a Score made of something else; where its training has a natural weight 
 `loss_weight`. What else a net is told, such as label=, is passed on. This file does NOT train or sample.
 """
 
+import math
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -15,13 +16,16 @@ from torch import Tensor, nn
 from .checks import (
     check_alphas_bar,
     check_choice,
+    check_class,
     check_floats,
     check_noise,
     check_orthogonal,
     check_positive,
+    check_rows,
+    check_scale,
     may_look,
 )
-from .core import as_tensor, exact, expand_like, shaped
+from .core import as_tensor, differentiating, exact, expand_like, gradient, shaped
 from .errors import first_line
 from .schedules import nearest_level, sigmas_of_alphas_bar
 
@@ -307,7 +311,7 @@ class Rotated(nn.Module):
         n, r = len(basis), basis.to(x.device, x.dtype)
         if x.shape[1] == n:
             return (r @ x.flatten(2)).reshape(x.shape) if x.ndim > 2 else x @ r.mT
-        if x[0].numel() == n:
+        if math.prod(x.shape[1:]) == n:
             return (x.flatten(1) @ r.mT).reshape(x.shape)
         raise ValueError(f"a basis of {n} vectors turns {n} channels, or points of {n} numbers, not {tuple(x.shape)}")
 
@@ -317,8 +321,10 @@ class EnergyScore(nn.Module):
 
     energy(x (B, *D), sigma) -> (B,). Unlike a free vector field it is a gradient for sure, at the price of a backward
     pass for each evaluation. Can itself be differentiated, with respect to x and to the parameters, so that it trains
-    with every loss in losses.py; it works under torch.no_grad too, as in samplers.
+    with every loss in losses.py; it works under torch.no_grad and torch.inference_mode too, as in samplers.
     """
+
+    name = "energy"  # what an error says has no gradient
 
     def __init__(self, energy: Callable[[Tensor, float | Tensor], Tensor]) -> None:
         super().__init__()
@@ -327,12 +333,12 @@ class EnergyScore(nn.Module):
     def forward(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
         """-grad_x E(x, sigma), in the shape of x."""
         again = torch.is_grad_enabled()  # will somebody differentiate the score?
-        with torch.enable_grad():
+        with differentiating(x, sigma) as (x, sigma):
             x = x if x.requires_grad else x.detach().requires_grad_()
             energy = self.energy(x, sigma)
             if energy.shape != x.shape[:1]:
                 raise ValueError(f"the energy must be one number a row, shape ({len(x)},), not {tuple(energy.shape)}")
-            return -torch.autograd.grad(energy.sum(), x, create_graph=again)[0]
+            return -gradient(energy, x, torch.ones_like(energy), self.name, again=again)
 
 
 class Guided(nn.Module):
@@ -347,16 +353,16 @@ class Guided(nn.Module):
 
     def __init__(self, net: Callable[..., Tensor], label: int | Tensor, scale: float = 1.0) -> None:
         super().__init__()
-        self.net, self.scale = net, scale
-        self.register_buffer("label", torch.as_tensor(label), persistent=False)
+        self.net, self.scale = net, check_scale("scale", scale)
+        self.register_buffer("label", check_class(label), persistent=False)
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        """Shape of x (B, *D); label is one class for all rows, or one for each. Two evaluations, but at scale 1."""
-        label = self.label.expand(len(x))
-        told = self.net(x, sigma, label=label)
+        """Shape of x (B, *D); label is one class for all rows, or one for each. Two evaluations, one at 0 and 1."""
+        label = check_rows(self.label, x)
         if self.scale == 1:
-            return told
-        return torch.lerp(self.net(x, sigma, label=torch.full_like(label, -1)), told, self.scale)
+            return self.net(x, sigma, label=label)
+        of_all = self.net(x, sigma, label=torch.full_like(label, -1))
+        return of_all if self.scale == 0 else torch.lerp(of_all, self.net(x, sigma, label=label), self.scale)
 
 
 class Accelerated(nn.Module):

@@ -27,6 +27,13 @@ def check_count(name: str, value: int, least: int = 1) -> int:
     return int(value)
 
 
+def check_scale(name: str, value: float) -> float:
+    """A finite number of 0 or more, as a float."""
+    if not _is_real(value) or not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be a finite number of 0 or more, not {value!r}")
+    return float(value)
+
+
 def check_choice(name: str, value: str, choices: Collection[str]) -> str:
     """One of the choices."""
     if value not in choices:
@@ -53,12 +60,37 @@ def may_look(values: Tensor) -> bool:
     return values.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
+def check_class(label: int | Tensor) -> Tensor:
+    """A class for all rows, (), or one for each, (B,): whole numbers of 0 or more, as int64."""
+    try:
+        classes = torch.as_tensor(label)
+    except (TypeError, ValueError, RuntimeError):
+        classes = torch.empty(())  # no numbers at all
+    if classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool or classes.ndim > 1:
+        raise ValueError(f"label is a class for all rows, or one for each: whole numbers, not {label!r}")
+    with torch.inference_mode(False):
+        classes = classes.long().clone()  # which autograd can keep, wherever the label was made
+    if may_look(classes) and (classes < 0).any():
+        raise ValueError(f"label is a class: it must be 0 or more, not {classes[classes < 0][0].item()}")
+    return classes
+
+
+def check_rows(label: Tensor, x: Tensor) -> Tensor:
+    """A class for all rows of x (B, *D), or one for each, as (B,) on the device of x."""
+    if label.ndim and len(label) not in (1, len(x)):
+        raise ValueError(
+            f"label is a class for each row, {len(label)} of them, and x has {len(x)} rows: give one class for all, or "
+            "as many as there are rows"
+        )
+    return label.to(x.device).expand(len(x))
+
+
 def check_label(label: Tensor, n: int, n_classes: int) -> None:
     """Classes (n,), whole numbers from 0 to n_classes - 1, or -1 where no class is told; on a GPU taken on trust."""
     if label.shape != (n,) or label.is_floating_point():
         kind = f"{label.dtype} of shape {tuple(label.shape)}"
         raise ValueError(f"label is a class for each image, whole numbers of shape ({n},), not {kind}")
-    if may_look(label) and not (label.min() >= -1 and label.max() < n_classes):
+    if may_look(label) and ((label < -1) | (label >= n_classes)).any():
         found = f"{label.min()} to {label.max()}"
         raise ValueError(f"label must be 0 to {n_classes - 1}, or -1 where no class is told, and it has {found}")
 
@@ -131,13 +163,18 @@ def check_points(x: Tensor, dim: int | None = None) -> Tensor:
     return x
 
 
-def check_images(x: Tensor, channels: int, multiple: int = 2) -> Tensor:
-    """Floating-point images (B, channels, H, W), H and W multiples of a number."""
+def check_images(x: Tensor, channels: int, multiple: int = 2, size: int | None = None) -> Tensor:
+    """Floating-point images (B, channels, H, W), H and W multiples of a number, or exactly `size`."""
     check_points(x)
     if x.ndim != 4 or x.shape[1] != channels or x.shape[2] % multiple or x.shape[3] % multiple:
         sizes = {1: "any H and W", 2: "even H and W"}.get(multiple, f"H and W multiples of {multiple}")
         raise ValueError(
             f"x must be images of shape (B, {channels}, H, W) with {sizes}, not {tuple(x.shape)}: crop or resize them"
+        )
+    if size is not None and x.shape[2:] != (size, size):
+        raise ValueError(
+            f"this net was made for images of {size} x {size}, not {x.shape[2]} x {x.shape[3]}: crop or resize them, "
+            "or make a net with another size"
         )
     return x
 
@@ -204,17 +241,21 @@ def check_linear(operator: Tensor, y: Tensor, dim: int) -> tuple[Tensor, Tensor]
             f"y must hold the {len(operator)} numbers that the operator measures, shape ({len(operator)},) or "
             f"(B, {len(operator)}), not {tuple(y.shape)}: use y.flatten(), or y.flatten(1) for a batch"
         )
-    for name, value in (("the operator", operator), ("y", y)):
-        if not value.isfinite().all():
-            raise ValueError(f"{name} holds NaN or infinite values: leave out the rows that were not measured")
+    check_measured("the operator", operator), check_measured("y", y)
     return operator, y
 
 
-def check_independent(operator: Tensor, eigenvalues: Tensor) -> None:
-    """A linear operator A (M, D) none of whose rows follows from the others, given the eigenvalues (M,) of A A'."""
+def check_measured(name: str, value: Tensor) -> Tensor:
+    """Finite numbers: what was not measured has no row."""
+    if not value.isfinite().all():
+        raise ValueError(f"{name} holds NaN or infinite values: leave out the rows that were not measured")
+    return value
+
+
+def check_independent(operator: Tensor, rank: int) -> None:
+    """A linear operator A (M, D) none of whose rows follows from the others, given its rank."""
     if (empty := torch.nonzero((operator == 0).all(1)).flatten()).numel():
         raise ValueError(f"row {int(empty[0])} of the operator is zero and measures nothing: leave it out")
-    rank = int((eigenvalues > 1e-10 * eigenvalues.max()).sum())
     if rank < len(operator):
         raise ValueError(
             f"the {len(operator)} rows of the operator are linearly dependent (rank {rank}), so that without noise y "

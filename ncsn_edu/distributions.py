@@ -22,7 +22,7 @@ from .checks import (
     check_positive,
     check_sigma,
 )
-from .core import exact, expand_like
+from .core import exact, expand_like, uncorrelated
 
 LOG_2PI = math.log(2 * math.pi)
 Parameters = tuple[Tensor, Tensor, Tensor, Tensor | None]  # log weights, means, eigenvalues, eigenvectors
@@ -193,9 +193,15 @@ class GaussianMixture:
         it explains y. Without noise the posterior lies on a plane: see `rotated`.
         """
         a, values = check_linear(exact(operator), exact(y), self.dim)
+        if noise == 0:
+            raise ValueError(
+                "noise must be above 0, as without noise the posterior lies on a plane: "
+                "use mixture.rotated(completed(A)).posterior(...)"
+            )
         if values.ndim > 1:
             raise ValueError(f"a posterior is that of one y, shape ({len(a)},), not {tuple(values.shape)}")
-        variance = check_positive("noise (for noise 0 use mixture.rotated(completed(A)).posterior(...))", noise) ** 2
+        variance = check_positive("noise", noise) ** 2
+        a, values, _ = uncorrelated(a, values)
         s, eye = self.covariances, torch.eye(self.dim, dtype=torch.float64)
         of_y = a @ s @ a.mT + variance * torch.eye(len(a), dtype=torch.float64)  # (K, M, M)
         gain = torch.linalg.solve(of_y, a @ s).mT  # (K, D, M)

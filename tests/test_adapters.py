@@ -66,6 +66,51 @@ def test_one_class_serves_all_rows_and_a_wrong_number_of_classes_is_told():
         Guided(EpsScore(UNet(1, 8)), 0)(x, 0.3)
 
 
+def test_at_scale_0_the_class_is_not_asked_for_and_at_1_nothing_else():
+    asked = []
+
+    def counting(x, sigma, label):
+        asked.append(label.tolist())
+        return net(x, sigma, label)
+
+    x = normal(2, 2)
+    torch.testing.assert_close(Guided(counting, 1, 0)(x, 0.4), BOTH(x, 0.4), rtol=1e-5, atol=1e-6)
+    assert asked == [[-1, -1]]
+    torch.testing.assert_close(Guided(counting, 1)(x, 0.4), CLASSES[1](x, 0.4), rtol=1e-5, atol=1e-6)
+    assert asked == [[-1, -1], [1, 1]]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_a_label_of_any_integer_type_is_the_class(dtype):
+    x = normal(3, 2)
+    expected = Guided(net, torch.tensor([0, 1, 0]), 2.5)(x, 0.4)
+    assert torch.equal(Guided(net, torch.tensor([0, 1, 0], dtype=dtype), 2.5)(x, 0.4), expected)
+
+
+def test_no_rows_are_guided_to_no_rows():
+    unet = EpsScore(UNet(1, 4, n_classes=3))
+    assert Guided(unet, 2, 3.0)(torch.empty(0, 1, 8, 8), 0.3).shape == (0, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Guided(net, 0, math.inf), "scale must be a finite number of 0 or more, not inf"),
+        (lambda: Guided(net, 0, -0.5), "scale must be a finite number of 0 or more, not -0.5"),
+        (lambda: Guided(net, 0, False), "scale must be"),
+        (lambda: Guided(net, 0, "1"), "scale must be"),
+        (lambda: Guided(net, 2.0), "label is a class.*whole numbers"),
+        (lambda: Guided(net, True), "label is a class.*whole numbers"),
+        (lambda: Guided(net, torch.tensor([0, -3])), "label is a class: it must be 0 or more, not -3"),
+        (lambda: Guided(net, torch.tensor([[0], [1]])), "label is a class for all rows, or one for each"),
+        (lambda: Guided(net, torch.tensor([0, 1]))(normal(4, 2), 0.3), "2 of them, and x has 4 rows: give one"),
+    ],
+)  # fmt: skip
+def test_what_no_guidance_has(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
 # ---- parametrisations of one Gaussian, N(m, v): the answer to all that a net can be asked for is known --------------
 
 MEAN, VARIANCE = 0.7, 0.3

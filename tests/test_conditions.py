@@ -12,22 +12,27 @@ from torch.distributions import MultivariateNormal
 from ncsn_edu import (
     ClassifierGuide,
     Conditioned,
+    Empirical,
+    EnergyScore,
     GaussianMixture,
     Guided,
     LinearGuide,
+    NoiseConditionalMLP,
     Rotated,
     completed,
     ddim,
     energy_distance,
     energy_test,
     geometric,
+    implicit,
     inpaint,
     last,
+    likelihood,
     noise_like,
     operator_of,
     probability_flow,
 )
-from ncsn_edu.nets.classifier import NoisyClassifier
+from ncsn_edu.nets.classifier import Classifier, NoisyClassifier, ResNet
 from ncsn_edu.trained import load_guide, load_judge, load_trained
 
 A = torch.tensor([[1.0, -0.5]], dtype=F64)  # measures one number of a point of the plane
@@ -245,6 +250,100 @@ def test_colours_by_their_grey_are_inpainting_in_a_rotated_basis():
     assert energy_test(x, moved, generator=seeded())[1] < 0.05
 
 
+def contradicting(dim: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+    """Three rows of rank 2, and a y that no x fits."""
+    rows = normal(2, dim, seed=11)
+    return torch.stack([rows[0], rows[1], rows[0] - 2 * rows[1]]), torch.tensor([0.4, -0.2, 2.0], dtype=F64)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+@pytest.mark.parametrize("covariance", ["isotropic", "matched"])
+@pytest.mark.parametrize("noise", [1e-2, 1e-4, 1e-6, 1e-9])
+def test_a_measurement_that_contradicts_itself_pulls_by_what_it_can_mean(noise, covariance, dtype):
+    """Against the pseudo-inverse: where noise is small, it is all that is left of the pull."""
+    (a, y), x, width, sigma = contradicting(), normal(5, 4, seed=12), 0.6, 0.8
+    data = GaussianMixture(torch.zeros(1, 4), width**2)
+    guide = LinearGuide(data, a, y, noise=noise, covariance=covariance, data_std=width)
+    kept = width**2 / (width**2 + sigma**2)  # dm/dx
+    expected = (y - kept * x @ a.mT) @ torch.linalg.pinv(a, rtol=1e-9).mT / sigma**2  # kept / (sigma^2 kept)
+    assert relative_error(guide(x.to(dtype), sigma), expected) < max(
+        30 * noise**2, 1e-6 if dtype == torch.float32 else 1e-12
+    )
+
+
+def test_the_posterior_of_a_measurement_that_contradicts_itself_is_that_of_what_it_can_mean():
+    """The weights of less and less noise are those of a least squares fit to y, measured by independent rows."""
+    (a, y), means = contradicting(3), normal(2, 3, seed=13)
+    mixture = GaussianMixture(means, [0.5, 0.3], [0.4, 0.6])
+    fitted = torch.linalg.lstsq(a, y[:, None], driver="gelsd").solution[:, 0]
+    expected = mixture.given(a[:2], a[:2] @ fitted, noise=1e-6)
+    found = mixture.given(a, y, noise=1e-6)
+    assert torch.allclose(found.means, expected.means, atol=1e-6)
+    assert torch.allclose(found.weights, expected.weights, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_where_the_data_are_points_a_measurement_without_noise_says_nothing_that_x_does_not(dtype):
+    """Near one of its points the denoised is that point, whatever x is."""
+    points = Empirical(torch.tensor([[-1.0, 0.2, 0.0], [1.5, 0.0, 0.4], [0.1, 2.0, -1.0]]))
+    guide = LinearGuide(points, torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, -2.0]]), [0.3, 0.1], covariance="matched")
+    x = torch.tensor([[-0.99, 0.2, 0.0], [0.1, 2.0, -1.01]], dtype=dtype)
+    assert torch.equal(guide(x, 0.02), torch.zeros_like(x))
+    ends = last(probability_flow(Conditioned(points, guide), 8 * normal(20, 3).to(dtype), geometric(8, 0.002, 40)))
+    assert ends.isfinite().all()
+
+
+def test_a_score_of_nan_comes_through_to_the_sampler():
+    nowhere = lambda x, sigma: x * math.nan  # noqa: E731
+    guided = Conditioned(nowhere, LinearGuide(nowhere, A, [0.1], covariance="matched"))
+    with pytest.raises(FloatingPointError, match="NaN"):
+        last(ddim(guided, normal(2, 2), geometric(2, 0.1, 3)))
+
+
+# ---- inside inference_mode, and of no rows --------------------------------------------------------------------------
+
+GUIDES = {
+    "classifier": lambda score: ClassifierGuide(lambda x, sigma: torch.cat([score(x, sigma), x], 1), 3),
+    "isotropic": lambda score: LinearGuide(score, A, [0.2], noise=0.1),
+    "matched": lambda score: LinearGuide(score, A, [0.2], noise=0.1, covariance="matched"),
+    "energy": lambda score: EnergyScore(lambda x, sigma: (score(x, sigma) ** 2).sum(1)),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+@pytest.mark.parametrize("guide", GUIDES)
+def test_guides_in_inference_mode_are_those_outside(guide, dtype):
+    torch.manual_seed(0)
+    for score in (NoiseConditionalMLP(2, (8,)).to(dtype), GaussianMixture(MIXTURE.means, 0.3)):
+        ladder, x = geometric(3, 0.1, 5, dtype=dtype), normal(4, 2).to(dtype)
+        expected = last(ddim(Conditioned(score, GUIDES[guide](score)), x, ladder))
+        rows = GUIDES[guide](score)(x, ladder[:4])
+        with torch.inference_mode():
+            found = last(ddim(Conditioned(score, GUIDES[guide](score)), x.clone(), ladder.clone()))
+            assert torch.equal(found, expected)
+            assert torch.equal(GUIDES[guide](score)(x.clone(), ladder[:4].clone()), rows)
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_no_rows_are_guided_to_no_rows(guide):
+    x = torch.empty(0, 2)
+    assert GUIDES[guide](MIXTURE)(x, 0.3).shape == (0, 2)
+    assert last(ddim(Conditioned(MIXTURE, GUIDES[guide](MIXTURE)), x, geometric(2, 0.1, 3))).shape == (0, 2)
+    assert Rotated(MIXTURE, completed(A))(x, 0.3).shape == (0, 2)
+    assert ClassifierGuide(NoisyClassifier(1, 8, 4).eval(), 1)(torch.empty(0, 1, 8, 8), 0.3).shape == (0, 1, 8, 8)
+
+
+def test_a_label_is_a_number_of_any_integer_type_on_any_device(device):
+    expected = ClassifierGuide(MIXTURE.logits, torch.tensor([2, 0]))(normal(2, 2), 0.3)
+    for dtype in (torch.uint8, torch.int32, torch.int16):
+        assert torch.equal(
+            ClassifierGuide(MIXTURE.logits, torch.tensor([2, 0], dtype=dtype))(normal(2, 2), 0.3), expected
+        )
+    found = ClassifierGuide(lambda x, sigma: x, torch.tensor([1, 0]))(torch.ones(2, 2, device=device), 0.3)
+    assert found.device.type == device.type
+    assert torch.allclose(found.cpu(), torch.tensor([[-0.5, 0.5], [0.5, -0.5]]))
+
+
 # ---- bases and operators --------------------------------------------------------------------------------------------
 
 
@@ -273,6 +372,26 @@ def test_the_matrix_of_an_operator_does_what_it_does():
     x, mask = normal(3, 2, 4, 4), normal(4, 4) > 0
     for f in (lambda x: F.avg_pool2d(x, 2), lambda x: x.mean(1), lambda x: x[:, :, mask], lambda x: x.cumsum(3)):
         assert torch.allclose(x.flatten(1) @ operator_of(f, (2, 4, 4)).mT, f(x).flatten(1), atol=1e-6)
+
+
+def test_losses_and_likelihoods_differentiate_a_score_in_inference_mode_too():
+    torch.manual_seed(0)
+    net, x, ladder = NoiseConditionalMLP(2, (8,)).double(), normal(3, 2), geometric(5, 0.1, 4, dtype=F64)
+    flow = partial(likelihood.log_likelihood, net, path=ladder, n_projections=None, rtol=1e-2)
+    expected = implicit(net, x, 0.4), flow(x)
+    with torch.inference_mode():
+        x = x.clone()
+        found = implicit(net, x, 0.4), flow(x)
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_the_matrix_of_an_operator_with_weights_in_float32():
+    torch.manual_seed(0)
+    blur, x = torch.nn.Conv2d(2, 1, 3, bias=False).requires_grad_(False), normal(3, 2, 5, 5)
+    for f in (blur, lambda x: blur(x.float()), lambda x: (blur(x.float()) / 1e4).double()):
+        a = operator_of(f, (2, 5, 5))
+        assert a.dtype == F64
+        assert torch.allclose(x.flatten(1) @ a.mT, f(x.float()).flatten(1).double(), atol=1e-6)
 
 
 # ---- digits ---------------------------------------------------------------------------------------------------------
@@ -332,6 +451,15 @@ def guide_of(a=((1.0, -0.5),), y=(0.3,), **settings):
     return LinearGuide(MIXTURE, torch.tensor(a), torch.tensor(y), **settings)
 
 
+CUT = "has no gradient with respect to x.*detached from it"
+WEIGHT = torch.ones(1, requires_grad=True, dtype=F64)
+
+
+def asks_elsewhere(x, sigma):
+    """A score with weights, of which the graph knows, and of x cut off from it."""
+    return WEIGHT * MIXTURE(x.detach(), sigma)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -363,12 +491,33 @@ def guide_of(a=((1.0, -0.5),), y=(0.3,), **settings):
         (lambda: operator_of(lambda x: x.clamp(min=0), (2,)), "f is not linear"),
         (lambda: operator_of(lambda x: x, (0,)), "each number of the shape"),
         (lambda: ClassifierGuide(MIXTURE.logits, 3)(normal(2, 2), 0.1), "label must be 0 to 2.*not 3"),
-        (lambda: ClassifierGuide(MIXTURE.logits, -1)(normal(2, 2), 0.1), "label must be 0 to 2.*not -1"),
+        (lambda: ClassifierGuide(MIXTURE.logits, -1), "label is a class: it must be 0 or more, not -1"),
+        (lambda: ClassifierGuide(MIXTURE.logits, torch.tensor([0, -4])), "label is a class.*not -4"),
+        (lambda: ClassifierGuide(MIXTURE.logits, torch.tensor([True, False])), "label is a class.*whole numbers"),
+        (lambda: ClassifierGuide(MIXTURE.logits, None), "label is a class.*whole numbers, not None"),
+        (lambda: ClassifierGuide(lambda x, sigma: MIXTURE.logits(x, sigma).detach(), 1)(normal(2, 2), 0.1), CUT),
+        (lambda: ClassifierGuide(NoisyClassifier(1, 8, 4), 1)(torch.rand(2, 1, 8, 8), 0.1), r"classifier.eval\(\)"),
+        (lambda: EnergyScore(lambda x, sigma: torch.zeros(len(x)))(normal(2, 2), 0.1), f"the energy {CUT}"),
+        (lambda: LinearGuide(torch.no_grad()(MIXTURE.__call__), A, [0.1])(normal(2, 2), 0.1), f"the score {CUT}"),
+        (lambda: LinearGuide(torch.inference_mode()(MIXTURE.__call__), A, [0.1])(normal(2, 2), 0.1), CUT),
+        (lambda: LinearGuide(asks_elsewhere, A, [0.1])(normal(2, 2), 0.1), CUT),
+        (lambda: LinearGuide(asks_elsewhere, A, [0.1], covariance="matched")(normal(2, 2), 0.1), CUT),
+        (lambda: operator_of(lambda x: 1e-6 * x.clamp(min=0), (3,)), "f is not linear"),
+        (lambda: operator_of(lambda x: x - 1e-8, (3,)), "f is not linear"),
+        (lambda: operator_of(lambda x: x.mean(), (3,)), "a row for each row of x"),
+        (lambda: operator_of(lambda x: x.mean(0), (3, 2)), "f returned shape .*a row for each row of x"),
+        (lambda: completed([[1.0, 0.0, 0.0], [0.0, math.inf, 1.0]]), "holds NaN or infinite"),
+        (lambda: MIXTURE.given(A, [0.1], noise=math.nan), "noise must be a finite number above 0, not nan"),
+        (lambda: NoisyClassifier(1, 8, n_classes=1.5), "n_classes must be a whole number"),
+        (lambda: ResNet(1, 8, n_classes=-1), "n_classes must be a whole number"),
+        (lambda: NoisyClassifier(1, 8, 4)(torch.rand(2, 1, 12, 12), 0.1), "images of 8 x 8, not 12 x 12.*resize"),
+        (lambda: Classifier(1, 8, 4)(torch.rand(2, 1, 16, 16)), "images of 8 x 8, not 16 x 16"),
         (lambda: ClassifierGuide(MIXTURE.logits, torch.tensor([0, 1]))(normal(3, 2), 0.1), "label is a class for each"),
         (lambda: ClassifierGuide(MIXTURE.logits, 0.5), "label is a class.*whole numbers"),
         (lambda: ClassifierGuide(lambda x, sigma: x[:, 0], 0)(normal(2, 2), 0.1), r"logits .*\(2, n_classes\)"),
         (lambda: Conditioned(MIXTURE, lambda x, sigma: x[:, :1])(normal(2, 2), 0.1), "as a guide; it must return"),
         (lambda: Conditioned(MIXTURE, MIXTURE, math.nan), "scale must be"),
+        (lambda: Conditioned(MIXTURE, MIXTURE, False), "scale must be a finite number of 0 or more"),
         (lambda: Conditioned(MIXTURE, None), "a guide is a function.*ClassifierGuide"),
         (lambda: NoisyClassifier(1, 8)(torch.rand(2, 1, 8, 8), 0.0), "sigma must be above 0"),
         (lambda: load_guide("cifar10"), "no classifier of noisy cifar10 images.*only of digits"),

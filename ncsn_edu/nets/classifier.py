@@ -16,17 +16,19 @@ class Classifier(nn.Module):
     def __init__(self, channels: int, size: int, width: int = 32, n_classes: int = 10) -> None:
         super().__init__()
         self.channels, self.size = check_count("channels", channels), check_count("size", size)
-        self.width, self.n_classes, w = check_count("width", width), n_classes, width
+        self.width, self.n_classes = check_count("width", width), check_count("n_classes", n_classes)
+        w = self.width
         self.convolutions = nn.Sequential(
             *_conv(self.channels, w), *_conv(w, w), nn.AvgPool2d(2), *_conv(w, 2 * w), *_conv(2 * w, 2 * w)
         )
         pool = nn.AdaptiveAvgPool2d(4) if size > 16 else nn.AvgPool2d(2)
         side = 4 if size > 16 else size // 4
-        self.head = nn.Sequential(pool, nn.Flatten(), nn.Dropout(0.3), nn.Linear(2 * w * side**2, n_classes))
+        self.head = nn.Sequential(pool, nn.Flatten(), nn.Dropout(0.3), nn.Linear(2 * w * side**2, self.n_classes))
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees, (B, D)."""
-        return self.head[:2](self.convolutions(2 * check_images(x, self.channels, 4) - 1))
+        check_images(x, self.channels, 4, self.size if self.size <= 16 else None)  # a larger one pools any size
+        return self.head[:2](self.convolutions(2 * x - 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, n_classes)."""
@@ -47,14 +49,15 @@ class ResNet(nn.Module):
     def __init__(self, channels: int, size: int, width: int = 24, n_classes: int = 10) -> None:
         super().__init__()
         self.channels, self.size = check_count("channels", channels), check_count("size", size)
-        self.width, self.n_classes, w = check_count("width", width), n_classes, width
+        self.width, self.n_classes = check_count("width", width), check_count("n_classes", n_classes)
+        w = self.width
         self.convolutions = nn.Sequential(
             *_conv(self.channels, w),
             *(*_conv(w, 2 * w), nn.MaxPool2d(2), Residual(2 * w)),
             *(*_conv(2 * w, 4 * w), nn.MaxPool2d(2)),
             *(*_conv(4 * w, 8 * w), nn.MaxPool2d(2), Residual(8 * w)),
         )
-        self.logits = nn.Linear(8 * w, n_classes)
+        self.logits = nn.Linear(8 * w, self.n_classes)
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees, (B, 8 width)."""
@@ -77,18 +80,20 @@ class NoisyClassifier(nn.Module):
     def __init__(self, channels: int, size: int, width: int = 32, n_classes: int = 10) -> None:
         super().__init__()
         self.channels, self.size = check_count("channels", channels), check_count("size", size)
-        self.width, self.n_classes, w = check_count("width", width), n_classes, width
+        self.width, self.n_classes = check_count("width", width), check_count("n_classes", n_classes)
+        w = self.width
         self.embed = nn.Sequential(nn.Linear(w, 4 * w), nn.SiLU(), nn.Linear(4 * w, 4 * w), nn.SiLU())
         self.begin, self.fine = nn.Conv2d(channels, w, 3, padding=1), Block(w, w, 4 * w)
         self.halve, self.coarse = nn.AvgPool2d(2), Block(w, 2 * w, 4 * w)
         self.head = nn.Sequential(
-            nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.SiLU(), nn.Dropout(0.3), nn.Linear(2 * w * 16, n_classes)
+            nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.SiLU(), nn.Dropout(0.3), nn.Linear(2 * w * 16, self.n_classes)
         )
-        self.linear = nn.Linear(channels * size**2, n_classes, bias=False)
+        self.linear = nn.Linear(channels * size**2, self.n_classes, bias=False)
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Logits (B, n_classes); sigma a number or (B,)."""
-        check_images(x, self.channels), check_noise(sigma, "this classifier is told the logarithm of sigma")
+        check_images(x, self.channels, size=self.size)
+        check_noise(sigma, "this classifier is told the logarithm of sigma")
         sigmas = expand_like(sigma, x)
         e = self.embed(waves(sigmas.log().flatten().expand(len(x)), self.width, 0.5, 25.0))
         u = (x - 0.5) / (0.25 + sigmas**2).sqrt()
