@@ -95,6 +95,20 @@ def classes(x: Tensor, sigma: float | Tensor, label: Tensor) -> Tensor:
 
 TURN = completed(torch.tensor([[3.0, 4.0]]))
 HALF = torch.eye(64)[:32]  # rows of 8 x 8 that are known
+
+
+def half_of_the_sum(x: Tensor, sigma: float | Tensor) -> Tensor:
+    """Logits of two classes, for x of any shape."""
+    total = x.flatten(1).mean(1) / (1 + torch.as_tensor(sigma, dtype=x.dtype).reshape(-1) ** 2)
+    return torch.stack([total, -total], 1)
+
+
+def measured(score: Any, dim: int, covariance: str) -> Conditioned:
+    """By one number, the mean."""
+    guide = LinearGuide(score, torch.full((1, dim), 1 / dim), [0.4], noise=0.1, covariance=covariance)
+    return Conditioned(score, guide)
+
+
 POINTS: dict[str, Callable[[], Any]] = {
     "mixture": lambda: MIXTURE,
     "Empirical": lambda: Empirical(MIXTURE.sample(5, generator=seeded(0))),
@@ -109,6 +123,8 @@ POINTS: dict[str, Callable[[], Any]] = {
     "Guided": lambda: Guided(classes, 1, 2.0),
     "Conditioned": lambda: Conditioned(MIXTURE, ClassifierGuide(MIXTURE.logits, 1), 1.5),
     "Rotated": lambda: Rotated(EpsScore(Told(2)), TURN),
+    "by a measurement": lambda: measured(MIXTURE, 2, "isotropic"),
+    "by a measurement, matched": lambda: measured(NoiseConditionalMLP(2, (8,)), 2, "matched"),
 }
 IMAGES: dict[str, Callable[[], Any]] = {
     "mixture": lambda: pixels,
@@ -127,6 +143,8 @@ IMAGES: dict[str, Callable[[], Any]] = {
         net := Preconditioned(unet()), LinearGuide(net, HALF, torch.ones(32), noise=0.5)
     ),
     "Rotated": lambda: Rotated(Preconditioned(unet()), completed(HALF)),
+    "by a classifier": lambda: Conditioned(Preconditioned(unet()), ClassifierGuide(half_of_the_sum, 0), 1.5),
+    "by a measurement, matched": lambda: measured(pixels, 64, "matched"),
 }
 MODELS = [("points", name) for name in POINTS] + [("8x8", name) for name in IMAGES]
 SHAPES = {"points": (2, 2), "8x8": (2, 1, 8, 8)}
