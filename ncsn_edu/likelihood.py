@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from .checks import check_choice, check_count, check_generator, check_points, may_look
-from .core import Score, differentiating
+from .core import Score, gradient
 from .diffusion import OnPath
-from .losses import IGNORES, projection
+from .losses import projection
 from .odes import Slope, Solver, method_of
 from .sdes import SDE, path_of
 
@@ -67,7 +67,7 @@ def _with_divergence(evaluate: OnPath, x: Tensor, directions: list[Tensor]) -> S
     """The slope v of the flow for states (B, D + 1): of points like x, and of the integral of div v beside them."""
 
     def slope(state: Tensor, t: float, step: int) -> Tensor:
-        with differentiating(state, t) as (state, _):
+        with torch.enable_grad():
             at = state[:, :-1].reshape(x.shape).detach().requires_grad_()
             s = evaluate(at, t, step)
             divergence = _projected(s, at, directions) if directions else _trace(s, at)
@@ -131,7 +131,7 @@ def _log_normal(x: Tensor, std: float) -> Tensor:
 
 def _projected(s: Tensor, x: Tensor, directions: list[Tensor]) -> Tensor:
     """The mean of u' (ds/dx) u over directions u, (B,)."""
-    products = (_gradient(s, x, u) * u for u in directions)
+    products = (gradient(s, x, u, "score", retain=True) * u for u in directions)
     return torch.stack([product.flatten(1).sum(1) for product in products]).mean(0)
 
 
@@ -139,13 +139,5 @@ def _trace(s: Tensor, x: Tensor) -> Tensor:
     """The trace of ds/dx, (B,), one backward pass for each coordinate."""
     trace, ones = x.new_zeros(len(x)), x.new_ones(len(x))
     for i, column in enumerate(s.flatten(1).unbind(1)):
-        trace = trace + _gradient(column, x, ones).flatten(1)[:, i]
+        trace = trace + gradient(column, x, ones, "score", retain=True).flatten(1)[:, i]
     return trace
-
-
-def _gradient(s: Tensor, x: Tensor, u: Tensor) -> Tensor:
-    """The gradient of the sum of u s in x."""
-    found = torch.autograd.grad(s, x, u, retain_graph=True, allow_unused=True)[0] if s.requires_grad else None
-    if found is None:
-        raise ValueError(f"the score has no gradient with respect to x: {IGNORES}")
-    return found

@@ -28,7 +28,7 @@ from .checks import (
 from .core import Score, differentiating, expand_like, noise_like, shaped
 from .schedules import nearest_level
 
-IGNORES = (
+_IGNORES = (
     "it does not depend on x, or was detached from it (no_grad, detach, NumPy) on the way. Its trace would pass for 0; "
     "a score that is meant to be constant can return constant + 0 * x"
 )
@@ -308,7 +308,7 @@ def _differentiable(score: Score, x: Tensor, sigma: float | Tensor) -> tuple[Ten
         x = x.detach().requires_grad_()
         s = shaped(score(x, sigma), x)
     if not s.requires_grad:
-        raise ValueError(f"the score has no gradient at all: {IGNORES}")
+        raise ValueError(f"the score has no gradient at all: {_IGNORES}")
     return x, s
 
 
@@ -317,7 +317,7 @@ def _vjp(s: Tensor, x: Tensor, v: Tensor, *, batched: bool = False) -> Tensor:
     options = {"create_graph": torch.is_grad_enabled(), "retain_graph": True, "allow_unused": True}
     product = torch.autograd.grad(s, x, v, is_grads_batched=batched, **options)[0]
     if product is None:
-        raise ValueError(f"the score has no gradient with respect to x: {IGNORES}")
+        raise ValueError(f"the score has no gradient with respect to x: {_IGNORES}")
     return product
 
 
