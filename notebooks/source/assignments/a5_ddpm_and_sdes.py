@@ -232,6 +232,14 @@ def _():
     close(variance, [0.24609, 0.24609], rtol=1e-3, what="the variance")
 
 
+@task.check("a third one, beta = 0.75: two rows at t = 2 and 1, each by its own step")
+def _():
+    betas = torch.tensor([0.36, 0.4375, 0.75], dtype=torch.float64)
+    mean, variance = means_and_variances(torch.ones(2, 2), torch.zeros(2, 2), torch.tensor([2, 1]), betas)
+    close(mean, [[0.35165, 0.35165], [0.42188, 0.42188]], rtol=1e-3, what="the mean")
+    close(variance, [0.52747, 0.24609], rtol=1e-3, what="the variance")
+
+
 @task.check("from t = 0 there is one way back: to the clean point (for the third point)")
 def _():
     betas = torch.tensor([0.36, 0.4375], dtype=torch.float64)
@@ -432,7 +440,7 @@ task.done()
 # - returns (B,): the loss of each example
 #
 # Draw for each example a `t` of its own and an `e` of its own, and let `net` guess once
-# for each example. Right losses for the steps and noise that you have drawn earn 2 of the
+# for each example. You may use your function of Task 1. Right losses for the steps and noise that you have drawn earn 2 of the
 # points; the third is for drawing them as they should be.
 #
 # *Stuck? No later task needs it: go on.*
@@ -514,6 +522,15 @@ def chain(betas):
     return torch.tensor(found, dtype=torch.float64).T
 
 
+def right_diffuse(clean, t, betas, e):
+    factors, spreads = chain(betas)
+    t = torch.as_tensor(t).long()
+    return _wide(factors[t], clean) * clean + _wide(spreads[t], clean) * e
+
+
+task.uses(diffuse=Given(right_diffuse))
+
+
 def bent(x, t):
     return torch.sin(3 * x) + 0.3 + 0.1 * _wide(t, x)
 
@@ -534,7 +551,7 @@ def _():
         expected = torch.empty(len(clean), dtype=torch.float64)
         expected[which] = (e - bent(x, t)).square().flatten(1).sum(1)
         close(losses, expected, rtol=0.02, atol=0.05)
-    _, t, _, e, _ = _drawn(answer, bent, torch.zeros(500, 4), betas, *chain(betas))
+    _, t, _, e, _ = _drawn(answer, bent, torch.zeros(20, 100), betas, *chain(betas))
     ensure(abs(e.square().mean() - 1) < 0.4, f"the noise e has a variance of {e.square().mean():.3g}")
 
 
@@ -579,7 +596,7 @@ task.done()
 #    add up to that of $q(x_s \mid c)$.
 #
 # With $\eta = 1$ this is DDPM's ancestral step, and with $\eta = 0$ the step of DDIM.
-# Behind the first step lies the clean point itself: `s` is then -1, $c$ is not shrunk, and
+# You may use your functions of Tasks 1 and 2. Behind the first step lies the clean point itself: `s` is then -1, $c$ is not shrunk, and
 # there is no noise, whatever $\eta$.
 #
 # - `net`: a function; `x`: (B, D); `t`, `s`: whole numbers, $-1 \le s < t$; `betas`: (T,);
@@ -622,11 +639,11 @@ def _():
 
 @task.check("fresh noise, eta = 1, from t = 1 to 0: a variance of 0.2461; to the clean point: none")
 def _():
-    none, z = Given(lambda x, t: 0 * x), torch.ones(1, 1)
-    found = answer(none, torch.zeros(1, 1), 1, 0, two_steps, 1.0, z, shape=(1, 1))
-    close(found, [[0.49608]], what="with x = 0, z = 1 the result")
-    found = answer(none, torch.zeros(1, 1), 0, -1, two_steps, 1.0, z, shape=(1, 1))
-    close(found, [[0.0]], what="from t = 0 to the clean point, with x = 0, z = 1, the result")
+    none, z = Given(lambda x, t: 0 * x), torch.tensor([[1.0], [-2.0]])
+    found = answer(none, torch.zeros(2, 1), 1, 0, two_steps, 1.0, z, shape=(2, 1))
+    close(found, [[0.49608], [-0.99215]], what="with x = 0, z = 1 and -2, the result")
+    found = answer(none, torch.zeros(2, 1), 0, -1, two_steps, 1.0, z, shape=(2, 1))
+    close(found, [[0.0], [0.0]], what="from t = 0 to the clean point, with x = 0, z = 1 and -2, the result")
 
 
 @task.check("old noise, eta = 1: of a guess of 1, at x = 0.8, where the clean point is 0, 0.3375 are left")
@@ -657,6 +674,25 @@ def between(betas, first, last):
     for beta in betas.tolist()[first + 1 : last + 1]:
         factor, variance = math.sqrt(1 - beta) * factor, (1 - beta) * variance + beta
     return factor, variance
+
+
+def right_diffuse(clean, t, betas, e):
+    kept = ne.alphas_bar_of(betas)[torch.as_tensor(t).long()]
+    return _wide(kept.sqrt(), clean) * clean + _wide((1 - kept).sqrt(), clean) * e
+
+
+def right_posterior(x_t, clean, t, betas):
+    x, c, t, betas = (torch.as_tensor(part) for part in (x_t, clean, t, betas))
+    steps, rows = t.reshape(-1).expand(len(x)), []
+    for point, origin, last in zip(x.double(), c.double(), steps.tolist(), strict=True):
+        (to_s, before), (step, new) = between(betas, -1, last - 1), between(betas, last - 1, last)
+        gain = step * before / (step**2 * before + new)
+        rows.append((to_s * origin + gain * (point - step * to_s * origin), before * new / (new + step**2 * before)))
+    found = torch.stack([mean for mean, _ in rows]), torch.tensor([variance for _, variance in rows])
+    return tuple(part.numpy() for part in found) if isinstance(x_t, np.ndarray) else found
+
+
+task.uses(diffuse=Given(right_diffuse), posterior=right_posterior)
 
 
 def bends(x, t):
@@ -1036,7 +1072,7 @@ def _():
 def _():
     score = Given(lambda x, sigma: (3 - x) / _wide(sigma, x) ** 2)
     high, low = torch.tensor([[0.84355, 1.80316]]), torch.tensor([[2.84017, 3.16223]])
-    times = torch.linspace(0.5, 0.1, 101)
+    times = torch.cat([torch.linspace(0.5, 0.3, 41), torch.linspace(0.3, 0.1, 81)[1:]])  # in steps that differ
     close(answer(score, high, times, shape=(1, 2)), low, atol=0.03, what="the end at t = 0.1")
     close(answer(score, low, times.flip(0), shape=(1, 2)), high, atol=0.03, what="the end at t = 0.5, going up,")
 
@@ -1143,6 +1179,7 @@ task.done()
 #   `times`: (n + 1,), rising up to 1
 # - returns (B,): $\log p_t(x)$ at $t$ = `times[0]`, in nats
 #
+# You may use your functions of Tasks 6 and 8.
 # Use any method for the integral, and evaluate score and divergence as often as you like. An
 # error below 0.2 nats, when a hundred steps are given, earns 2 of the points: Euler's method
 # does that. One below 0.01 earns the third: Heun's does that.
@@ -1169,23 +1206,22 @@ def log_likelihood(score, divergence, x, times):
 
 
 # %% role="setup tests"
-def _divergence_of(mixture):
-    """The trace of the Jacobian of a mixture's score, (B,); the components are round."""
-    variances = mixture.covariances.double()[:, 0, 0] if mixture.covariances.ndim == 3 else mixture.covariances.double()
+def _modes(means, variances, weights):
+    """The score of a mixture of round Gaussians with noise, and the trace of its Jacobian."""
+    means, variances, weights = (torch.as_tensor(part, dtype=torch.float64) for part in (means, variances, weights))
+
+    def parts(x, sigma):
+        noisy = variances + _wide(sigma, x) ** 2  # (1 or B, K)
+        pull = (means - x[:, None]) / noisy[..., None]  # (B, K, D)
+        squares = pull.square().sum(-1)
+        share = torch.softmax(weights.log() - x.shape[1] / 2 * noisy.log() - noisy * squares / 2, 1)
+        return share, (share[..., None] * pull).sum(1), squares - x.shape[1] / noisy
 
     def divergence(x, sigma):
-        sigma = torch.as_tensor(sigma, dtype=torch.float64).reshape(-1).expand(len(x))
-        noisy = variances + sigma[:, None] ** 2  # (B, K)
-        pull = (mixture.means.double() - x[:, None]) / noisy[..., None]
-        share = mixture.responsibilities(x, sigma)
-        apart = (share * (pull.square().sum(-1) - x.shape[1] / noisy)).sum(1)
-        return apart - (share[..., None] * pull).sum(1).square().sum(1)
+        share, score, apart = parts(x, sigma)
+        return (share * apart).sum(1) - score.square().sum(1)
 
-    return Given(divergence)
-
-
-def _score_of(mixture):
-    return Given(lambda x, sigma: mixture(x, torch.as_tensor(sigma, dtype=torch.float64).reshape(-1).expand(len(x))))
+    return Given(lambda x, sigma: parts(x, sigma)[1]), Given(divergence)
 
 
 # %% role="tests 9 3"
@@ -1195,24 +1231,22 @@ answer = task.answer("log_likelihood")
 
 @task.check("data that are standard normal: so is x_t at all times; at (0, 0) log p is -1.8379, at (1, 2) -4.3379")
 def _():
-    normal = ne.GaussianMixture([[0.0, 0.0]], 1.0)
-    found = answer(_score_of(normal), _divergence_of(normal), torch.tensor([[0.0, 0.0], [1.0, 2.0]]), torch.linspace(0.1, 1, 51))
-    ensure(found.shape == (2,), f"the result has shape {tuple(found.shape)}, and (2,) was expected")
+    x, normal = torch.tensor([[0.0, 0.0], [1.0, 2.0]]), _modes([[0.0, 0.0]], [1.0], [1.0])
+    found = answer(*normal, x, torch.linspace(0.1, 1, 41), shape=(2,))
     close(found, [-1.8379, -4.3379], atol=0.1)
 
 
 @task.check("data N(0, 0.01) in three dimensions: at the origin, at t = 0.05, log p is 2.1041")
 def _():
-    narrow = ne.GaussianMixture([[0.0, 0.0, 0.0]], 0.01)
-    times = torch.linspace(0.05**0.5, 1, 151) ** 2
-    close(answer(_score_of(narrow), _divergence_of(narrow), torch.zeros(1, 3), times, shape=(1,)), [2.1041], atol=0.15)
+    times = torch.linspace(0.05**0.5, 1, 81) ** 2
+    found = answer(*_modes([[0.0, 0.0, 0.0]], [0.01], [1.0]), torch.zeros(1, 3), times, shape=(1,))
+    close(found, [2.1041], atol=0.2)
 
 
 @task.check("two modes on a line, (-2, 0.3) and (1, 0.8) with weights 0.35 and 0.65, at 0.3 and -1, at t = 0.2")
 def _():
-    modes = ne.GaussianMixture([[-2.0], [1.0]], [0.3, 0.8], [0.35, 0.65])
-    x, times = torch.tensor([[0.3], [-1.0]]), torch.linspace(0.2, 1, 101)
-    close(answer(_score_of(modes), _divergence_of(modes), x, times, shape=(2,)), [-1.4043, -1.7442], atol=0.1)
+    x, modes = torch.tensor([[0.3], [-1.0]]), _modes([[-2.0], [1.0]], [0.3, 0.8], [0.35, 0.65])
+    close(answer(*modes, x, torch.linspace(0.2, 1, 81), shape=(2,)), [-1.4043, -1.7442], atol=0.1)
 
 
 ### BEGIN HIDDEN TESTS
@@ -1225,45 +1259,54 @@ def right_marginal(t):
     return tuple(part.numpy() if isinstance(t, np.ndarray) else float(part) for part in parts)
 
 
-task.uses(vp_marginal=right_marginal)
+
+def right_flow(score, x, times):
+    y = torch.as_tensor(x).double()
+    times = torch.as_tensor(times).double().tolist()
+
+    def slope(y, t):
+        scale, sigma = right_marginal(t)
+        return -(0.05 + 9.95 * t) * (y + score(y / scale, sigma) / scale)
+
+    for t, after in zip(times[:-1], times[1:], strict=True):
+        first = slope(y, t)
+        y = y + (after - t) / 2 * (first + slope(y + (after - t) * first, after))
+    return y.numpy() if isinstance(x, np.ndarray) else y.to(x.dtype)
 
 
-def worst(mixture, rows, times):
-    """The largest error of the learner's likelihood, in nats, against the mixture's own density at times[0]."""
+task.uses(vp_marginal=right_marginal, flow=right_flow)
+
+
+def worst(modes, rows, times):
+    """The largest error of the learner's likelihood, in nats, against the density of the modes at times[0]."""
+    means, variances, weights = (torch.tensor(part, dtype=torch.float64) for part in modes)
     scale, sigma = right_marginal(float(times[0]))
-    dim = mixture.dim
-    noisy = ne.GaussianMixture(
-        scale * mixture.means, scale**2 * (variances_of(mixture) + sigma**2), mixture.weights
-    )
+    noisy = ne.GaussianMixture(scale * means, scale**2 * (variances + sigma**2), weights)
     x = noisy.sample(rows).float()
-    found = answer(_score_of(mixture), _divergence_of(mixture), x, times, shape=(rows,))
-    return float((found - noisy.log_prob(x.double())).abs().max().nan_to_num(math.inf))
-
-
-def variances_of(mixture):
-    return mixture.covariances[:, 0, 0] if mixture.covariances.ndim == 3 else mixture.covariances
+    found = answer(*_modes(*modes), x, times, shape=(rows,))
+    return float((found - noisy.log_prob(x.double())).abs().nan_to_num(math.inf).max())
 
 
 # Their mean is 0, so that at t = 1 they are standard normal to 0.001 nats.
-def mixtures():
-    five, times = torch.randn(1, 5).clamp(-1.5, 1.5), torch.linspace(0.02**0.5, 1, 101) ** 2
-    yield ne.GaussianMixture([[-2.0], [1.0]], [0.3, 0.8], [1 / 3, 2 / 3]), times
-    yield ne.GaussianMixture([[-2.0, 0.0], [1.0, 1.0], [1.0, -1.0]], [0.3, 0.8, 0.5]), times
-    yield ne.GaussianMixture(torch.cat([five, -five]), [0.6, 1.4]), torch.linspace(0.15, 1, 101)
+ONE = [[-2.0], [1.0]], [0.3, 0.8], [1 / 3, 2 / 3]
+TWO = [[-2.0, 0.0], [1.0, 1.0], [1.0, -1.0]], [0.3, 0.8, 0.5], [1 / 3, 1 / 3, 1 / 3]
+FIVE = [[1.0, -0.5, 0.2, 1.2, 0.0], [-1.0, 0.5, -0.2, -1.2, 0.0]], [0.6, 1.4], [0.5, 0.5]
+EARLY, LATE = torch.linspace(0.02**0.5, 1, 101) ** 2, torch.linspace(0.3, 1, 101)
 
 
 @task.check("the density of mixtures, to 0.2 nats", points=2)
 def _():
-    for (mixture, times), rows in zip(mixtures(), (1, 2, 5), strict=True):
-        error, where = worst(mixture, rows, times), f"in {mixture.dim} dimension(s), from t = {times[0]:.3g} on"
+    for modes, rows, times in ((ONE, 4, EARLY), (TWO, 6, LATE)):
+        error = worst(modes, rows, times)
+        where = f"in {len(modes[0][0])} dimension(s), from t = {times[0]:.3g} on"
         ensure(error < 0.2, f"{where}, it is off by up to {error:.2g} nats")
 
 
 @task.check("to 0.01 nats", points=1, beyond=True)
 def _():
-    for mixture, times in list(mixtures())[1:]:
-        error = worst(mixture, 16, times)
-        ensure(error < 0.01, f"in {mixture.dim} dimensions it is off by up to {error:.2g} nats")
+    for modes, rows, times in ((TWO, 16, EARLY), (FIVE, 16, LATE)):
+        error = worst(modes, rows, times)
+        ensure(error < 0.01, f"in {len(modes[0][0])} dimensions it is off by up to {error:.2g} nats")
 
 
 ### END HIDDEN TESTS
