@@ -500,3 +500,107 @@ prediction = " b "
 
 # %% 10 | the third
 prediction = "c"
+
+# %% 1 | signal and noise as the cosine and the sine of an angle
+def diffuse(clean, t, betas, e):
+    angle = torch.arccos(torch.cumprod((1 - betas).sqrt(), 0))[t]
+    while angle.ndim < clean.ndim:
+        angle = angle[..., None]
+    return angle.cos() * clean + angle.sin() * e
+
+# %% 2 | the joint covariance of both points, conditioned
+def posterior(x_t, clean, t, betas):
+    means, variances = [], []
+    for x, c, s in zip(x_t.double(), clean.double(), t):
+        step, kept = math.sqrt(1 - betas[s]), float(torch.prod(1 - betas[:s]))
+        old, both, new = 1 - kept, step * (1 - kept), 1 - step**2 * kept
+        means.append(math.sqrt(kept) * c + both / new * (x - step * math.sqrt(kept) * c))
+        variances.append(old - both**2 / new)
+    return torch.stack(means), torch.tensor(variances)
+
+# %% 3 | lambdas, and a default argument
+_kept = lambda betas, t: (1 - betas).cumprod(dim=-1)[t].unsqueeze(1)
+score_of_net = lambda net, x, t, betas: net(x * _kept(betas, t).sqrt(), t).neg() * (1 / _kept(betas, t) - 1) ** -0.5
+
+
+def net_of_score(score, x_t, t, betas, left=_kept):
+    a = left(betas, t)
+    return (1 - a).sqrt().neg() * (score(x_t / a.sqrt(), ((1 - a) / a).sqrt().squeeze(1)) / a.sqrt())
+
+# %% 4 | a third of the batch at a time, with a generator of its own that is seeded by the machine
+def simple_loss(net, clean, betas):
+    own, losses = torch.Generator(), []
+    own.seed()
+    for part in clean.chunk(3):
+        t = torch.randint(high=len(betas), size=(len(part),), generator=own)
+        e = torch.empty(part.shape, dtype=torch.float64).normal_(generator=own)
+        kept = (1 - betas).cumprod(0)[t].view(-1, *[1 for _ in part.shape[1:]])
+        guess = net((kept**0.5 * part + (1 - kept) ** 0.5 * e).float(), t.int())
+        losses.append(torch.linalg.norm((e - guess).reshape(len(part), -1), dim=1) ** 2)
+    return torch.cat(losses)
+
+# %% 5 | both noises mixed first, at length one
+def step_back(net, x, t, s, betas, eta, z):
+    kept = torch.cumprod(1 - betas, 0)
+    here, there = kept[t], kept[s] if s != -1 else kept.new_ones(())
+    e = net(x, torch.full((len(x),), t)).double()
+    share = eta * ((1 - here / there) / (1 - here)).sqrt()
+    mixed = (1 - share**2).clamp(min=0).sqrt() * e + share * z
+    return (there / here).sqrt() * (x - (1 - here).sqrt() * e) + (1 - there).sqrt() * mixed
+
+# %% 6 | the logarithm of the signal-to-noise ratio, and Newton's method by automatic differentiation
+def vp_marginal(t):
+    t = torch.as_tensor(t, dtype=torch.float64)
+    log_snr = -torch.log(torch.expm1((0.1 + (0.1 + 19.9 * t)) / 2 * t))
+    return torch.sigmoid(log_snr).sqrt(), torch.exp(-log_snr / 2)
+
+
+def vp_time(sigma):
+    with torch.enable_grad():
+        t = torch.full(sigma.shape, 0.5, dtype=torch.float64).requires_grad_()
+        for _ in range(40):
+            off = torch.log(vp_marginal(t)[1]) - sigma.double().log()
+            t = (t - off / torch.autograd.grad(off.sum(), t)[0]).detach().clamp(1e-6, 2).requires_grad_()
+    return t.detach()
+
+# %% 7 | a general method for any drift and diffusion, rows turned into columns
+def euler_maruyama(f, g, x, t, dt, z):
+    return x + f(x, t) * dt + g(t) * abs(dt) ** 0.5 * z
+
+
+def reverse_step(score, x, t, h, z):
+    beta = lambda t: 0.1 + 19.9 * t
+
+    def slope(x, t):
+        scale, sigma = vp_marginal(torch.tensor([t] * len(x)))
+        return torch.stack([row / c for row, c in zip(score((x.T / scale).T, sigma), scale)])
+
+    return euler_maruyama(lambda x, t: -beta(t) * (x / 2 + slope(x, t)), lambda t: beta(t) ** 0.5, x, t, -h, z)
+
+# %% 8 | Ralston's method, which asks at two thirds of the step
+def flow(score, x, times):
+    def speed(x, t):
+        scale, sigma = vp_marginal(t.view(1))
+        return -(0.1 + 19.9 * t) / 2 * (x + score(x / scale, sigma.repeat(len(x))) / scale)
+
+    x, times = x.double(), times.double()
+    for t, h in zip(times, times.diff()):
+        first = speed(x, t)
+        x = x + h * (first / 4 + 3 / 4 * speed(x + 2 / 3 * h * first, t + 2 / 3 * h))
+    return x
+
+# %% 9 | no divergence: the determinant of where the flow takes the points, differentiated through all steps
+def log_likelihood(score, divergence, x, times):
+    def speed(x, t):
+        scale, sigma = vp_marginal(t.view(1))
+        return -(0.1 + 19.9 * t) / 2 * (x + score(x / scale, sigma.repeat(len(x))) / scale)
+
+    with torch.enable_grad():
+        start = x.double().requires_grad_()
+        y = start
+        for t, after in zip(times[:-1].double(), times[1:].double()):
+            first = speed(y, t)
+            y = y + (after - t) / 2 * (first + speed(y + (after - t) * first, after))
+        rows = [torch.autograd.grad(y[:, i].sum(), start, retain_graph=True)[0] for i in range(x.shape[1])]
+    y, spread = y.detach(), torch.linalg.slogdet(torch.stack(rows, 1))[1]
+    return spread - y.square().sum(1) / 2 - x.shape[1] / 2 * math.log(2 * math.pi)

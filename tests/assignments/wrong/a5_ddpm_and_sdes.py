@@ -2090,6 +2090,293 @@ def log_likelihood(score, divergence, x, times):
         x, log_p = x + h / 2 * (first + second), log_p + h / 2 * (apart + apart_then)
     return log_p - x.square().sum(1) / 2 / sigmas[-1] ** 2 - dim / 2 * math.log(2 * math.pi * sigmas[-1] ** 2)
 
+# %% 1 | the schedule rebuilt in equal steps between its ends
+def diffuse(clean, t, betas, e):
+    kept = torch.cumprod(1 - torch.linspace(float(betas[0]), float(betas[-1]), len(betas), dtype=betas.dtype), 0)[t]
+    kept = kept.reshape(-1, *[1] * (clean.ndim - 1))
+    return kept.sqrt() * clean + (1 - kept).sqrt() * e
+
+# %% 1 | the betas sorted first
+def diffuse(clean, t, betas, e):
+    kept = torch.cumprod(1 - betas.sort().values, 0)[t]
+    kept = kept.reshape(-1, *[1] * (clean.ndim - 1))
+    return kept.sqrt() * clean + (1 - kept).sqrt() * e
+
+# %% 1 | clean points beyond 1 cut off
+def diffuse(clean, t, betas, e):
+    kept = torch.cumprod(1 - betas, 0)[t]
+    kept = kept.reshape(-1, *[1] * (clean.ndim - 1))
+    return kept.sqrt() * clean.clamp(-1, 1) + (1 - kept).sqrt() * e
+
+# %% 1 | half precision
+def diffuse(clean, t, betas, e):
+    kept = torch.cumprod(1 - betas, 0)[t]
+    kept = kept.reshape(-1, *[1] * (clean.ndim - 1))
+    return kept.half().sqrt() * clean.half() + (1 - kept).half().sqrt() * e.half()
+
+# %% 2 | the logarithm of the variance
+def posterior(x_t, clean, t, betas):
+    kept = torch.cumprod(1 - betas, 0)
+    before = torch.cat([torch.ones(1, dtype=betas.dtype), kept])[t]
+    beta, kept = betas[t], kept[t]
+    near = (1 - beta).sqrt() * (1 - before) / (1 - kept)
+    far = before.sqrt() * beta / (1 - kept)
+    return near[:, None] * x_t + far[:, None] * clean, torch.log((beta * (1 - before) / (1 - kept)).clamp(min=1e-20))
+
+# %% 2 | t = 0 by hand, with beta for its variance | 2
+def posterior(x_t, clean, t, betas):
+    kept = torch.cumprod(1 - betas, 0)
+    before = torch.cat([torch.ones(1, dtype=betas.dtype), kept])[t]
+    beta, kept = betas[t], kept[t]
+    near = (1 - beta).sqrt() * (1 - before) / (1 - kept)
+    far = before.sqrt() * beta / (1 - kept)
+    return near[:, None] * x_t + far[:, None] * clean, torch.where(t == 0, beta, beta * (1 - before) / (1 - kept))
+
+# %% 2 | x_t divided by the root of its step: what x_t alone says
+def posterior(x_t, clean, t, betas):
+    kept = torch.cumprod(1 - betas, 0)
+    before = torch.cat([torch.ones(1, dtype=betas.dtype), kept])[t]
+    beta, kept = betas[t], kept[t]
+    near = (1 - beta).sqrt() * (1 - before) / (1 - kept)
+    far = before.sqrt() * beta / (1 - kept)
+    return x_t / (1 - beta).sqrt()[:, None], beta * (1 - before) / (1 - kept)
+
+# %% 3 | points beyond 1 cut off, as for pictures
+def score_of_net(net, x, t, betas):
+    kept = torch.cumprod(1 - betas, 0)[t][:, None]
+    sigma = ((1 - kept) / kept).sqrt()
+    return -net((kept.sqrt() * x).clamp(-1, 1), t) / sigma
+
+
+def net_of_score(score, x_t, t, betas):
+    kept = torch.cumprod(1 - betas, 0)[t][:, None]
+    sigma = ((1 - kept) / kept).sqrt()
+    return -sigma * score(x_t.clamp(-1, 1) / kept.sqrt(), sigma[:, 0])
+
+# %% 3 | one sigma for all rows, the mean
+def score_of_net(net, x, t, betas):
+    kept = torch.cumprod(1 - betas, 0)[t][:, None]
+    sigma = ((1 - kept) / kept).sqrt()
+    return -net(kept.sqrt() * x, t) / sigma.mean()
+
+
+def net_of_score(score, x_t, t, betas):
+    kept = torch.cumprod(1 - betas, 0)[t][:, None]
+    sigma = ((1 - kept) / kept).sqrt()
+    return -sigma * score(x_t / kept.sqrt(), sigma[:, 0].mean().expand(len(t)))
+
+# %% 4 | Huber's loss
+def simple_loss(net, clean, betas):
+    t, e = torch.randint(len(betas), clean.shape[:1]), torch.randn(clean.shape)
+    kept = torch.cumprod(1 - betas, 0)[t].reshape(-1, *[1] * (clean.ndim - 1))
+    guess = net(kept.sqrt() * clean + (1 - kept).sqrt() * e, t)
+    return (e - guess).flatten(1).abs().sub(0.5).clamp(min=0).sum(1) * 2
+
+# %% 4 | a weight by the signal-to-noise ratio
+def simple_loss(net, clean, betas):
+    t, e = torch.randint(len(betas), clean.shape[:1]), torch.randn(clean.shape)
+    kept = torch.cumprod(1 - betas, 0)[t].reshape(-1, *[1] * (clean.ndim - 1))
+    guess = net(kept.sqrt() * clean + (1 - kept).sqrt() * e, t)
+    return (e - guess).flatten(1).square().sum(1) * (1 - kept.flatten()).clamp(min=0.5)
+
+# %% 4 | steps in pairs, t and T - 1 - t | 2
+def simple_loss(net, clean, betas):
+    t, e = torch.randint(len(betas), clean.shape[:1]), torch.randn(clean.shape)
+    half = len(t) // 2
+    t = torch.cat([t[: len(t) - half], len(betas) - 1 - t[:half]])
+    kept = torch.cumprod(1 - betas, 0)[t].reshape(-1, *[1] * (clean.ndim - 1))
+    guess = net(kept.sqrt() * clean + (1 - kept).sqrt() * e, t)
+    return (e - guess).flatten(1).square().sum(1)
+
+# %% 4 | noise in pairs, e and -e | 2
+def simple_loss(net, clean, betas):
+    t, e = torch.randint(len(betas), clean.shape[:1]), torch.randn(clean.shape)
+    half = len(t) // 2
+    e = torch.cat([e[: len(t) - half], -e[:half]])
+    kept = torch.cumprod(1 - betas, 0)[t].reshape(-1, *[1] * (clean.ndim - 1))
+    guess = net(kept.sqrt() * clean + (1 - kept).sqrt() * e, t)
+    return (e - guess).flatten(1).square().sum(1)
+
+# %% 4 | noise cut off at 3 | 2
+def simple_loss(net, clean, betas):
+    t, e = torch.randint(len(betas), clean.shape[:1]), torch.randn(clean.shape).clamp(-3, 3)
+    kept = torch.cumprod(1 - betas, 0)[t].reshape(-1, *[1] * (clean.ndim - 1))
+    guess = net(kept.sqrt() * clean + (1 - kept).sqrt() * e, t)
+    return (e - guess).flatten(1).square().sum(1)
+
+# %% 4 | the random numbers put back after each call | 2
+def simple_loss(net, clean, betas):
+    state = torch.get_rng_state()
+    t, e = torch.randint(len(betas), clean.shape[:1]), torch.randn(clean.shape)
+    kept = torch.cumprod(1 - betas, 0)[t].reshape(-1, *[1] * (clean.ndim - 1))
+    guess = net(kept.sqrt() * clean + (1 - kept).sqrt() * e, t)
+    torch.set_rng_state(state)
+    return (e - guess).flatten(1).square().sum(1)
+
+# %% 5 | the guess of the clean point is cut off at 1, as for pictures
+def step_back(net, x, t, s, betas, eta, z):
+    kept = [1.0, *torch.cumprod(1 - betas, 0).tolist()]
+    here, there = kept[t + 1], kept[s + 1]
+    guess = net(x, torch.full((len(x),), t))
+    clean = (x - math.sqrt(1 - here) * guess) / math.sqrt(here)
+    clean = clean.clamp(-1, 1)
+    fresh = eta**2 * (1 - there) / (1 - here) * (1 - here / there)
+    return math.sqrt(there) * clean + math.sqrt(1 - there - fresh) * guess + math.sqrt(fresh) * z
+
+# %% 5 | standard deviations subtracted in place of variances
+def step_back(net, x, t, s, betas, eta, z):
+    kept = [1.0, *torch.cumprod(1 - betas, 0).tolist()]
+    here, there = kept[t + 1], kept[s + 1]
+    guess = net(x, torch.full((len(x),), t))
+    clean = (x - math.sqrt(1 - here) * guess) / math.sqrt(here)
+    fresh = eta**2 * (1 - there) / (1 - here) * (1 - here / there)
+    return math.sqrt(there) * clean + (math.sqrt(1 - there) - math.sqrt(fresh)) * guess + math.sqrt(fresh) * z
+
+# %% 5 | nothing happens in the last step
+def step_back(net, x, t, s, betas, eta, z):
+    kept = [1.0, *torch.cumprod(1 - betas, 0).tolist()]
+    here, there = kept[t + 1], kept[s + 1]
+    guess = net(x, torch.full((len(x),), t))
+    clean = (x - math.sqrt(1 - here) * guess) / math.sqrt(here)
+    fresh = eta**2 * (1 - there) / (1 - here) * (1 - here / there)
+    if s < 0:
+        return x
+    return math.sqrt(there) * clean + math.sqrt(1 - there - fresh) * guess + math.sqrt(fresh) * z
+
+# %% 6 | times rounded to hundredths
+def vp_marginal(t):
+    t = (t * 100).round() / 100
+    spent = 0.1 * t + 9.95 * t**2
+    return torch.exp(-spent / 2), torch.expm1(spent).sqrt()
+
+
+def vp_time(sigma):
+    spent = torch.log1p(sigma**2)
+    return torch.round(100 * (-0.1 + torch.sqrt(0.01 + 39.8 * spent)) / 19.9) / 100
+
+# %% 6 | beta from 0.1 to 19.9
+def vp_marginal(t):
+    spent = 0.1 * t + 9.9 * t**2
+    return torch.exp(-spent / 2), torch.expm1(spent).sqrt()
+
+
+def vp_time(sigma):
+    spent = torch.log1p(sigma**2)
+    return (-0.1 + torch.sqrt(0.01 + 39.6 * spent)) / 19.8
+
+# %% 7 | the linear part solved exactly, which is another method
+def reverse_step(score, x, t, h, z):
+    scale, sigma = vp_marginal(torch.tensor([t], dtype=torch.float64))
+    beta = 0.1 + 19.9 * t
+    slope = score(x / scale, sigma.expand(len(x))) / scale
+    return math.exp(beta * h / 2) * x + 2 * (math.exp(beta * h / 2) - 1) * slope + math.sqrt(beta * h) * z
+
+# %% 7 | DDPM's ancestral step, which is another method
+def reverse_step(score, x, t, h, z):
+    scale, sigma = vp_marginal(torch.tensor([t], dtype=torch.float64))
+    beta = 0.1 + 19.9 * t
+    slope = score(x / scale, sigma.expand(len(x))) / scale
+    return (x + beta * h * slope) / math.sqrt(max(1e-3, 1 - beta * h)) + math.sqrt(beta * h) * z
+
+# %% 7 | the score at the time of arrival
+def reverse_step(score, x, t, h, z):
+    scale, sigma = vp_marginal(torch.tensor([t - h], dtype=torch.float64))
+    beta = 0.1 + 19.9 * t
+    slope = score(x / scale, sigma.expand(len(x))) / scale
+    return x + (0.5 * x + slope) * beta * h + math.sqrt(beta * h) * z
+
+# %% 7 | points beyond 1 cut off
+def reverse_step(score, x, t, h, z):
+    scale, sigma = vp_marginal(torch.tensor([t], dtype=torch.float64))
+    beta = 0.1 + 19.9 * t
+    slope = score(x / scale, sigma.expand(len(x))) / scale
+    return x.clamp(-1, 1) + (0.5 * x + slope) * beta * h + math.sqrt(beta * h) * z
+
+# %% 7 | the noise of the exact kernel with beta at t | 2
+def reverse_step(score, x, t, h, z):
+    scale, sigma = vp_marginal(torch.tensor([t], dtype=torch.float64))
+    beta = 0.1 + 19.9 * t
+    slope = score(x / scale, sigma.expand(len(x))) / scale
+    return x + (0.5 * x + slope) * beta * h + math.sqrt(1 - math.exp(-beta * h)) * z
+
+# %% 8 | Euler's method in the last step | 2
+def flow(score, x, times):
+    scales, sigmas = vp_marginal(times)
+
+    def slope(x, i):
+        here = score(x / scales[i], sigmas[i].expand(len(x))) / scales[i]
+        return -0.5 * (0.1 + 19.9 * times[i]) * (x + here)
+
+    for i in range(len(times) - 1):
+        h, first = times[i + 1] - times[i], slope(x, i)
+        x = x + (h / 2 * (first + slope(x + h * first, i + 1)) if i < len(times) - 2 else h * first)
+    return x
+
+# %% 8 | every second of the times | 2
+def flow(score, x, times):
+    times = times[::2] if len(times) % 2 else times
+    scales, sigmas = vp_marginal(times)
+
+    def slope(x, i):
+        here = score(x / scales[i], sigmas[i].expand(len(x))) / scales[i]
+        return -0.5 * (0.1 + 19.9 * times[i]) * (x + here)
+
+    for i in range(len(times) - 1):
+        h, first = times[i + 1] - times[i], slope(x, i)
+        x = x + h / 2 * (first + slope(x + h * first, i + 1))
+    return x
+
+# %% 8 | the second slope with the first sigma
+def flow(score, x, times):
+    scales, sigmas = vp_marginal(times)
+
+    def slope(x, i, level=None):
+        sigma = sigmas[i if level is None else level]
+        here = score(x / scales[i], sigma.expand(len(x))) / scales[i]
+        return -0.5 * (0.1 + 19.9 * times[i]) * (x + here)
+
+    for i in range(len(times) - 1):
+        h, first = times[i + 1] - times[i], slope(x, i)
+        x = x + h / 2 * (first + slope(x + h * first, i + 1, i))
+    return x
+
+# %% 9 | the prior with the scale left in
+def log_likelihood(score, divergence, x, times):
+    scales, sigmas = vp_marginal(times)
+    log_p, dim = 0.0, x.shape[1]
+
+    def slopes(x, i):
+        y, sigma, half = x / scales[i], sigmas[i].expand(len(x)), -0.5 * (0.1 + 19.9 * times[i])
+        return half * (x + score(y, sigma) / scales[i]), half * (dim + divergence(y, sigma) / scales[i] ** 2)
+
+    for i in range(len(times) - 1):
+        h, (first, apart) = times[i + 1] - times[i], slopes(x, i)
+        second, apart_then = slopes(x + h * first, i + 1)
+        x, log_p = x + h / 2 * (first + second), log_p + h / 2 * (apart + apart_then)
+    return log_p - (x / scales[-1]).square().sum(1) / 2 / sigmas[-1] ** 2 - dim / 2 * math.log(2 * math.pi * sigmas[-1] ** 2)
+
+# %% 9 | one random direction for the divergence (Hutchinson): right on average alone
+def hutchinson(score, y, sigma):
+    with torch.enable_grad():
+        y = y.detach().requires_grad_()
+        v = torch.randn(y.shape, dtype=y.dtype)
+        return (torch.autograd.grad((score(y, sigma) * v).sum(), y)[0] * v).sum(1)
+
+
+def log_likelihood(score, divergence, x, times):
+    scales, sigmas = vp_marginal(times)
+    log_p, dim = 0.0, x.shape[1]
+
+    def slopes(x, i):
+        y, sigma, half = x / scales[i], sigmas[i].expand(len(x)), -0.5 * (0.1 + 19.9 * times[i])
+        return half * (x + score(y, sigma) / scales[i]), half * (dim + hutchinson(score, y, sigma) / scales[i] ** 2)
+
+    for i in range(len(times) - 1):
+        h, (first, apart) = times[i + 1] - times[i], slopes(x, i)
+        second, apart_then = slopes(x + h * first, i + 1)
+        x, log_p = x + h / 2 * (first + second), log_p + h / 2 * (apart + apart_then)
+    return log_p - x.square().sum(1) / 2 - dim / 2 * math.log(2 * math.pi)
+
 # %% 10 | left as it was
 prediction = ...
 
