@@ -975,7 +975,7 @@ def test_tables_pictures_and_plain_texts_stay():
 
 
 def test_formulas_are_drawn_without_a_network_or_shown_as_they_were_written():
-    for name in ("a1_scores_and_langevin", "a2_score_matching", "a3_annealing", "a4_digits"):
+    for name in ("a1_scores_and_langevin", "a2_score_matching", "a3_annealing", "a4_digits", "a5_ddpm_and_sdes"):
         release = nbformat.read(ROOT / "notebooks/assignments/release" / name / f"{name}.ipynb", as_version=4)
         sources = [cell.source for cell in release.cells if cell.cell_type == "markdown" and "$" in cell.source]
         source = min(sources, key=len)

@@ -62,6 +62,13 @@ def _two(found, what):
     return found
 
 
+def _known(found, mistakes):
+    """Says what is wrong where numbers are those of a known mistake: {words: numbers}."""
+    for words, numbers in mistakes.items():
+        numbers = torch.as_tensor(numbers, dtype=torch.float64)
+        ensure(found.shape != numbers.shape or not torch.allclose(found, numbers, rtol=2e-3, atol=1e-4), words)
+
+
 # %% [markdown]
 # **DDPM's letters.** A schedule `betas` (T,), in double precision, holds the variances
 # $\beta_t$ of the noise. One step of the chain is
@@ -110,13 +117,26 @@ two_steps = torch.tensor([0.36, 0.4375], dtype=torch.float64)
 @task.check("one step with beta = 0.36: 0.8 of the point, and 0.6 of the noise")
 def _():
     clean, e = torch.tensor([[10.0, 0.0]]), torch.tensor([[0.0, 1.0]])
-    close(answer(clean, torch.tensor([0]), two_steps, e, shape=(1, 2)), [[8.0, 0.6]])
+    found = answer(clean, torch.tensor([0]), two_steps, e, shape=(1, 2))
+    mistakes = {
+        "these are the factors of the second step, or point and noise are exchanged: t = 0 is the first step": [
+            [6.0, 0.8]
+        ],
+        "a root is missing: 1 - beta is what is left of the point's variance, and beta is the noise's": [[6.4, 0.36]],
+        "0.36 is the variance of the noise, and its standard deviation is wanted before e": [[8.0, 0.36]],
+        "this is the point as it was: t = 0 is the first step, and not the point before it": [[10.0, 0.0]],
+        "the point is not shrunk: this is NCSN's noisy point, not DDPM's": [[10.0, 0.75]],
+    }
+    _known(found, mistakes)
+    close(found, [[8.0, 0.6]])
 
 
 @task.check("and one with beta = 0.4375 after it: 0.6 of the point, and 0.8 of the noise")
 def _():
     clean, e = torch.tensor([[10.0, 0.0]]), torch.tensor([[0.0, 1.0]])
-    close(answer(clean, torch.tensor([1]), two_steps, e, shape=(1, 2)), [[6.0, 0.8]])
+    found = answer(clean, torch.tensor([1]), two_steps, e, shape=(1, 2))
+    _known(found, {"this is the second step alone, from the clean point": [[7.5, 0.66144]]})
+    close(found, [[6.0, 0.8]])
 
 
 @task.check("three points, each at a step of its own")
@@ -358,7 +378,9 @@ def _():
         return torch.zeros_like(x)
 
     to_net(Given(score), torch.zeros(3, 2), torch.tensor([0, 1, 0]), two_steps, shape=(3, 2))
-    close(torch.cat(told), [0.75, 4 / 3, 0.75], what="sigma")
+    told = torch.cat(told)
+    _known(told, {"0.6 and 0.8 are the noise in x_t: what is it in x_t / sqrt(alpha_bar_t)?": [0.6, 0.8, 0.6]})
+    close(told, [0.75, 4 / 3, 0.75], what="sigma")
 
 
 @task.check("data that are all at 7: the score at x points there, (7 - x) / sigma^2")
@@ -501,6 +523,12 @@ def _():
     for shape in ((600, 3), (400, 1, 2, 3)):
         losses = answer(Given(lambda x, t: 0 * x), torch.randn(shape), two_steps)
         coordinates = math.prod(shape[1:])
+        ensure(abs(losses.mean() - 1) > 0.15, "the mean loss is 1: is it the mean over the coordinates, not their sum?")
+        half = abs(losses.mean() / coordinates - 0.5) < 0.07
+        ensure(
+            not half,
+            "the mean loss is half of what it should be: there is no factor 1/2, no weight, and the norm is squared",
+        )
         said = f"with {coordinates} coordinates the mean loss is {losses.mean():.3g}"
         ensure(abs(losses.mean() / coordinates - 1) < 0.15, said)
 
@@ -649,6 +677,14 @@ def _():
 def _():
     none, z = Given(lambda x, t: 0 * x), torch.tensor([[1.0], [-2.0]])
     found = answer(none, torch.zeros(2, 1), 1, 0, two_steps, 1.0, z, shape=(2, 1))
+    mistakes = {
+        "this is sqrt(beta) z: the clean point is known as well, and leaves less": [[0.66144], [-1.32288]],
+        "0.2461 is the variance of the fresh noise, and its standard deviation is wanted before z": [
+            [0.24609],
+            [-0.49219],
+        ],
+    }
+    _known(found, mistakes)
     close(found, [[0.49608], [-0.99215]], what="with x = 0, z = 1 and -2, the result")
     found = answer(none, torch.zeros(2, 1), 0, -1, two_steps, 1.0, z, shape=(2, 1))
     close(found, [[0.0], [0.0]], what="from t = 0 to the clean point, with x = 0, z = 1 and -2, the result")
@@ -657,7 +693,13 @@ def _():
 @task.check("old noise, eta = 1: of a guess of 1, at x = 0.8, where the clean point is 0, 0.3375 are left")
 def _():
     net = Given(lambda x, t: 0 * x + 1)
-    close(answer(net, torch.tensor([[0.8]]), 1, 0, two_steps, 1.0, torch.zeros(1, 1), shape=(1, 1)), [[0.3375]])
+    found = answer(net, torch.tensor([[0.8]]), 1, 0, two_steps, 1.0, torch.zeros(1, 1), shape=(1, 1))
+    mistakes = {
+        "all of the old noise is still there: the fresh noise takes the place of a part of it": [[0.6]],
+        "variances add up to 0.36, and not standard deviations to 0.6": [[0.6 - 0.49608]],
+    }
+    _known(found, mistakes)
+    close(found, [[0.3375]])
 
 
 @task.check("without fresh noise (eta = 0) all of the old noise stays, 0.6 at t = 0; with eta = 0.5 a part of it")
@@ -837,6 +879,13 @@ def _():
 @task.check("at t = 1 little is left of the point, 0.0066; at t = 0.01 nearly all of it")
 def _():
     scale, sigma = scale_and_sigma(torch.tensor([1.0, 0.01]))
+    mistakes = {
+        "this is exp of the integral of beta, without the half": [4.3186e-5, 0.998007],
+        "this is exp(-beta(t) t / 2): beta changes on the way, and its integral is wanted": [4.5400e-5, 0.998506],
+    }
+    _known(100 * scale, {words: [100 * number for number in numbers] for words, numbers in mistakes.items()})
+    said = "this is the noise in x_t itself: sigma is that in x_t / scale"
+    _known(sigma, {said: [0.99998, 0.044643]})
     close(scale, [0.0065716, 0.9990], rtol=1e-3, what="the scale")
     close(sigma, [152.17, 0.044688], rtol=2e-3, what="sigma")
 
@@ -955,6 +1004,16 @@ def _():
     found = answer(
         Given(lambda x, sigma: -x / (1 + _wide(sigma, x) ** 2)), x, 0.5, 0.01, torch.zeros(2, 2), shape=(2, 2)
     )
+    mistakes = {
+        "a score in another unit: is it asked at x / scale, and what does the chain rule make of its value?": 1.02199
+        * x,
+        "a score in another unit: it wants to be asked at x / scale, and its value to be divided by something": 1.0423
+        * x,
+        "the score pushes outwards: look at its sign, and at that of dt": 1.15075 * x,
+        "the drift of the way forwards: dt is negative": 0.84925 * x,
+        "half of the score is missing: that is the flow": x,
+    }
+    _known(found, mistakes)
     close(found, 0.94975 * x, what="with h = 0.01, z = 0 the result")
 
 
