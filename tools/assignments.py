@@ -114,42 +114,50 @@ def source_notebook(name: str) -> str:
     return nbformat.writes(parse(name, source_path(name).read_text(encoding="utf-8"))).rstrip("\n") + "\n"
 
 
-def release_notebook(name: str) -> str:
-    """The text of release/NAME/NAME.ipynb, as nbgrader makes it from what the source makes."""
+def release_notebooks(names: Sequence[str]) -> dict[str, str]:
+    """The texts of release/NAME/NAME.ipynb, as nbgrader makes them from what the sources make.
+
+    All in one gradebook, for it takes nbgrader seconds to make one.
+    """
     from ncsn_edu.grading.course import Course
 
     with tempfile.TemporaryDirectory() as folder:
         course = Path(folder) / "course"
-        (course / "source" / name).mkdir(parents=True)
-        (course / "source" / name / f"{name}.ipynb").write_text(source_notebook(name), encoding="utf-8")
+        for name in names:
+            (course / "source" / name).mkdir(parents=True)
+            (course / "source" / name / f"{name}.ipynb").write_text(source_notebook(name), encoding="utf-8")
         shutil.copy(ROOT / "notebooks/assignments/nbgrader_config.py", course)
-        return Course(course).prepare([name], Path(folder) / "made")[name].read_text(encoding="utf-8")
+        made = Course(course).prepare(list(names), Path(folder) / "made")
+        return {name: path.read_text(encoding="utf-8") for name, path in made.items()}
+
+
+def texts(names: Sequence[str], *, release: bool) -> list[tuple[str, Path, str]]:
+    """Each assignment's name, with the path of a notebook and the text that belongs there: source/, and release/."""
+    found = [(name, made_path(name, "source"), source_notebook(name)) for name in names]
+    if release:
+        found += [(name, made_path(name, "release"), text) for name, text in release_notebooks(names).items()]
+    return found
 
 
 # ---- commands --------------------------------------------------------------------------------------------------
 
 
 def make(names: Sequence[str], *, release: bool) -> None:
-    for name in names:
-        kinds = {"source": source_notebook, "release": release_notebook} if release else {"source": source_notebook}
-        for kind, text in kinds.items():
-            path = made_path(name, kind)
-            new = text(name)
-            if path.exists() and path.read_text(encoding="utf-8") == new:
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, new)
-            print(f"{path.relative_to(ROOT)} made")
+    for _, path, new in texts(names, release=release):
+        if path.exists() and path.read_text(encoding="utf-8") == new:
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, new)
+        print(f"{path.relative_to(ROOT)} made")
 
 
-def problems(name: str) -> list[str]:
-    """Which of the two notebooks are not what the source makes."""
-    found = []
-    for kind, text in (("source", source_notebook), ("release", release_notebook)):
-        path = made_path(name, kind)
-        if not path.exists() or path.read_text(encoding="utf-8") != text(name):
-            found.append(f"{path.relative_to(ROOT)} is not what {name}.py makes: `make release`")
-    return found
+def problems(names: Sequence[str]) -> list[str]:
+    """Which of their notebooks are not what the sources make."""
+    return [
+        f"{path.relative_to(ROOT)} is not what {name}.py makes: `make release`"
+        for name, path, text in texts(names, release=True)
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
 
 
 def pull(name: str) -> None:
@@ -204,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name in names:
                 pull(name)
         elif arguments.action == "check":
-            found = [line for name in names for line in problems(name)]
+            found = problems(names)
             print(*found, sep="\n", end="\n" if found else "")
             return int(bool(found))
         else:

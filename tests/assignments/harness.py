@@ -66,7 +66,10 @@ def defined(name: str, task: str) -> list[str]:
 
 
 def bank(kind: str, name: str) -> list[Answer]:
-    """The answers in tests/assignments/KIND/NAME.py."""
+    """The answers in tests/assignments/KIND/NAME.py; of the kind "solution" those of the assignment itself."""
+    if kind == "solution":
+        cells = [cell for cell in notebook(name).cells if grade_id(cell).startswith("answer-")]
+        return [Answer(grade_id(cell).removeprefix("answer-"), "the solution", cell.source, None) for cell in cells]
     found = []
     for chunk in (ROOT / "tests/assignments" / kind / f"{name}.py").read_text(encoding="utf-8").split("\n# %% ")[1:]:
         head, _, code = chunk.partition("\n")
@@ -110,11 +113,6 @@ def _points(cells: Cells, name: str, answer: Answer, seed: int, test: str | None
     return _tested(test or sources[f"tests-{answer.task}"], cells, seed)
 
 
-def reference(name: str, *, seed: int = 0) -> dict[str, tuple[float, str]]:
-    """Points and words for the reference solutions, all in one run."""
-    return _graded(name, notebook(name).cells, seed)
-
-
 def owns(name: str) -> dict[str, dict[str, Answer]]:
     """The notebooks of the bank own/: by their words, and in each the chunks by task."""
     found: dict[str, dict[str, Answer]] = {}
@@ -156,21 +154,13 @@ def _own(name: str, answers: dict[str, Answer], seed: int) -> list[tuple[Answer,
 def unanswered(name: str) -> dict[str, float]:
     """Points for the notebook as it is handed out, with the hidden tests back in it."""
     handed_out = nbformat.reads(tool.made_path(name, "release").read_text(encoding="utf-8"), as_version=4)
-    return {task: got for task, (got, _) in _graded(name, handed_out.cells, 0, NotImplementedError).items()}
-
-
-def _graded(
-    name: str, theirs: list[NotebookNode], seed: int, *forgiven: type[Exception]
-) -> dict[str, tuple[float, str]]:
-    """Points and words for each task of a notebook, with the tests of the source."""
     tests = {grade_id(cell): cell.source for cell in notebook(name).cells if grade_id(cell).startswith("tests-")}
-    cells = Cells({"__name__": "__main__"})
-    found = {}
-    for cell in theirs:
+    cells, found = Cells({"__name__": "__main__"}), {}
+    for cell in handed_out.cells:
         if grade_id(cell) in tests:
-            found[grade_id(cell).removeprefix("tests-")] = _tested(tests[grade_id(cell)], cells, seed)
+            found[grade_id(cell).removeprefix("tests-")] = _tested(tests[grade_id(cell)], cells, 0)[0]
         elif cell.cell_type == "code":
-            run_quietly(cell.source, cells, *forgiven)
+            run_quietly(cell.source, cells, NotImplementedError)
     return found
 
 
@@ -188,17 +178,18 @@ def _tested(source: str, cells: Cells, seed: int) -> tuple[float, str]:
     return float(value or 0), said.getvalue()
 
 
-def table(kind: str, name: str, seed: int = 0) -> list[tuple[Answer, float, float, str]]:
-    """Every answer of a bank with its expected points, those it got, and what the tests said.
+def table(name: str, *kinds: str, seed: int = 0) -> list[tuple[str, Answer, float, float, str]]:
+    """Every answer of some banks: its kind, expected points, those it got, and what the tests said.
 
     The notebook is run once for all of them; the names that an answer leaves are taken back.
     """
-    rows: list[tuple[Answer, float, float, str]] = []
+    rows: list[tuple[str, Answer, float, float, str]] = []
+    banks = [(kind, answer) for kind in kinds for answer in bank(kind, name)]
     for task, before in befores(name):
         kept = dict(before.names)
-        answers = [answer for answer in bank(kind, name) if answer.task == task]
-        for answer in answers:
-            rows.append((answer, wanted(kind, name, answer), *_points(before, name, answer, seed)))
+        answers = [(kind, answer) for kind, answer in banks if answer.task == task]
+        for kind, answer in answers:
+            rows.append((kind, answer, wanted(kind, name, answer), *_points(before, name, answer, seed)))
             before.names.clear()
             before.names.update(kept)
     return rows
@@ -225,7 +216,7 @@ def wanted(kind: str, name: str, answer: Answer) -> float:
     """The points that an answer of a bank should get."""
     if answer.points is not None:
         return answer.points
-    return tasks(name)[answer.task] if kind == "right" else 0.0
+    return 0.0 if kind == "wrong" else tasks(name)[answer.task]
 
 
 def as_markdown() -> str:
@@ -293,10 +284,8 @@ if (
             )
     else:
         for name in tool.find_names(words):
-            for task, (got, said) in reference(name).items():
-                print(f"{name} {task}: {got:g} of {tasks(name)[task]:g}", "" if got == tasks(name)[task] else said)
-            rows = [(kind, row) for kind in ("wrong", "right") for row in table(kind, name)]
-            rows += [("own", row) for answers in owns(name).values() for row in own(name, answers)]
-            for kind, (answer, should, got, said) in rows:
+            rows = table(name, "solution", "right", "wrong")
+            rows += [("own", *row) for answers in owns(name).values() for row in own(name, answers)]
+            for kind, answer, should, got, said in rows:
                 mark = "ok  " if got == should else "BAD "
                 print(f"{mark} {kind} {answer.task} {answer.why}: {got:g}", "" if got == should else said)

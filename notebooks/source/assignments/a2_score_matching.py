@@ -984,7 +984,7 @@ def _():
 
 @task.check("its denoising loss on points that it has not seen")
 def _():
-    clean = draw_data(20_000)
+    clean = draw_data(5_000)
     z = torch.randn(clean.shape)
     arrows = answer(*arguments_of(task.value("learned_score"), clean + 0.5 * z, 0.5), shape=clean.shape)
     cost = float((0.5 * arrows + z).square().sum(1).mean() / 2)

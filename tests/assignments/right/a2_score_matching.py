@@ -66,7 +66,7 @@ def jacobian_trace(x, score):
     import itertools
 
     x = x.detach().requires_grad_()
-    s, signs = score(x), list(itertools.product((-1.0, 1.0), repeat=x.shape[1]))
+    s, signs = score(x), list(itertools.product((1.0,), *[(-1.0, 1.0)] * (x.shape[1] - 1)))  # v and -v are one
     total = 0
     for v in signs:
         v = torch.tensor(v).expand_as(x)
