@@ -382,10 +382,12 @@ for (name, sde), ax, side in zip(pair.items(), axes[::2], axes[1::2], strict=Tru
     side.set(title="$t = 1$", xlabel="density", ylim=(-height, height), yticks=[])
     numbers[f"{name}_std"] = forward[name][-1].std()
 alt = (
-    "Paths under VE and under VP, coloured by the peak they start from, and histograms at the end. VE stays in two narrow "
-    "bundles for half of the time and then spreads to 20; VP mixes early and stays between -3 and 3."
+    "Paths under VE and under VP, coloured by the peak they start from, and histograms at the end. VE stays in two "
+    "narrow bundles for half of the time and then spreads to 20; VP mixes early and stays between -3 and 3."
 )
-caption = r"Paths from two peaks, and the ends with the density of the prior: $\mathcal{N}(0, 8^2)$ for VE, $\mathcal{N}(0, 1)$ for VP."
+caption = (
+    r"Paths from two peaks, and their ends on the priors, $\mathcal{N}(0, 8^2)$ for VE and $\mathcal{N}(0, 1)$ for VP."
+)
 save_figure(fig, "sde_forward", alt=alt, caption=caption, numbers=numbers)
 
 # %% [markdown]
@@ -664,17 +666,13 @@ for name, value in right_sides.items():
 
 # %% [markdown]
 # **Write it.** One step of (5) from $t$ to $t - dt$, where `dt` is
-# positive and `s` is the score at `x`; and the slope $dx/dt$ of the
-# flow.
+# positive and `s` is the score at `x`.
 #
 # <details><summary>Solution</summary>
 #
 # ```python
 # def my_back(x, s, f, g, dt, z):
 #     return x - (f * x - g**2 * s) * dt + g * math.sqrt(dt) * z
-#
-# def my_slope(x, s, f, g):
-#     return f * x - 0.5 * g**2 * s
 # ```
 # </details>
 
@@ -685,6 +683,17 @@ def my_back(x, s, f, g, dt, z):  # x, s and z: (B, D); returns (B, D)
 
 
 practice.reverse_step(my_back)
+
+# %% [markdown]
+# **Write it.** The slope $dx/dt$ of the flow.
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_slope(x, s, f, g):
+#     return f * x - 0.5 * g**2 * s
+# ```
+# </details>
 
 
 # %%
@@ -765,8 +774,8 @@ for (name, path), ax, side in zip(back.items(), axes[::2], axes[1::2], strict=Tr
     side.set(title="ends", xlabel="density", ylim=(-3, 3), yticks=[])
 errors = {name: off(path[-1], sde, sde.t_min) for name, path in back.items()}
 alt = (
-    "Left, jagged paths of the reverse SDE from noise to two peaks; right, smooth paths of the flow from the same starts, "
-    "which do not cross. Beside each a histogram of the ends, on the exact density with its two peaks."
+    "Left, jagged paths of the reverse SDE from noise to two peaks; right, smooth paths of the flow from the same "
+    "starts, which do not cross. Beside each a histogram of the ends, on the exact density with its two peaks."
 )
 caption = "The same starts by the reverse SDE and by the flow: other ways, one density. Colours: where the flow leads."
 tolerance = {"reverse SDE": 0.002, "flow": 1e-4}
@@ -976,8 +985,8 @@ ax.loglog(list(adaptive), list(adaptive.values()), "s-", color=RED, label="adapt
 ax.set(xlabel="evaluations of the score", ylabel="mean error at the end")
 ax.legend()
 alt = (
-    "The error of three solvers of the flow against evaluations, both logarithmic. Euler falls by one decade in a decade, "
-    "Heun by two; the adaptive one falls most steeply, and is lowest from 44 evaluations on."
+    "The error of three solvers of the flow against evaluations, both logarithmic. Euler falls by one decade in a "
+    "decade, Heun by two; the adaptive one falls most steeply, and is lowest from 44 evaluations on."
 )
 caption = "Errors against the exact ends, for VP on two peaks: lines of slope 1 and 2, and the adaptive solver."
 save_figure(fig, "sde_orders", alt=alt, caption=caption, numbers=slopes)
@@ -1390,8 +1399,8 @@ for ax, (name, x) in zip(axes, {"by codes": decoded, "by pixels": blend}.items()
     plots.images(ax, (x + 1) / 2, columns=9)
     ax.text(-2, 4, name, ha="right", va="center", fontsize=9)
 alt = (
-    "Two rows of nine pictures between two held-out digits. Above, decoded from codes between theirs: each is a digit or "
-    "nearly one. Below, mixtures of pixels: a double exposure in the middle."
+    "Two rows of nine pictures between two held-out digits. Above, decoded from codes between theirs: each is a digit "
+    "or nearly one. Below, mixtures of pixels: a double exposure in the middle."
 )
 caption = "From one held-out digit to another, through the noise and through the pixels."
 save_figure(fig, "sde_between", alt=alt, caption=caption)
