@@ -66,13 +66,16 @@ def log_likelihood(
 def _with_divergence(evaluate: OnPath, x: Tensor, directions: list[Tensor]) -> Slope:
     """The slope v of the flow for states (B, D + 1): of points like x, and of the integral of div v beside them."""
 
+    # tr(f I) by the same directions: where v is nearly 0, f u'u and u' (ds/dx) u cancel for each u, and not on average
+    dim = torch.stack([_squares(u) for u in directions]).mean(0) if directions else x.shape[1:].numel()
+
     def slope(state: Tensor, t: float, step: int) -> Tensor:
         with torch.enable_grad():
             at = state[:, :-1].reshape(x.shape).detach().requires_grad_()
             s = evaluate(at, t, step)
             divergence = _projected(s, at, directions) if directions else _trace(s, at)
         f, pull = evaluate.sde.drift_rate(t), -evaluate.sde.variance_rate(t) / 2
-        v, divergence = f * at.detach() + pull * s.detach(), f * x.shape[1:].numel() + pull * divergence
+        v, divergence = f * at.detach() + pull * s.detach(), f * dim + pull * divergence
         return torch.cat([v.flatten(1), divergence[:, None]], 1)
 
     return slope
@@ -127,6 +130,10 @@ def bits_of_images(
 def _log_normal(x: Tensor, std: float) -> Tensor:
     """log N(x; 0, std^2 I), (B,)."""
     return -0.5 * (x / std).flatten(1).square().sum(1) - x.shape[1:].numel() * math.log(std * math.sqrt(2 * math.pi))
+
+
+def _squares(u: Tensor) -> Tensor:
+    return u.flatten(1).square().sum(1)
 
 
 def _projected(s: Tensor, x: Tensor, directions: list[Tensor]) -> Tensor:

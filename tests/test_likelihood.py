@@ -101,6 +101,21 @@ def test_signs_scatter_less_than_gaussian_directions_and_not_at_all_without_mixe
     assert spread["rademacher"] < 1e-12 and spread["gaussian"] > 0.1
 
 
+@pytest.mark.parametrize("distribution", ["rademacher", "gaussian"])
+def test_projections_do_not_scatter_where_the_flow_stands_still(distribution):
+    """N(0, I) under VP: the flow moves nothing, and its drift and its score cancel for each direction."""
+    score, x = GaussianMixture(torch.zeros(1, 4, dtype=F64), 1.0), normal(50, 4, seed=2)
+    found = log_likelihood(score, x, VP(), distribution=distribution, generator=seeded(1))
+    torch.testing.assert_close(
+        found,
+        torch_mixture(torch.zeros(1, 4, dtype=F64), torch.eye(4, dtype=F64)[None], torch.ones(1, dtype=F64)).log_prob(
+            x
+        ),
+        atol=2e-4,
+        rtol=0,
+    )
+
+
 def test_a_density_integrates_to_one():
     """exp(log p) on a grid, for a score that nobody normalised: that of N(0, 1) and a little more."""
     grid = torch.linspace(-9, 9, 601, dtype=F64)[:, None]
