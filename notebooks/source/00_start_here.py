@@ -145,8 +145,11 @@ assert copies < distance < 1.3 * copies
 # | [14 Improved techniques](14_improved_techniques.ipynb) | Where do the ladder, the step and the averaged weights come from, and what is lost without each? | 110 |
 # | [15 Variational autoencoders](15_vae.ipynb) | How can a bound of the likelihood be trained, and what do its samples lack? | 120 |
 # | [16 DDPM](16_ddpm.ipynb) | How does a chain that destroys images become NCSN's loss, and how do twenty steps do for a thousand? | 150 |
+# | [17 SDEs](17_sdes.ipynb) | What do NCSN and DDPM become when their steps get infinitely small, and how likely is an image? | 140 |
+# | [18 Any model, any sampler](18_any_model_any_sampler.ipynb) | Which samplers run with which models, what does each letter cost, and how are score, noise, image and velocity one thing? | 100 |
+# | [19 Conditions](19_conditions.ipynb) | How does one score draw what is asked for: a class, the missing part, colours, a sharper image, and how far is each way from the exact answer? | 120 |
 #
-# The notebooks build on each other in this order. Four **assignments** go with them, in
+# The notebooks build on each other in this order. Five **assignments** go with them, in
 # the folder `assignments`: notebooks in which you write the code, with tests that tell
 # you how you are doing. A letter that you have forgotten is on the page of
 # [symbols](symbols.md).

@@ -744,22 +744,23 @@ def my_pull(A, y, m, variance, noise):  # (M, D), (M,), (B, D), a number, a numb
 practice.pull(my_pull)
 
 # %% [markdown]
-# The library's version does the backward pass as well, and takes
-# the inverse in the eigenvectors of $A A^\top$, which are computed
-# once:
+# The library's version does the backward pass as well. It turns
+# $A$ and $y$ once, at the start, into the eigenvectors of
+# $A A^\top$, so that the inverse is a division:
 
 # %%
 ne.show(LinearGuide.forward)
 
 # %% [markdown]
-# Read it beside the formula. `m` is Tweedie's mean, computed with
-# gradients switched on, as samplers run without them. `off` is
-# $y - A m$, cut off from the gradient: it is a number that weighs,
-# and the only derivative in the formula is $\partial m / \partial
-# x$. `variance` is $r^2$ at this $\sigma$, one for each row of the
-# batch. The last line is the product of the Jacobian's transpose
-# with the pull: one backward pass, whatever the number of rows of
-# $A$.
+# Read it beside the formula. `s` is computed with gradients switched
+# on, as samplers run without them. `m` is Tweedie's mean and `off`
+# is $y - A m$, both cut off from the gradient: they are numbers that
+# weigh, and the only derivative in the formula is $\partial m /
+# \partial x$. `variance` is $r^2$ at this $\sigma$, one for each row
+# of the batch. The last line, `_back`, is the product of the
+# Jacobian's transpose with the pull, $\text{pull} + \sigma^2 (\nabla
+# s)^\top \text{pull}$: one backward pass, whatever the number of rows
+# of $A$.
 #
 # **Trap: the gradient without $\sigma$.** $C = 0$ is what one gets
 # by minimising $\|y - A m(x)\|^2 / (2\sigma_y^2)$ along the way, "a
