@@ -77,7 +77,12 @@ SAMPLERS = {
         settings=("eta",),
         lengths=(),  # of its eta 1 is `ancestral`, which is measured, and eta 0 Euler's method for the flow
     ),
-    "reverse": Sampler("diffusion.reverse_sde", "the reverse SDE by Euler and Maruyama, t = sigma", "L"),
+    "reverse": Sampler(
+        "diffusion.reverse_sde",
+        "the reverse SDE by Euler and Maruyama, t = sigma",
+        "L",
+        lengths=(),  # its step goes to that of `ancestral`, which is measured
+    ),
     "corrector": Sampler(
         "diffusion.predictor_corrector",
         "predictor and corrector: reverse diffusion and Langevin",

@@ -118,7 +118,7 @@ def load_guide(source: str | PathLike[str], *, device: torch.device | str = "cpu
 
     Raises FileNotFoundError where there is none, ValueError for weights of another kind.
     """
-    path = WEIGHTS / f"{GUIDE}{source}.safetensors" if source in DATASETS else Path(source)
+    path = WEIGHTS / f"{GUIDE}{source}.safetensors" if source in DATASETS else _path(source)
     if source in DATASETS and not path.is_file():
         raise FileNotFoundError(
             f"no classifier of noisy {source} images comes with the package, only of {', '.join(shipped_guides())}"
@@ -150,13 +150,13 @@ def load_any(source: str | PathLike[str], *, device: torch.device | str = "cpu")
 
 
 def _path(source: str | PathLike[str]) -> Path:
-    """Of the weights that ship under this name, classifiers aside; otherwise the source itself is one."""
-    return WEIGHTS / f"{source}.safetensors" if source in [*shipped(), *shipped_vaes()] else Path(source)
+    """Of the weights that ship under this name; otherwise the source itself is one."""
+    return WEIGHTS / f"{source}.safetensors" if source in _names() else Path(source)
 
 
 def load_net(source: str | PathLike[str]) -> tuple[nn.Module, Recipe, int]:
     """A net of any recipe, the recipe, and its steps, from what `load_trained` takes; names of classifiers too."""
-    path = WEIGHTS / f"{source}.safetensors" if source in _names() else Path(source)
+    path = _path(source)
     net, recipe, _, step = _built(_content(path), path, Recipe, "cpu")
     return net, recipe, step
 
@@ -245,7 +245,7 @@ def _built(
     try:
         recipe = from_json(content["recipe"])
         if not isinstance(recipe, kind):
-            raise ValueError(f"it is of a {type(recipe).__name__}")
+            raise ValueError(f"it is a {recipe.title}")
         shape = DATASETS[recipe.data].shape
         net = recipe.build(shape[0], shape[1])
         state = _state(content).items()

@@ -416,7 +416,7 @@ def test_weights_of_something_else(tmp_path):
     save_file({"a": torch.zeros(3)}, tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match="something else"):
         load_trained(tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match="no score network of images.*it is of a JudgeRecipe"):
+    with pytest.raises(ValueError, match="no score network of images.*it is a classifier"):
         load_trained(trained.WEIGHTS / "judge_digits.safetensors")
 
 
