@@ -54,6 +54,8 @@ def reverse_step(answer: Answer) -> None:
                 x - (f * x - g**2 * s) * dt
             ),
             "the noise has standard deviation g sqrt(dt)": x - (f * x - g**2 * s) * dt + g * dt * z,
+            "this is a step of the flow: here all of g^2 is right, and noise": x - (f * x - g**2 * s / 2) * dt,
+            "x itself is lost: this is the change of x in the step": -(f * x - g**2 * s) * dt + noise,
             "the score is missing: this only undoes the drift": x - f * x * dt + noise,
             "the drift f x is missing": x + g**2 * s * dt + noise,
         }
@@ -69,6 +71,7 @@ def flow_slope(answer: Answer) -> None:
             "this is the drift of the reverse SDE; without noise half of g^2 is right": f * x - g**2 * s,
             "the score's sign is wrong: forward in time the flow spreads, away from the score": f * x + g**2 * s / 2,
             "g^2 multiplies the score, and this is g": f * x - g * s / 2,
+            "the half multiplies g^2: squared with g it is a quarter": f * x - (g / 2) ** 2 * s,
             "the drift f x is missing": -(g**2) * s / 2,
             "the whole is turned round: this is the slope backwards in time": -(f * x - g**2 * s / 2),
             "the half belongs to the score alone": (f * x - g**2 * s) / 2,

@@ -56,6 +56,15 @@ def my_back(x, s, f, g, dt, z):
 def my_back(x, s, f, g, dt, z):
     return x + f * x * dt + g**2 * s * dt + g * math.sqrt(dt) * z
 
+# %% reverse_step | wrong: this is a step of the flow | the flow, without noise
+def my_back(x, s, f, g, dt, z):
+    slope = f * x - g * g / 2 * s
+    return x - slope * dt
+
+# %% reverse_step | wrong: x itself is lost | dx alone
+def my_back(x, s, f, g, dt, z):
+    return dt * (g**2 * s - f * x) + g * math.sqrt(dt) * z
+
 # %% flow_slope | right: NumPy
 def my_slope(x, s, f, g):
     return f * x.numpy() - np.square(g) * s.numpy() / 2
@@ -72,6 +81,10 @@ def my_slope(x, s, f, g):
 # %% flow_slope | wrong: score's sign is wrong | towards the data
 def my_slope(x, s, f, g):
     return f * x + g**2 * s / 2
+
+# %% flow_slope | wrong: squared with g it is a quarter | half of g, then squared
+def my_slope(x, s, f, g):
+    return f * x - (0.5 * g) ** 2 * s
 
 # %% flow_slope | wrong: half belongs to the score alone | a half of everything
 def my_slope(x, s, f, g):
