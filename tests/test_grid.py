@@ -5,7 +5,7 @@ What a single sampler or a single net promises is in their own tests; here stand
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice, pairwise
+from itertools import islice, pairwise, product
 from typing import Any, NamedTuple
 
 import pytest
@@ -44,16 +44,26 @@ from ncsn_edu import (
     sigmas_of_alphas_bar,
 )
 from ncsn_edu.core import State
-from ncsn_edu.diffusion import ancestral, consistent_annealed, ddim, ddpm, predictor_corrector, probability_flow
+from ncsn_edu.diffusion import (
+    ancestral,
+    consistent_annealed,
+    ddim,
+    ddpm,
+    encode,
+    predictor_corrector,
+    probability_flow,
+    reverse_sde,
+)
 from ncsn_edu.mcmc import annealed_langevin, inpaint, langevin, mala
 from ncsn_edu.schedules import geometric
+from ncsn_edu.sdes import SDE, VE, VP, SubVP
 
 F32 = torch.float32
 MIXTURE = GaussianMixture(torch.tensor([[-2.0, -1.0], [2.0, 1.0]], dtype=F64), [0.2, 0.4], [0.3, 0.7])
 KEPT = alphas_bar_of(ddpm_betas(21, 0.01, 0.45))  # DDPM in 21 steps
-STEPS = [0, 4, 8, 12, 16, 20]  # of which five are taken
-LADDER = sigmas_of_alphas_bar(KEPT[STEPS]).flip(0)  # the same noise levels, from 31 down to 0.1
-ONE = LADDER[3].item()  # for samplers that stay at one level
+STEPS = [0, 7, 14, 20]  # of which four are taken
+LADDER = sigmas_of_alphas_bar(KEPT[STEPS]).flip(0)  # the same noise levels, from 18 down to 0.1
+ONE = LADDER[2].item()  # for samplers that stay at one level
 
 
 # ---- the table of models ------------------------------------------------------------------------------------------
@@ -168,10 +178,11 @@ class Run(NamedTuple):
     """run(score, x, generator, skip=0) -> States: a short run, or what is left of it after `skip` States."""
 
     states: Callable[..., Iterator[State]]
-    n: int = 5  # States
-    skip: int = 2  # after so many it can be stopped and gone on with
+    n: int | None = 3  # States
+    skip: int = 1  # after so many it can be stopped and gone on with
     random: bool = True
     staying: bool = False  # at the level ONE
+    upwards: bool = False
 
 
 def half(x: Tensor) -> Tensor:
@@ -206,27 +217,55 @@ def in_steps(score: Any, x: Tensor, generator: torch.Generator, skip: int = 0, *
 
 
 def stay(score: Any, x: Tensor, generator: torch.Generator, skip: int = 0) -> Iterator[State]:
-    return langevin(score, x, alpha=0.01, n_steps=5 - skip, sigma=ONE, generator=generator)
+    return langevin(score, x, alpha=0.01, n_steps=3 - skip, sigma=ONE, generator=generator)
 
 
 RUNS = {
     "langevin": Run(stay, staying=True),
-    "annealed_langevin": Run(annealed, n=6),
-    "inpaint": Run(inpainted, n=6),
+    "annealed_langevin": Run(annealed, n=4, skip=2),
+    "inpaint": Run(inpainted, n=4, skip=2),
     "consistent_annealed": down(consistent_annealed, eta=None),
     "ancestral": down(ancestral),
     "ddim, eta 0": down(ddim, random=False),
     "ddim, eta 1/2": down(ddim, eta=0.5),
     "ddim, eta 1": down(ddim, eta=1.0),
-    "ddpm": Run(in_steps, n=6),
-    "ddpm, eta 0": Run(partial(in_steps, eta=0.0), n=6, random=False),
+    "ddpm": Run(in_steps, n=4),
+    "ddpm, eta 0": Run(partial(in_steps, eta=0.0), n=4, random=False),
     "predictor_corrector": down(predictor_corrector),
     "flow by Euler": down(probability_flow, random=False, solver="euler"),
     "flow by Heun": down(probability_flow, random=False),
 }
+
+# In continuous time there is no going on in the middle; x and State.x are in the letters of the SDE.
+SDES = {
+    "VE": VE(0.11, 18.0),
+    "VP": VP(0.1, 11.4, t_min=0.05),
+    "sub-VP": SubVP(0.1, 11.4, t_min=0.14),
+}  # within the noise levels of KEPT
+
+
+ALONG: dict[str, tuple[Callable[..., Iterator[State]], dict[str, Any]]] = {
+    "reverse SDE": (reverse_sde, {}),
+    "predictor_corrector": (predictor_corrector, {}),
+    "flow by Heun": (probability_flow, {}),
+    "adaptive flow": (probability_flow, {"solver": "adaptive", "rtol": 1.0, "atol": 2.0}),
+    "encode": (encode, {}),
+}
+
+
+def along(sde: SDE, sampler: Callable[..., Iterator[State]], settings: dict[str, Any]) -> Run:
+    random, adaptive = sampler in (reverse_sde, predictor_corrector), "solver" in settings
+
+    def states(score: Any, x: Tensor, generator: torch.Generator, skip: int = 0) -> Iterator[State]:
+        drawn = {"generator": generator} if random else {}
+        steps = {} if adaptive else {"n_steps": 3}
+        return sampler(score, x, sde, **drawn, **steps, **settings)
+
+    return Run(states, n=None if adaptive else 3, random=random, upwards=sampler is encode)
+
+
 every_sampler = pytest.mark.parametrize("sampler", RUNS)
 every_model = pytest.mark.parametrize(("kind", "name"), MODELS, ids=[f"{name}, {kind}" for kind, name in MODELS])
-both_dtypes = pytest.mark.parametrize("dtype", [F32, F64], ids=["float32", "float64"])
 
 
 def start(kind: str, dtype: torch.dtype) -> Tensor:
@@ -243,7 +282,9 @@ def ask(run: Run, score: Any, x: Tensor) -> list[State]:
         states.append(state)
         copies.append(state.x.clone())
     assert torch.equal(x, before) and torch.equal(torch.get_rng_state(), drawn)
-    assert len(states) == run.n and [state.sigma for state in states] == sorted((s.sigma for s in states), reverse=True)
+    assert len(states) == run.n if run.n else len(states) > 1
+    sigmas = [state.sigma for state in states]
+    assert sigmas == sorted(sigmas, reverse=not run.upwards)
     for state, copy in zip(states, copies, strict=True):
         assert state.x.shape == x.shape and state.x.dtype == x.dtype and state.x.isfinite().all()
         assert not state.x.requires_grad and torch.equal(state.x, copy), "a later step wrote into this one"
@@ -252,33 +293,63 @@ def ask(run: Run, score: Any, x: Tensor) -> list[State]:
     return states
 
 
-@both_dtypes
 @every_sampler
 @every_model
-def test_any_model_under_any_sampler(kind, name, sampler, dtype):
-    run, score, x = RUNS[sampler], model(kind, name, dtype), start(kind, dtype)
-    states = ask(run, score, x)
-    generator = seeded(7)
-    stopped = last(islice(run.states(score, x, generator), run.skip))
-    rest = list(run.states(score, stopped, generator, run.skip))
-    for state, again in zip(states[run.skip :], rest, strict=True):  # same seed, same bytes; and it stopped there
-        assert torch.equal(state.x, again.x) and state.sigma == again.sigma
-    other = next(run.states(score, x, seeded(8))).x
-    assert torch.equal(other, states[0].x) is not run.random
+def test_any_model_under_any_sampler(kind, name, sampler):
+    for dtype in (F32, F64):
+        run, score, x = RUNS[sampler], model(kind, name, dtype), start(kind, dtype)
+        states = ask(run, score, x)
+        generator = seeded(7)
+        stopped = last(islice(run.states(score, x, generator), run.skip))
+        rest = list(run.states(score, stopped, generator, run.skip))
+        for state, again in zip(states[run.skip :], rest, strict=True):  # same seed, same bytes; and it stopped there
+            assert torch.equal(state.x, again.x) and state.sigma == again.sigma
+        other = next(run.states(score, x, seeded(8))).x
+        assert torch.equal(other, states[0].x) is not run.random
 
 
-@both_dtypes
+@pytest.mark.parametrize("sampler", ALONG)
+@every_model
+def test_any_model_under_any_sde(kind, name, sampler):
+    for (sde_name, sde), dtype in product(SDES.items(), (F32, F64)):
+        run, net = along(sde, *ALONG[sampler]), model(kind, name, dtype)
+        x = (1.0 if run.upwards else sde.prior_std) * start(kind, dtype)
+        if name == "NCSN":
+            with pytest.raises(ValueError, match="knows 4 noise levels"):
+                last(run.states(net, x, seeded(7)))
+            continue
+        states, asked = ask_and_listen(run, net, x)
+        for state in states[:-1]:
+            data = state.x / sde.scale(sde.time(state.sigma))
+            apart = min((data - other).abs().max().item() for other in asked)
+            assert apart < 1e-4 * data.abs().max(), f"{sde_name}: a State that the next step does not begin from"
+        again, other = (next(run.states(net, x, seeded(seed))).x for seed in (7, 8))
+        assert torch.equal(states[0].x, again) and torch.equal(again, other) is not run.random
+
+
+def ask_and_listen(run: Run, net: Any, x: Tensor) -> tuple[list[State], list[Tensor]]:
+    """The States, and the points, in units of the data, at which the score was asked."""
+    asked = []
+
+    def score(x: Tensor, sigma: float | Tensor) -> Tensor:
+        asked.append(x)
+        return net(x, sigma)
+
+    return ask(run, score, x), asked
+
+
+@pytest.mark.parametrize("dtype", [F32, F64])
 @pytest.mark.parametrize("name", LOG_PROBS)
 def test_what_has_a_density_under_the_sampler_that_rejects(name, dtype):
     def states(score, x, generator, skip=0):
         both = lambda x: (LOG_PROBS[name](x), score(x, 0.0))  # noqa: E731
-        return mala(both, x, alpha=0.01, n_steps=5 - skip, generator=generator)
+        return mala(both, x, alpha=0.01, n_steps=3 - skip, generator=generator)
 
     run, score, x = Run(states), model("points", name, dtype), start("points", dtype)
     found = ask(run, score, x)
     generator = seeded(7)
-    stopped = last(islice(states(score, x, generator), 2))
-    assert torch.equal(found[-1].x, last(states(score, stopped, generator, 2)))
+    stopped = last(islice(states(score, x, generator), 1))
+    assert torch.equal(found[-1].x, last(states(score, stopped, generator, 1)))
 
 
 @every_sampler
