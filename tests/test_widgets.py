@@ -17,10 +17,12 @@ from PIL import Image
 from scipy import special, stats
 
 from ncsn_edu import widgets
-from ncsn_edu.core import last
+from ncsn_edu.adapters import FlowScore, ScoreVelocity
+from ncsn_edu.core import denoise, last
+from ncsn_edu.diffusion import probability_flow
 from ncsn_edu.distributions import GaussianMixture
 from ncsn_edu.mcmc import annealed_langevin, langevin, mala
-from ncsn_edu.metrics import mode_weights
+from ncsn_edu.metrics import energy_distance, mode_weights
 from ncsn_edu.schedules import geometric, stable_eps
 from ncsn_edu.widgets import (
     AnnealingExplorer,
@@ -28,6 +30,7 @@ from ncsn_edu.widgets import (
     DiffusionExplorer,
     ErrorExplorer,
     Explorer,
+    GridExplorer,
     GuidanceExplorer,
     LadderExplorer,
     LangevinExplorer,
@@ -38,9 +41,10 @@ from ncsn_edu.widgets import (
     ScoreFieldExplorer,
     SolverExplorer,
 )
+from ncsn_edu.widgets.grid import SAMPLERS as GRID_SAMPLERS
 
 TRAINING = (ObjectiveExplorer, ErrorExplorer, ManifoldExplorer)
-DESIGNS = (LadderExplorer, ScheduleExplorer, DdimExplorer, GuidanceExplorer)
+DESIGNS = (LadderExplorer, ScheduleExplorer, DdimExplorer, GuidanceExplorer, GridExplorer)
 SDES = (DiffusionExplorer, SolverExplorer)
 EXPLORERS = (ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer, *DESIGNS, *SDES, *TRAINING)
 NUMBER = r"([-+]?(?:[\d.]+(?:e[-+]?\d+)?|inf|nan))"
@@ -59,6 +63,7 @@ CHANGES = [
     (DiffusionExplorer, {"sde": "VE", "way": "back: flow", "n_steps": 20}),
     (SolverExplorer, {"sde": "VE", "solver": "flow, Euler", "n_steps": 50}),
     (GuidanceExplorer, {"label": 2, "scale": 3.0, "sharpness": 2.0, "seed": 3}),
+    (GridExplorer, {"predicts": "clean", "error": 0.4, "sampler": "ancestral (DDPM)", "evaluations": 8}),
     (
         ObjectiveExplorer,
         {"objective": "implicit", "sigma": 1.0, "distribution": "sphere", "n_projections": 3, "n_steps": 300},
@@ -918,3 +923,48 @@ def test_guidance_explorer_is_right_at_scale_1_and_overdoes_it_beyond(explorer_o
     shares = [dots.get_xdata().size / explorer.n_chains for dots in explorer.dots]
     assert max(shares) < 0.5 and numbers_after(explorer, "seed 0:") == pytest.approx(shares[1], abs=0.01)
     assert [len(line.get_xdata()) for line in explorer.lines] == [len(explorer.sigmas) - 1] * 12
+
+
+# ---- any model, any sampler -------------------------------------------------------------------------------------
+
+
+def test_the_grid_says_how_far_its_samples_are_from_the_truth(explorer_of):
+    """Its line against a run made here, with the error put into the velocity as flow matching has it."""
+    explorer = explorer_of(GridExplorer).set(predicts="velocity", error=0.3, sampler="flow by Heun", evaluations=21)
+    waves = 2.0 * torch.randn(2, 2, generator=torch.Generator().manual_seed(4))
+    exact = ScoreVelocity(explorer.mixture)
+
+    def velocity(x, t):
+        seen = x / ((1 - t) ** 2 + t**2).sqrt()[:, None]
+        return exact(x, t) + 0.3 * 2**0.5 * torch.sin(seen @ waves)
+
+    score = FlowScore(velocity)
+    end = denoise(score, last(probability_flow(score, explorer.start, geometric(20, 0.05, 11))), 0.05)
+    np.testing.assert_allclose(np.stack(explorer.dots.get_data(), 1), end, atol=2e-3)
+    distance = energy_distance(end, explorer.real)
+    assert number(explorer, "distance to the truth {} ") == pytest.approx(distance, abs=2e-4)
+    nearest = torch.cdist(end, explorer.mixture.means.float()).argmin(1)
+    assert number(explorer, "right mode {} ") == pytest.approx((nearest == 0).double().mean().item(), abs=0.01)
+
+
+def test_the_grid_s_curves_say_what_an_error_does_to_the_clean_guess(explorer_of):
+    explorer, sigma = explorer_of(GridExplorer), np.geomspace(20, 0.05, 60)
+    wanted = {"score": sigma**2, "noise": sigma, "clean": 1 + 0 * sigma}
+    wanted |= {"v": sigma / np.sqrt(1 + sigma**2), "velocity": sigma / (1 + sigma)}
+    for kind, line in explorer.lines.items():
+        np.testing.assert_allclose(np.asarray(line.get_ydata()).ravel(), wanted[kind], rtol=1e-3)
+
+
+@pytest.mark.parametrize("sampler", GRID_SAMPLERS)
+@pytest.mark.parametrize("evaluations", [10, 41, 100])
+def test_the_grid_asks_as_often_as_it_says(sampler, evaluations):
+    """The denoising at the end is one of them; two evaluations a step may leave one over."""
+    asked = []
+
+    def score(x, sigma):
+        asked.append(sigma)
+        return -x / (1 + sigma**2)
+
+    last(GRID_SAMPLERS[sampler](score, torch.zeros(2, 2), evaluations - 1, torch.Generator().manual_seed(0)))
+    left_over = 20 if sampler == "annealed Langevin" else 1  # as many at each of twenty levels
+    assert evaluations - left_over <= len(asked) + 1 <= evaluations

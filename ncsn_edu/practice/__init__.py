@@ -16,6 +16,7 @@ from .levels import geometric_ladder, ladder_loss
 from .manifold import lowest_loss, share_of_bound
 from .matching import denoised, denoising_loss, on_sphere, slice_loss
 from .networks import normalised_means
+from .parametrisations import flow_loss, score_of_v, velocity_of_score
 from .photographs import consistent_step, preconditioned
 from .sdes import flow_slope, forward_step, reverse_step
 from .techniques import level_variances, shell_overlap
@@ -33,6 +34,7 @@ __all__ = [
     "decoder_log_likelihood",
     "denoised",
     "denoising_loss",
+    "flow_loss",
     "flow_slope",
     "forward_step",
     "gaussian_distance",
@@ -54,10 +56,12 @@ __all__ = [
     "preconditioned",
     "pull",
     "reverse_step",
+    "score_of_v",
     "share_of_bound",
     "shell_overlap",
     "simple_loss",
     "slice_loss",
     "step_sizes",
+    "velocity_of_score",
     "weighted_error",
 ]

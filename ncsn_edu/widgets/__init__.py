@@ -7,6 +7,7 @@ from .base import Explorer
 from .chains import AnnealingExplorer, LangevinExplorer
 from .conditions import GuidanceExplorer
 from .fields import ScoreFieldExplorer
+from .grid import GridExplorer
 from .images import InpaintingExplorer, NoiseLevelExplorer, SamplingExplorer
 from .ladders import DdimExplorer, LadderExplorer, ScheduleExplorer
 from .latents import LatentExplorer
@@ -22,6 +23,7 @@ __all__ = [
     "DiffusionExplorer",
     "ErrorExplorer",
     "Explorer",
+    "GridExplorer",
     "GuidanceExplorer",
     "InpaintingExplorer",
     "LadderExplorer",

@@ -38,6 +38,7 @@ EXPLORERS = {
     "15_vae": "LatentExplorer",
     "16_ddpm": "DdimExplorer",
     "17_sdes": "DiffusionExplorer",
+    "18_any_model_any_sampler": "GridExplorer",
     "19_conditions": "GuidanceExplorer",
 }
 PROMPT = ".jp-InputArea-prompt"
