@@ -5,7 +5,7 @@ What a single sampler or a single net promises is in their own tests; here stand
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice, pairwise, product
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import pytest
@@ -311,7 +311,8 @@ def test_any_model_under_any_sampler(kind, name, sampler):
 @pytest.mark.parametrize("sampler", ALONG)
 @every_model
 def test_any_model_under_any_sde(kind, name, sampler):
-    for (sde_name, sde), dtype in product(SDES.items(), (F32, F64)):
+    for sde_name, dtype in (("VE", F32), ("VP", F32), ("VP", F64), ("sub-VP", F64)):
+        sde = SDES[sde_name]
         run, net = along(sde, *ALONG[sampler]), model(kind, name, dtype)
         x = (1.0 if run.upwards else sde.prior_std) * start(kind, dtype)
         if name == "NCSN":
