@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 18 · Any model, any sampler
 #
-# *Reading and trying: about 110 minutes, and another hour for the exercises. Running every cell: about 70 seconds on a laptop, at laptop scale (points in the plane, and pictures of 8x8 pixels).*
+# *Reading and trying: about 100 minutes, and another hour for the exercises. Running every cell: about 60 seconds on a laptop, at laptop scale (points in the plane, and pictures of 8x8 pixels).*
 #
 # Papers differ in what their nets predict: a score,
 # the noise, the clean image, $v$, a velocity. They
