@@ -28,6 +28,10 @@ def class_gradient(answer: Answer) -> None:
                 weights[label] - classifier(x, 0.0).softmax(1) @ weights
             ),
         }
+        down_rows = classifier(x, sigma).softmax(0)[:, label, None]
+        mistakes["softmax runs over the rows (dim 0); a row's classes are along dim 1"] = slopes[label] * (
+            1 - rows * down_rows
+        )
         compare(answer(classifier, x, sigma, label, shape=x.shape), right, mistakes, what="the gradient")
 
 
@@ -45,6 +49,7 @@ def guidance(answer: Answer) -> None:
             "s_class has the score of all in it already: only what it adds is to be scaled": s + scale * s_class,
             "at scale 0 nothing is left; it must be s": scale * s_class,
             "the difference alone is the gradient of log p(y | x); s is missing": scale * (s_class - s),
+            "the guide's sign: s_class - s leads to the class, s - s_class away from it": s - scale * (s_class - s),
             "the scale is squared": s + scale**2 * (s_class - s),
             "the scale must not stop at 1: guidance goes beyond": s + min(scale, 1.0) * (s_class - s),
         }
@@ -69,6 +74,14 @@ def pull(answer: Answer) -> None:
             "variance is a variance already: it is not squared": back(variance**2 * known + noise**2 * eye),
             "the noise of y is missing": back(variance * known + 1e-9 * eye),
             "the sign: x is pulled towards y, by y - A m": -right,
+            "this is the step from m to the mean of x_0 given y too; the pull is the gradient, without `variance` in "
+            "front": variance * right,
+            "noise^2 belongs on the diagonal alone: the measurements' errors are independent": back(
+                variance * known + noise**2
+            ),
+            "A A' is not diagonal: the measurements go together, solve for all of them at once": (
+                off / (variance * known.diagonal() + noise**2) @ a
+            ),
             "A A' is missing: y has the covariance of A x_0, not of x_0": back((variance + noise**2) * eye),
             "the covariance of y is not inverted": off @ (variance * known + noise**2 * eye) @ a,
             "the pull is divided by sqrt of the covariance, not by the covariance": back(

@@ -48,6 +48,18 @@ def my_class_gradient(classifier, x, sigma, label):
     x = x.detach().requires_grad_()
     return torch.autograd.grad(classifier(x, 0.0).log_softmax(1)[:, label].sum(), x)[0]
 
+# %% class_gradient | wrong: over the rows | softmax along the batch
+def my_class_gradient(classifier, x, sigma, label):
+    x = x.detach().requires_grad_()
+    return torch.autograd.grad(classifier(x, sigma).log_softmax(0)[:, label].sum(), x)[0]
+
+# %% class_gradient | right: a gradient function mapped over the rows
+def my_class_gradient(classifier, x, sigma, label):
+    def log_p(row):
+        return classifier(row[None], sigma).log_softmax(1)[0, label]
+
+    return torch.func.vmap(torch.func.grad(log_p))(x)
+
 # %% guidance | right: as a weighted sum
 def my_guidance(s, s_class, scale):
     return (1 - scale) * s + scale * s_class
@@ -77,6 +89,10 @@ def my_guidance(s, s_class, scale):
 def my_guidance(s, s_class, scale):
     return scale * (s_class - s)
 
+# %% guidance | wrong: the guide's sign | away from the class
+def my_guidance(s, s_class, scale):
+    return s + scale * (s - s_class)
+
 # %% pull | right: the inverse, row by row
 def my_pull(A, y, m, variance, noise):
     inverse = torch.linalg.inv(variance * A @ A.T + noise**2 * torch.eye(len(A)))
@@ -87,6 +103,25 @@ def my_pull(A, y, m, variance, noise):
     D = A.shape[1]
     whole = torch.linalg.inv(variance * A.T @ A + noise**2 * torch.eye(D))
     return (y - m @ A.T) @ A @ whole
+
+# %% pull | right: the gradient of a Gaussian's logarithm in m
+def my_pull(A, y, m, variance, noise):
+    m = m.clone().requires_grad_()
+    of_y = torch.distributions.MultivariateNormal(m @ A.T, variance * A @ A.T + noise**2 * torch.eye(len(A)))
+    return torch.autograd.grad(of_y.log_prob(y).sum(), m)[0]
+
+# %% pull | wrong: without `variance` in front | Kalman's gain
+def my_pull(A, y, m, variance, noise):
+    gain = variance * A.T @ torch.linalg.inv(variance * A @ A.T + noise**2 * torch.eye(len(A)))
+    return (y - m @ A.T) @ gain.T
+
+# %% pull | wrong: on the diagonal alone | noise^2 added to every entry
+def my_pull(A, y, m, variance, noise):
+    return torch.linalg.solve(variance * A @ A.T + noise**2, (y - m @ A.T).T).T @ A
+
+# %% pull | wrong: not diagonal | a division for each measurement
+def my_pull(A, y, m, variance, noise):
+    return (y - m @ A.T) / (variance * A.square().sum(1) + noise**2) @ A
 
 # %% pull | wrong: m is taken for certain | the denoised image as if it were x_0
 def my_pull(A, y, m, variance, noise):
