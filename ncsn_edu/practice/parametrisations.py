@@ -26,6 +26,8 @@ def score_of_v(answer: Answer) -> None:
             "this is -z: divide by sigma as well": -noise,
             "the noise is divided by sigma^2: that belongs under x_0 - x, and sigma under -z": right / sigma,
             "v is taken for the noise": -v / sigma,
+            "v is taken for the velocity, whose weights are 1 and 1": -(x + v) / (sigma * (1 + sigma)),
+            "in x_0 - x the point is x, and not x_t = a x": (clean - a * x) / sigma**2,
             "x is taken for x_t: the formula x_0 = a x_t - b v needs x_t = a x": (a * x - b * v - x) / sigma**2,
             "signs: x_0 = a x_t - b v, with a minus": (a * a * x + b * v - x) / sigma**2,
             "a and b are exchanged": (b * a * x - a * v - x) / sigma**2,
@@ -54,6 +56,9 @@ def velocity_of_score(answer: Answer) -> None:
             "the clean point is x + sigma^2 score: sigma is squared there": (
                 -sigma * _score(x, sigma) - (x + sigma * _score(x, sigma))
             ),
+            "only the score's argument is divided by 1 - t: the x in front is x_t / (1 - t) as well": (
+                -x_t - sigma * (1 + sigma) * _score(x, sigma)
+            ),
             "the noise is -sigma score, with a minus": sigma * _score(x, sigma) - (x + sigma**2 * _score(x, sigma)),
             "this is v of x_t = a x_0 + b z with a^2 + b^2 = 1, which has weights a and b": (
                 (-sigma * _score(x, sigma) - sigma * (x + sigma**2 * _score(x, sigma))) / (1 + sigma**2) ** 0.5
@@ -62,9 +67,9 @@ def velocity_of_score(answer: Answer) -> None:
         compare(answer(_score, x_t, t, shape=x_t.shape), right, mistakes, what="the velocity")
 
 
-def _score(x: Tensor, sigma: float) -> Tensor:
+def _score(x: Tensor, sigma: float | Tensor) -> Tensor:
     """Of no Gaussian, so that no mistake comes out right by chance."""
-    return -(x + torch.sin(2 * x)) / (0.5 + sigma**2)
+    return -(x + torch.sin(2 * x)) / (0.5 + torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1) ** 2)
 
 
 def _velocity(x: Tensor, sigma: float) -> Tensor:
@@ -74,7 +79,7 @@ def _velocity(x: Tensor, sigma: float) -> Tensor:
 @exercise
 def flow_loss(answer: Answer) -> None:
     """my_loss(velocity, x (B, D), t (B,), z (B, D)) -> (B,): ||velocity(x_t, t) - (z - x)||^2, summed over D."""
-    for times, dim in (([0.2, 0.9, 0.5], 2), ([0.05, 0.6], 4)):
+    for times, dim in (([0.2, 0.9, 0.5], 3), ([0.05, 0.6], 4)):
         t = torch.tensor(times).double()
         x, z = torch.randn(2, len(t), dim).double()
         column = t[:, None]
@@ -96,6 +101,8 @@ def flow_loss(answer: Answer) -> None:
             "the net sees the clean x; it must see x_t": _squares(_net(x, t) - (z - x)),
             "the net is told sigma; it is told t": _squares(_net(x_t, t / (1 - t)) - (z - x)),
             "the square is missing": right.sqrt(),
+            "the net is told 1 - t; it is told t": _squares(_net(x_t, 1 - t) - (z - x)),
+            "flow matching has no factor 1/2 here": right / 2,
             "sum over the coordinates; a mean makes it smaller by their number": right / dim,
         }
         compare(answer(_net, x, t, z, shape=(len(t),)), right, mistakes, what="the loss")

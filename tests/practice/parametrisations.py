@@ -37,6 +37,20 @@ def my_score(v, x, sigma):
     a = (1 + sigma**2) ** -0.5
     return -a * (sigma * a * x + v)
 
+# %% score_of_v | wrong: taken for the velocity | the formula of flow matching
+def my_score(v, x, sigma):
+    clean = (x - sigma * v) / (1 + sigma)
+    return (clean - x) / sigma**2
+
+# %% score_of_v | wrong: the point is x | Tweedie at x_t
+def my_score(v, x, sigma):
+    a = (1 + sigma**2) ** -0.5
+    return (a * (a * x - sigma * v) - a * x) / sigma**2
+
+# %% velocity_of_score | right: the library's inverse of FlowScore
+def my_velocity(score, x_t, t):
+    return ne.ScoreVelocity(score)(x_t, t)
+
 # %% velocity_of_score | right: noise less clean
 def my_velocity(score, x_t, t):
     sigma = t / (1 - t)
@@ -64,6 +78,11 @@ def my_velocity(score, x_t, t):
     s = score(x_t, t)
     return -t * s - (x_t + t**2 * s)
 
+# %% velocity_of_score | wrong: the x in front | divided in the score alone
+def my_velocity(score, x_t, t):
+    sigma = t / (1 - t)
+    return -x_t - sigma * (1 + sigma) * score(x_t / (1 - t), sigma)
+
 # %% velocity_of_score | wrong: guess of the noise | the clean point forgotten
 def my_velocity(score, x_t, t):
     sigma = t / (1 - t)
@@ -80,6 +99,16 @@ def my_loss(velocity, x, t, z):
         ((velocity((x[i] + t[i] * (z[i] - x[i]))[None], t[i : i + 1])[0] - (z[i] - x[i])) ** 2).sum()
         for i in range(len(x))
     ]
+
+# %% flow_loss | wrong: no factor 1/2 | half the square, as in dsm
+def my_loss(velocity, x, t, z):
+    s = t[:, None]
+    return (velocity((1 - s) * x + s * z, t) - (z - x)).square().sum(1) / 2
+
+# %% flow_loss | wrong: told 1 - t | the time of the other direction
+def my_loss(velocity, x, t, z):
+    s = t[:, None]
+    return (velocity((1 - s) * x + s * z, 1 - t) - (z - x)).square().sum(1)
 
 # %% flow_loss | wrong: not x - z | towards the data
 def my_loss(velocity, x, t, z):
