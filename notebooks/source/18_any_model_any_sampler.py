@@ -727,7 +727,8 @@ numbers = {
 }
 alt = (
     "Energy distance against evaluations for six samplers. All fall towards a grey band at the bottom: the flow and "
-    "ancestral sampling come near it by 20 to 50 evaluations, the predictor-corrector by 50 to 100, annealed Langevin not."
+    "ancestral sampling come near it by 20 to 50 evaluations, the predictor-corrector by 50 to 100, annealed Langevin "
+    "not."
 )
 caption = "Cost against quality with the exact score; the band is what two draws of the truth differ by."
 save_figure(fig, "grid_cost", alt=alt, caption=caption, numbers=numbers, tolerance=0.03)
