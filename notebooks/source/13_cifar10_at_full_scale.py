@@ -519,11 +519,13 @@ print("mean loss of each quarter of the steps:", *(f"{mean:.1f}" for mean in qua
 # decided.
 
 # %%
-show(probability_flow, docstring=False)
+show(ne.odes._fixed, ne.diffusion.OnPath.slope, docstring=False)
 
 # %% [markdown]
-# It asks the network twice a step, 34 times in all, and once more
-# to denoise. A network that knows its ten levels only can follow
+# `slope` is the velocity: for a ladder `f` is 0, and half of the
+# variance rate $2 \sigma$ is $\sigma$. `probability_flow` hands both
+# to each other. It asks the network twice a step, 34 times in all,
+# and once more to denoise. A network that knows its ten levels only can follow
 # the flow from one of them to the next, which is too far for good
 # samples: for the paper's network `draw` takes annealed Langevin
 # dynamics.
