@@ -184,15 +184,17 @@ def differentiating(x: Tensor, sigma: float | Tensor) -> Iterator[tuple[Tensor, 
         yield (x.clone() if x.is_inference() else x), sigma
 
 
-def gradient(of: Tensor, x: Tensor, v: Tensor, name: str, *, retain: bool = False, again: bool = False) -> Tensor:
+def gradient(
+    of: Tensor, x: Tensor, v: Tensor, name: str, *, retain: bool = False, again: bool = False, batched: bool = False
+) -> Tensor:
     """v' d of / d x, in the shape of x, where v has the shape of `of`. Raises ValueError where nothing comes from x.
 
-    retain  the graph, for other v; again: it will itself be differentiated
+    retain  the graph, for other v; again: it will itself be differentiated; batched: several v stacked in front
     """
     found = None
     if of.requires_grad:
         settings = {"retain_graph": retain or again, "create_graph": again, "allow_unused": True}
-        found = torch.autograd.grad(of, x, v, **settings)[0]
+        found = torch.autograd.grad(of, x, v, is_grads_batched=batched, **settings)[0]
     if found is None:
         raise ValueError(
             f"the {name} has no gradient with respect to x: it does not depend on x, or was detached from it (no_grad, "

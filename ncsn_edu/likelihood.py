@@ -18,6 +18,7 @@ from .diffusion import OnPath
 from .losses import projection
 from .odes import Slope, Solver, method_of
 from .sdes import SDE, path_of
+from .vae import gaussian_log_likelihood
 
 DISTRIBUTIONS = ("rademacher", "gaussian")
 
@@ -60,7 +61,7 @@ def log_likelihood(
             pass
         evaluate.finish()
         noise, integral = end[:, :-1].reshape(x.shape), end[:, -1]
-        return integral + (_log_normal(noise, sde.prior_std) if prior is None else _log_density(prior, noise))
+        return integral + _log_density(prior, noise, sde.prior_std)
 
 
 def _with_divergence(evaluate: OnPath, x: Tensor, directions: list[Tensor]) -> Slope:
@@ -81,7 +82,10 @@ def _with_divergence(evaluate: OnPath, x: Tensor, directions: list[Tensor]) -> S
     return slope
 
 
-def _log_density(prior: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def _log_density(prior: Callable[[Tensor], Tensor] | None, x: Tensor, std: float) -> Tensor:
+    """Of x_T (B, *D), (B,): by the prior, or that of N(0, std^2 I)."""
+    if prior is None:
+        return gaussian_log_likelihood(x, torch.zeros_like(x), std)
     if not callable(prior):
         raise TypeError(f"prior is the log density of x_T, a function (B, *D) -> (B,), and not {prior!r}")
     log_p = prior(x)
@@ -125,11 +129,6 @@ def bits_of_images(
     dim, cell = images.shape[1:].numel(), 1 / (check_count("levels", levels, least=2) - 1)
     log_p = log_likelihood(score, images + (u - 0.5) * cell, path, generator=generator, **options)
     return bits_per_dim(log_p + dim * math.log(levels * cell), dim, levels)  # y = (k + u) / levels is in [0, 1]
-
-
-def _log_normal(x: Tensor, std: float) -> Tensor:
-    """log N(x; 0, std^2 I), (B,)."""
-    return -0.5 * (x / std).flatten(1).square().sum(1) - x.shape[1:].numel() * math.log(std * math.sqrt(2 * math.pi))
 
 
 def _squares(u: Tensor) -> Tensor:

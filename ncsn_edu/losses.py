@@ -25,7 +25,7 @@ from .checks import (
     check_sigma,
     may_look,
 )
-from .core import Score, differentiating, expand_like, noise_like, shaped
+from .core import Score, differentiating, expand_like, gradient, noise_like, shaped
 from .schedules import nearest_level
 
 _IGNORES = (
@@ -314,11 +314,7 @@ def _differentiable(score: Score, x: Tensor, sigma: float | Tensor) -> tuple[Ten
 
 def _vjp(s: Tensor, x: Tensor, v: Tensor, *, batched: bool = False) -> Tensor:
     """v'(grad s), in the shape of x; with batched, for each of several v stacked in front, in one call."""
-    options = {"create_graph": torch.is_grad_enabled(), "retain_graph": True, "allow_unused": True}
-    product = torch.autograd.grad(s, x, v, is_grads_batched=batched, **options)[0]
-    if product is None:
-        raise ValueError(f"the score has no gradient with respect to x: {_IGNORES}")
-    return product
+    return gradient(s, x, v, "score", retain=True, again=torch.is_grad_enabled(), batched=batched)
 
 
 def _jacobian_diagonal(s: Tensor, x: Tensor, rows_at_once: int) -> Iterator[Tensor]:

@@ -125,20 +125,34 @@ class Recipe(Part):
 
 
 @dataclass(frozen=True)
-class ScoreRecipe(Recipe):
-    """Denoising score matching on images over a ladder of noise levels (Song & Ermon 2019, section 5)."""
+class NoisyRecipe(Recipe):
+    """A net that is told the noise of its images, over a ladder of noise levels."""
 
-    title = "score network"
-
-    network: ScoreNetwork
     noise: Ladder = Ladder()  # noqa: RUF009  (it is frozen)
-    flip: bool = False
-    unlabelled: float = 0.2  # the share of images whose class the net is not told, where it is told classes
 
     @property
     def n_levels(self) -> int:  # type: ignore[override]  # of a class with a constant
         """The number of noise levels that its log tells apart."""
         return len(self.noise.reported())
+
+    def of_weights(self) -> dict[str, Any]:
+        """The settings that weights depend on."""
+        return super().of_weights() | self.noise.of_weights()
+
+    def sigmas(self) -> "Tensor":
+        """The noise levels, shape (L,)."""
+        return self.noise.sigmas()
+
+
+@dataclass(frozen=True)
+class ScoreRecipe(NoisyRecipe):
+    """Denoising score matching on images over a ladder of noise levels (Song & Ermon 2019, section 5)."""
+
+    title = "score network"
+
+    network: ScoreNetwork
+    flip: bool = False
+    unlabelled: float = 0.2  # the share of images whose class the net is not told, where it is told classes
 
     @property
     def sampling(self) -> Sampling:
@@ -152,14 +166,6 @@ class ScoreRecipe(Recipe):
         few, n = DATASETS[self.data].shape[-1] <= 8 and self.noise.n_levels <= 40, self.noise.n_levels
         each = 10 if few else max(1 if n > 500 else 5, 400 // n)
         return Sampling(eps=0.6 * self.noise.sigma_min**2, n_steps_each=each)
-
-    def of_weights(self) -> dict[str, Any]:
-        """The settings that weights depend on."""
-        return super().of_weights() | self.noise.of_weights()
-
-    def sigmas(self) -> "Tensor":
-        """The noise levels, shape (L,)."""
-        return self.noise.sigmas()
 
     def learned(
         self, model: "nn.Module", images: "Tensor", labels: "Tensor | None", size: int, seed: int, device: Device
@@ -270,17 +276,17 @@ class JudgeRecipe(Recipe):
         from .datasets.augment import distort, shift_and_flip
         from .losses import Classification
 
-        if labels is None:
-            raise ValueError("a classifier learns the class of each image: give the labels of the images")
         generator = torch.Generator(device).manual_seed(seed % 2**32)
         augment = shift_and_flip if self.photographs else distort
         return _labelled(images, labels, size, generator), Classification(augment, generator)
 
 
-def _labelled(images: "Tensor", labels: "Tensor", size: int, generator: "torch.Generator") -> "Iterator[Batch]":
+def _labelled(images: "Tensor", labels: "Tensor | None", size: int, generator: "torch.Generator") -> "Iterator[Batch]":
     """Random images in [0, 1] with their classes, without end, on the device of the generator."""
     import torch
 
+    if labels is None:
+        raise ValueError("a classifier learns the class of each image: give the labels of the images")
     device = generator.device
     x, label = images.to(device), labels.to(device)
     rows = (torch.randint(len(x), (size,), generator=generator, device=device) for _ in count())
@@ -288,25 +294,10 @@ def _labelled(images: "Tensor", labels: "Tensor", size: int, generator: "torch.G
 
 
 @dataclass(frozen=True)
-class GuideRecipe(Recipe):
+class GuideRecipe(NoisyRecipe):
     """A classifier of noisy images, to guide samplers (Song et al. 2021, appendix I)."""
 
     title = "noisy classifier"
-
-    noise: Ladder = Ladder()  # noqa: RUF009  (it is frozen)
-
-    @property
-    def n_levels(self) -> int:  # type: ignore[override]  # of a class with a constant
-        """The number of noise levels that its log tells apart."""
-        return len(self.noise.reported())
-
-    def of_weights(self) -> dict[str, Any]:
-        """The settings that weights depend on."""
-        return super().of_weights() | self.noise.of_weights()
-
-    def sigmas(self) -> "Tensor":
-        """The noise levels, shape (L,)."""
-        return self.noise.sigmas()
 
     def learned(
         self, model: "nn.Module", images: "Tensor", labels: "Tensor | None", size: int, seed: int, device: Device
@@ -316,8 +307,6 @@ class GuideRecipe(Recipe):
 
         from .losses import NoisyClassification
 
-        if labels is None:
-            raise ValueError("a classifier learns the class of each image: give the labels of the images")
         generator = torch.Generator(device).manual_seed(seed % 2**32)
         objective = NoisyClassification(self.sigmas(), draw=self.noise.draw(), generator=generator)
         return _labelled(images, labels, size, generator), objective

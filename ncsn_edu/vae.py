@@ -139,7 +139,7 @@ def gaussian_log_likelihood(x: Tensor, mean: Tensor, std: float | Tensor) -> Ten
 
     std is a number, or one for each row, (B,).
     """
-    z, n_dims = (x - mean) / expand_like(std, x), x[0].numel()
+    z, n_dims = (x - mean) / expand_like(std, x), x.shape[1:].numel()
     log_std = torch.as_tensor(std, dtype=x.dtype, device=x.device).log()
     return -0.5 * z.flatten(1).square().sum(1) - n_dims * (log_std + 0.5 * math.log(2 * math.pi))
 
