@@ -2,7 +2,6 @@
 
     python tools/compare.py mnist              measure the rows that are missing, and print all of them
     python tools/compare.py mnist --again NET  measure those of this net anew
-    python tools/compare.py mnist --slow       with those that take a quarter of an hour and more, too
     python tools/compare.py mnist --seconds    measure the time of every row anew, alone and one after the other
 
 Each row is what `sample` and `evaluate` do, and what `judge` says of the same images, cut off to [0, 1]. The numbers
@@ -28,7 +27,6 @@ from ncsn_edu.files import write_whole
 from ncsn_edu.metrics import gaussian_fit, judge
 
 N = {"digits": 1024, "mnist": 1088}  # more than there are features
-SLOW = {"digits": (), "mnist": ("NCSN", "DDPM, 1000 steps")}  # rows that may be missing
 REAL, GAUSSIAN = "training images", "Gaussian"
 COLUMNS = {  # of the table: what a row calls it
     "sure": "sure",
@@ -67,7 +65,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", choices=N, help="the data set")
     parser.add_argument("--again", action="append", default=[], metavar="NET", help="whose rows are measured anew")
-    parser.add_argument("--slow", action="store_true", help="measure the slow rows as well")
     parser.add_argument("--seconds", action="store_true", help="measure how long 64 images take, and nothing else")
     options = parser.parse_args()
     if options.seconds:
@@ -76,16 +73,14 @@ def main() -> None:
                 _keep(options.data, what, _known(options.data)[what] | {"seconds": seconds(words)})
         print("\n".join(table(_known(options.data))))
         return
-    print("\n".join(table(compared(options.data, again=options.again, slow=options.slow))))
+    print("\n".join(table(compared(options.data, again=options.again))))
 
 
 def path_of(data: str) -> Path:
     return trained.WEIGHTS / f"{data}_compared.json"
 
 
-def compared(
-    data: str, *, only: str | None = None, again: Sequence[str] = (), slow: bool = False
-) -> dict[str, dict[str, Any]]:
+def compared(data: str, *, only: str | None = None, again: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     """All rows that are known of the nets that ship, real images and a Gaussian; missing ones are measured and kept.
 
     only  measure the missing rows of this net, and leave those of others
@@ -93,7 +88,7 @@ def compared(
     for what, words in settings(data).items():
         step, row = trained.load_any(words[0]).step, _known(data).get(what)
         fresh = row and row["asked"] == words and row["step"] == step and words[0] not in again
-        if not fresh and only in (None, words[0]) and (slow or what not in SLOW[data]):
+        if not fresh and only in (None, words[0]):
             _keep(data, what, {"asked": words, "step": step, **_measured(data, words), "seconds": seconds(words)})
             print(f"{what}: measured", flush=True)
     if not {REAL, GAUSSIAN} <= _known(data).keys():
