@@ -107,7 +107,11 @@ def _eta(text: str) -> float | str:
 
 
 def _scale(text: str) -> float:
-    return 0.0 if text.strip("0") in ("", ".") and text not in ("", ".") else positive(text)
+    """The type of an argument: a finite number, 0 or above."""
+    try:
+        return 0.0 if float(text) == 0 else positive(text)
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 0 or a number above 0") from None
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -26,7 +26,8 @@ def _down(n: int) -> torch.Tensor:
 
 
 def _annealed(score: Score, x: torch.Tensor, n: int, g: torch.Generator) -> Iterator[State]:
-    n_levels = max(2, min(20, n // 2))
+    most = max(2, min(20, n // 2))
+    n_levels = max(range(min(10, most), most + 1), key=lambda levels: (n // levels * levels, levels))
     sigmas, n_steps_each = _down(n_levels), max(1, n // n_levels)
     eps = schedules.eps_for_steps(sigmas, n_steps_each)
     return mcmc.annealed_langevin(score, x, sigmas, eps=eps, n_steps_each=n_steps_each, generator=g)
@@ -48,10 +49,12 @@ class Erring:
 
     def __init__(self, truth: Score, kind: str, error: float) -> None:
         self.truth, self.kind, self.error = truth, kind, error
+        self.asked = 0
         self.waves = 2.0 * torch.randn(2, 2, generator=torch.Generator().manual_seed(4))
 
     def __call__(self, x: torch.Tensor, sigma: float | torch.Tensor) -> torch.Tensor:
         """Score of x (B, 2)."""
+        self.asked += 1
         right = self.truth(x, sigma)
         if not self.error:
             return right
@@ -119,8 +122,9 @@ class GridExplorer(Explorer):
         show_ends(end, self.dots, self.outside, self.extent)
         distance = energy_distance(end, self.real)
         right = self.mixture.responsibilities(end)[:, 0].mean().item()
+        spent = f"<b>{score.asked}</b>" + (f" of {evaluations}" if score.asked < evaluations else "")
         return (
             f"a net that predicts <b>{predicts}</b> and errs by <b>{error:.2f}</b>, sampled by <b>{sampler}</b> with "
-            f"<b>{evaluations}</b> evaluations:<br>energy distance to the truth <b>{distance:.4f}</b> (two draws of "
+            f"{spent} evaluations:<br>energy distance to the truth <b>{distance:.4f}</b> (two draws of "
             f"the truth: 0 +- 0.003), share of the right mode {right:.3f} (truth 0.400)"
         )
