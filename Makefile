@@ -16,7 +16,7 @@ heading = @printf '\n== %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab edit quick test lint unit nbval browser-test notebooks pull release public figures figures-check bench \
+.PHONY: help lab edit quick test lint unit nbval browser-test walk notebooks pull release public figures figures-check bench \
         constraints clean setup-lab setup-dev setup-browser
 
 help: ## print this list
@@ -52,7 +52,10 @@ nbval: setup-dev ## run every notebook and compare each output, figures included
 
 browser-test: setup-dev setup-browser ## tests that drive JupyterLab in a real browser
 	$(call heading,browser tests)
-	@$(RUN) python -m pytest -q -m browser -n 3 tests/browser $(ARGS)
+	@$(RUN) python -m pytest -q -m "browser and not walk" -n 3 tests/browser $(ARGS)
+
+walk: setup-dev setup-browser ## a newcomer's walk: fresh clone, every notebook and explorer in the browser (half an hour)
+	@$(RUN) python -m pytest -q -s -m walk tests/browser $(ARGS)
 
 notebooks: setup-dev ## make the notebooks from notebooks/source (ARGS=07 for one)
 	@$(RUN) python tools/notebooks.py build $(ARGS)
