@@ -564,8 +564,8 @@ def test_lab_edit_opens_the_stored_notebooks(lab, checkout, monkeypatch, capsys)
     shutil.copy(checkout / "notebooks/01_good.ipynb", checkout / "notebooks/other/x.ipynb")
     for asked, opened in {"06": "06_annealing", "other/x.ipynb": "other/x"}.items():
         _, command, environment = lab("--edit", asked)
-        assert f"--ServerApp.root_dir={checkout / 'notebooks'}" in command
-        assert f"--LabApp.default_url=/lab/tree/{opened}.ipynb" in command
+        assert f"--ServerApp.root_dir={checkout}" in command
+        assert f"--LabApp.default_url=/lab/tree/notebooks/{opened}.ipynb" in command
         assert "NCSN_EDU_FIGURES_DIR" not in environment and environment["NCSN_EDU_FIGURES"] == "check"
     assert not (checkout / "work").exists() and capsys.readouterr().out == ""
     assert lab("--edit", "--folder", "x") == (2, None, None)

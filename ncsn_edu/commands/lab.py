@@ -15,6 +15,7 @@ from ..files import expanded
 from ..kernels import child_environment
 from .common import Commands, Failed, WrongUsage, new_command, notebooks_folder, there_is_no
 
+LOOKS = Path(__file__).resolve().parents[1] / "jupyter"  # settings for JupyterLab, which those of its user outdo
 SAID = {  # of what an update did, where the folder was there before
     "made": "new: {names}",
     "updated": "new version of: {names} (where one is open already: File > Reload Notebook from Disk)",
@@ -62,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         root, notebook = _to_work(arguments.notebook, arguments.folder)
         environment = child_environment() | _figures_in(root)
+    environment |= looks(learner=not arguments.edit)
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}"]
     command.append(f"--LabApp.default_url=/lab/tree/{quote(os.fsencode(notebook))}")
     if arguments.port:
@@ -76,6 +78,21 @@ def run(arguments: argparse.Namespace) -> int:
     if os.name == "posix":
         os.execve(command[0], command, environment)
     return subprocess.call(command, env=environment)
+
+
+def looks(*, learner: bool) -> dict[str, str]:
+    """Variables that make JupyterLab find the settings and the style of this package: before all others it knows.
+
+    learner: without nbgrader's menus, which are for those who teach.
+    """
+    folders = {
+        "JUPYTER_PATH": [LOOKS / "share"],
+        "JUPYTER_CONFIG_PATH": [LOOKS / "everybody", *([LOOKS / "learners"] if learner else [])],
+    }
+    return {
+        name: os.pathsep.join([*map(str, ours), *filter(None, [os.environ.get(name)])])
+        for name, ours in folders.items()
+    }
 
 
 def _figures_in(root: Path) -> dict[str, str]:
@@ -109,12 +126,16 @@ def _check_free(port: int) -> None:
 
 
 def _to_edit(asked: str) -> tuple[Path, str]:
-    """(folder to serve, the notebook's path in it), of the project's own notebooks or of a path."""
+    """(folder to serve, the notebook's path in it), of the project's own notebooks or of a path.
+
+    The whole project is served: JupyterLab shows no picture from outside of what it serves.
+    """
     project = Path(os.path.realpath(notebooks_folder()))
     path = _path(asked, project)
-    if path:
-        return (project, path.relative_to(project).as_posix()) if path.is_relative_to(project) else _alone(path)
-    return project, _named(asked, [path.name for path in project.glob("*.ipynb")])
+    if path is None:
+        path = project / _named(asked, [path.name for path in project.glob("*.ipynb")])
+    root = project.parent
+    return (root, path.relative_to(root).as_posix()) if path.is_relative_to(root) else _alone(path)
 
 
 def _to_work(asked: str, folder: Path | None) -> tuple[Path, str]:

@@ -21,7 +21,9 @@ from typing import NoReturn
 
 import pytest
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+from ncsn_edu.commands.lab import looks
+
+ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -31,8 +33,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SETTINGS = {  # a page without news and questions, in which every cell exists, not only those in view
-    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+SETTINGS = {  # besides those that ship: every cell exists, not only those in view
     "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
 }
 WIDE, HIGH = 1400, 1000  # the browser's window
@@ -59,14 +60,20 @@ FAILED = pytest.StashKey[bool]()
 
 
 class Lab:
-    """A JupyterLab server on a free port, with its own token, settings, workspaces and copy of the notebooks."""
+    """A JupyterLab server on a free port, with its own token, settings, workspaces and copy of the notebooks.
+
+    The copy lies in a project of its own, which is served as `lab --edit` serves the real one: with all that is linked.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.token = folder, secrets.token_hex(16)
-        self.notebooks, self.log = folder / "notebooks", folder / "jupyterlab.log"
-        self.notebooks.mkdir()
-        for path in NOTEBOOKS.glob("*.ipynb"):
+        self.project, self.log = folder / "project", folder / "jupyterlab.log"
+        self.notebooks = self.project / "notebooks"
+        self.notebooks.mkdir(parents=True)
+        for path in [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "notebooks").glob("*.md")]:
             shutil.copy(path, self.notebooks)
+        for name in ("figures", "ncsn_edu"):  # only looked at
+            (self.project / name).symlink_to(ROOT / name)
         kernel = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]}
         self._write("data/kernels/python3/kernel.json", kernel | {"display_name": "Python 3", "language": "python"})
         self._write("settings/overrides.json", SETTINGS)
@@ -91,16 +98,21 @@ class Lab:
             "NCSN_EDU_FIGURES_DIR": "figures",
         }
         environment = os.environ | {name: str(self.folder / place) for name, place in own.items()}
+        environment |= looks(learner=True)
         environment |= {"JUPYTER_PREFER_ENV_PATH": "0", "NCSN_EDU_FIGURES": "write", "NCSN_EDU_PROGRESS": "0"}
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"]
         command += [f"--port={self.port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}"]
-        command += [f"--ServerApp.root_dir={self.notebooks}", f"--LabApp.app_settings_dir={self.folder / 'settings'}"]
+        command += [f"--ServerApp.root_dir={self.project}", f"--LabApp.app_settings_dir={self.folder / 'settings'}"]
         # Should nobody be left to stop it, it ends by itself.
         command += ["--ServerApp.shutdown_no_activity_timeout=600", "--MappingKernelManager.cull_idle_timeout=600"]
         with self.log.open("wb") as log:
             return subprocess.Popen(
                 command, env=environment, cwd=self.notebooks, stdout=log, stderr=log, start_new_session=True
             )
+
+    def notebook(self, name: str) -> str:
+        """The address of one of its notebooks, opened afresh."""
+        return self.address(f"lab/tree/notebooks/{name}.ipynb") + "&reset"
 
     def address(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}/{path}?token={self.token}"

@@ -96,7 +96,7 @@ class Notebook:
         ]
         assert len(places) == 1, f"{name} should have one cell with {EXPLORERS[name]}(...), and has {len(places)}"
         self.place = places[0]
-        page.goto(lab.address(f"lab/tree/{name}.ipynb") + "&reset")
+        page.goto(lab.notebook(name))
         self.cells = page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-Cell")
         self.cell = self.cells.nth(self.place)
         self.cell.wait_for(timeout=60 * SECONDS)

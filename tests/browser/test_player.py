@@ -45,7 +45,7 @@ def test_player(page: Page, lab: Lab, screenshots: Path) -> None:
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)], metadata=kernel)
     nbformat.write(notebook, lab.notebooks / "player.ipynb")
-    page.goto(lab.address("lab/tree/player.ipynb") + "&reset")
+    page.goto(lab.notebook("player"))
     cell = page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-Cell").first
     cell.wait_for(timeout=60 * SECONDS)
     page.get_by_text(re.compile(r"^Python 3.* \| Idle$")).wait_for(timeout=60 * SECONDS)

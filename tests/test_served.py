@@ -1,0 +1,147 @@
+"""What JupyterLab serves, asked for by plain requests: nothing that a notebook links to or shows may be missing.
+
+The real command is started, as a learner starts it and as an editor does.
+"""
+
+import http.client
+import json
+import os
+import posixpath
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import nbformat
+import pytest
+
+from ncsn_edu.kernels import child_environment
+
+ROOT = Path(__file__).resolve().parents[1]
+TOKEN = "of_this_test"
+LINKS = re.compile(r"""\]\(<?([^)\s>]+)>?(?:\s+"[^"]*")?\)|\b(?:src|href)=["']([^"']+)["']""")
+CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="there the server is a child of the command, and stays")
+
+
+class Server:
+    """JupyterLab as `python -m ncsn_edu lab` starts it, with no file of the user's."""
+
+    def __init__(self, folder, root, *arguments):
+        self.root, self.log = root, folder / "log"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        own = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "HOME")
+        environment = child_environment() | {name: str(folder / name.lower()) for name in own}
+        (folder / "home").mkdir(parents=True)
+        command = [sys.executable, "-m", "ncsn_edu", "lab", "--no-browser", f"--port={self.port}", *arguments]
+        command += ["--", f"--IdentityProvider.token={TOKEN}", "--ServerApp.shutdown_no_activity_timeout=300"]
+        command += ["--allow-root"]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
+
+    def ask(self, path):
+        """(status, body) of a path of the server."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", path, headers={"Authorization": f"token {TOKEN}"})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def wait_until_ready(self):
+        end = time.monotonic() + 60
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                if self.ask("/api/status")[0] == 200:
+                    return self
+            except OSError:
+                time.sleep(0.1)
+        raise RuntimeError(self.log.read_text(errors="replace")[-2000:])
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(20)
+
+
+@pytest.fixture(scope="module", params=["learner", "--edit"])
+def server(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    learner = request.param == "learner"
+    mine = folder / "mine" if learner else ROOT
+    server = Server(folder, mine, *(["--folder", str(mine)] if learner else ["--edit"]))
+    server.learner = learner
+    try:
+        yield server.wait_until_ready()
+    finally:
+        server.stop()
+
+
+def texts(path):
+    """What a page, or a notebook, lets JupyterLab render: prose, and outputs that are prose."""
+    if path.suffix == ".md":
+        return [path.read_text("utf-8")]
+    cells = nbformat.read(path, as_version=4).cells
+    outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    shown = [data[kind] for data in outputs for kind in ("text/markdown", "text/html") if kind in data]
+    return [cell.source for cell in cells if cell.cell_type == "markdown"] + shown
+
+
+def links_of(path):
+    """Links and pictures, as written; code only looks like it."""
+    for text in texts(path):
+        for found in LINKS.findall(CODE.sub("", text)):
+            link = found[0] or found[1]
+            if not re.match(r"\w+:|#", link):
+                yield unquote(link.partition("#")[0])
+
+
+def test_no_link_nor_picture_of_any_notebook_is_missing(server):
+    served = server.root if server.learner else server.root / "notebooks"
+    pages = sorted(
+        path for kind in ("*.ipynb", "*.md") for path in served.rglob(kind) if ".ipynb_check" not in str(path)
+    )
+    assert len([path for path in pages if path.suffix == ".ipynb"]) >= 25
+    asked, missing = {}, []
+    for page in pages:
+        for link in links_of(page):
+            place = posixpath.normpath(posixpath.join(page.relative_to(server.root).parent.as_posix(), link))
+            if place not in asked:
+                asked[place] = 404 if place.startswith("..") else server.ask("/files/" + quote(place))[0]
+            if asked[place] != 200:
+                missing.append(f"{page.name}: {link} answers {asked[place]}")
+    print(f"{len(asked)} different links asked for, {len(missing)} broken")
+    assert len(asked) >= 25 and not missing, "\n".join(missing)
+    assert server.ask("/files/no_such.png")[0] == 404  # the question can be answered by no
+
+
+def page_config(server):
+    status, page = server.ask("/lab")
+    assert status == 200
+    (config,) = re.findall(r'id="jupyter-config-data"[^>]*>(.*?)</script>', page.decode(), re.DOTALL)
+    return json.loads(config)
+
+
+def test_the_style_is_loaded(server):
+    (ours,) = (found for found in page_config(server)["federated_extensions"] if found["name"] == "ncsn-edu")
+    for file in (ours["load"], "static/style.css"):
+        assert server.ask(f"/lab/extensions/ncsn-edu/{file}")[0] == 200
+
+
+def test_nobody_is_asked_about_news_and_only_teachers_see_nbgraders_menus(server):
+    status, answer = server.ask("/lab/api/settings/@jupyterlab/apputils-extension:notification")
+    assert status == 200
+    properties = json.loads(answer)["schema"]["properties"]
+    assert properties["fetchNews"]["default"] == "false" and properties["checkForUpdates"]["default"] is False
+    assert ("@jupyter/nbgrader" in page_config(server)["disabledExtensions"]) == server.learner
