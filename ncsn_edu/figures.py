@@ -190,24 +190,37 @@ def _rounded(what: str, value: Any) -> float:
     return float(f"{float(value):.6g}")
 
 
-def picture_of(fig: "Figure") -> bytes:
+def picture_of(fig: "Figure", dpi: int = DPI) -> bytes:
     """The PNG: the same bytes for the same figure, whatever the reader's settings, and no version in it."""
     import matplotlib
 
     buffer = BytesIO()
     plain = {name: value for name, value in matplotlib.rcParamsDefault.items() if name.startswith("savefig.")}
     with matplotlib.rc_context(plain):
-        fig.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+        fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
 
 
 def _show(fig: "Figure", picture: bytes, words: Mapping[str, str]) -> None:
-    """Show the file itself, not another rendering; and close the figure, or the notebook would show it once more."""
+    """Show the file itself, not another rendering; and close the figure, or the notebook would show it once more.
+
+    With NCSN_EDU_FIGURES_SHARP=1, twice as many pixels at the same size: for screens that have as many.
+    """
     if in_notebook():
         from matplotlib import pyplot
 
-        show_picture(picture, repr(fig), words.get("alt", ""), words.get("caption", ""))
+        alt, caption = words.get("alt", ""), words.get("caption", "")
+        if os.environ.get("NCSN_EDU_FIGURES_SHARP") == "1":
+            show_picture(picture_of(fig, 2 * DPI), repr(fig), alt, caption, size=_size(picture))
+        else:
+            show_picture(picture, repr(fig), alt, caption)
         pyplot.close(fig)
+
+
+def _size(picture: bytes) -> tuple[int, int]:
+    from PIL import Image
+
+    return Image.open(BytesIO(picture)).size
 
 
 def _json(record: dict[str, Any]) -> bytes:

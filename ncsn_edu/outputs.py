@@ -47,12 +47,16 @@ def _sentence(what: str, text: str) -> str:
     return text
 
 
-def show_picture(png: bytes, text: str, alt: str = "", caption: str = "") -> None:
-    """Show a PNG file, in a notebook, and the caption below it. `text` stands for the picture in plain text."""
+def show_picture(png: bytes, text: str, alt: str = "", caption: str = "", size: tuple[int, int] | None = None) -> None:
+    """Show a PNG file, in a notebook, and the caption below it. `text` stands for the picture in plain text.
+
+    size: its width and height on the page, where these are not its own pixels.
+    """
     from IPython.display import display
 
     data = {"image/png": base64.b64encode(png).decode(), "text/plain": text}
-    display(data, raw=True, metadata={"image/png": {"alt": alt}} if alt else {})
+    about = ({"alt": alt} if alt else {}) | (dict(zip(("width", "height"), size, strict=True)) if size else {})
+    display(data, raw=True, metadata={"image/png": about} if about else {})
     if caption:
         show_caption(caption)
 

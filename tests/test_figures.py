@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
@@ -16,6 +17,7 @@ import nbformat
 import numpy as np
 import pytest
 from nbconvert import HTMLExporter
+from PIL import Image
 
 from ncsn_edu import figures
 from ncsn_edu.figures import FigureDiffers, figure_sources, figures_folder, save_figure, show_figure
@@ -268,6 +270,14 @@ SHOWN = f"""
 fig, words = draw(), dict(alt={ALT!r}, caption={CAPTION!r})
 save_figure(fig, "fig1", **words) if save else show_figure(fig, **words)
 """
+
+
+def test_where_a_screen_is_sharp_twice_the_pixels_are_shown_at_the_size_of_the_file(folder):
+    _, outputs = run(FIRST + "save = True", SHOWN, NCSN_EDU_FIGURES_SHARP="1")
+    shown = Image.open(BytesIO(base64.b64decode(outputs[0].data["image/png"])))
+    stored = Image.open(folder / "fig1.png")
+    assert outputs[0].metadata["image/png"] == {"alt": ALT, "width": stored.width, "height": stored.height}
+    assert stored.size == (300, 200) and shown.size == (600, 400)  # 3 x 2 inches
 
 
 def test_a_notebook_shows_the_file_that_is_stored_and_the_caption_below(folder):

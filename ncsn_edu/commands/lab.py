@@ -96,9 +96,10 @@ def looks(*, learner: bool) -> dict[str, str]:
 
 
 def _figures_in(root: Path) -> dict[str, str]:
-    """For JupyterLab: figures go to the folder that is open, and not to the project's."""
+    """For JupyterLab: figures go to the folder that is open, and not to the project's; what is shown is sharp."""
     folder = os.environ.get("NCSN_EDU_FIGURES_DIR") or str(root / "figures")
-    return {"NCSN_EDU_FIGURES": "write", "NCSN_EDU_FIGURES_DIR": folder}
+    sharp = os.environ.get("NCSN_EDU_FIGURES_SHARP") or "1"
+    return {"NCSN_EDU_FIGURES": "write", "NCSN_EDU_FIGURES_DIR": folder, "NCSN_EDU_FIGURES_SHARP": sharp}
 
 
 def _folder(text: str) -> Path:
