@@ -59,6 +59,23 @@ def sources(project: Path) -> dict[str, Path]:
     return {name: path for name, path in (chapters | tasks).items() if path.is_file()}
 
 
+def bundle(project: Path, folder: Path) -> None:
+    """Write what `update` reads of the project into a folder, as it lies there: notebooks/, and what they link to.
+
+    Notebooks are written without outputs. This is how an installed package has them.
+    """
+    linked: dict[str, Path] = {}
+    for path in sources(project).values():
+        notebook = json.loads(path.read_bytes())
+        _clear(notebook)
+        text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+        write_whole(folder / path.relative_to(project.parent), text.encode())
+        linked |= _lead_inside(notebook, project.parent)
+    files = {*_pages(project), *linked.values()}
+    for path in sorted(files):
+        write_whole(folder / path.relative_to(project.parent), path.read_bytes())
+
+
 def beside(name: str) -> str:
     """Where the new version of a changed file lies: 07_annealing.new.ipynb for 07_annealing.ipynb."""
     stem, suffix = os.path.splitext(name)
@@ -67,8 +84,10 @@ def beside(name: str) -> str:
 
 def check_place(folder: Path, project: Path) -> None:
     """Raise OSError, with what to do, where the folder cannot be one to work in."""
-    root = project.parent
+    root, package = project.parent, Path(__file__).resolve().parent
     for above in (folder, *folder.parents):
+        if above.exists() and above.samefile(package):
+            raise OSError(f"{folder} lies in the package itself: {OTHER_FOLDER}")
         for name in OURS:
             if above.exists() and (root / name).exists() and above.samefile(root / name):
                 raise OSError(f"{folder} is the project's own {name}/, or lies in it: {OTHER_FOLDER}")
@@ -122,10 +141,15 @@ def _contents(project: Path) -> Iterator[tuple[str, bytes | None]]:
         if "/" not in name:
             linked |= _lead_inside(notebook, project.parent)
         yield name, (json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
-    pages = [*sorted(project.glob("*.md")), project / "assignments" / "for_students.md"]
-    beside_notebooks = {path.relative_to(project).as_posix(): path for path in pages if path.is_file()}
+    beside_notebooks = {path.relative_to(project).as_posix(): path for path in _pages(project)}
     for name, path in (beside_notebooks | linked).items():
         yield name, path.read_bytes()
+
+
+def _pages(project: Path) -> list[Path]:
+    """Pages beside the notebooks that learners read."""
+    pages = [*sorted(project.glob("*.md")), project / "assignments" / "for_students.md"]
+    return [path for path in pages if path.is_file()]
 
 
 def _drafts(project: Path) -> set[str]:

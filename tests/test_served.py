@@ -1,6 +1,6 @@
 """What JupyterLab serves, asked for by plain requests: nothing that a notebook links to or shows may be missing.
 
-The real command is started, as a learner starts it and as an editor does.
+The real command is started, as a learner starts it, as an editor does, and from a package that was built.
 """
 
 import http.client
@@ -32,14 +32,16 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="there the server is 
 class Server:
     """JupyterLab as `python -m ncsn_edu lab` starts it, with no file of the user's."""
 
-    def __init__(self, folder, root, *arguments):
+    def __init__(self, folder, root, *arguments, package=None):
         self.root, self.log = root, folder / "log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         own = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "HOME")
         environment = child_environment() | {name: str(folder / name.lower()) for name in own}
-        (folder / "home").mkdir(parents=True)
+        if package:
+            environment["PYTHONPATH"] = str(package)
+        (folder / "home").mkdir()
         command = [sys.executable, "-m", "ncsn_edu", "lab", "--no-browser", f"--port={self.port}", *arguments]
         command += ["--", f"--IdentityProvider.token={TOKEN}", "--ServerApp.shutdown_no_activity_timeout=300"]
         command += ["--allow-root"]
@@ -75,17 +77,37 @@ class Server:
             self.process.wait(20)
 
 
-@pytest.fixture(scope="module", params=["learner", "--edit"])
+@pytest.fixture(scope="module", params=["learner", "--edit", "installed"])
 def server(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("served")
-    learner = request.param == "learner"
-    mine = folder / "mine" if learner else ROOT
-    server = Server(folder, mine, *(["--folder", str(mine)] if learner else ["--edit"]))
-    server.learner = learner
+    folder, how = tmp_path_factory.mktemp("served"), request.param
+    if how == "learner":
+        server = Server(folder, folder / "mine", "--folder", str(folder / "mine"))
+    elif how == "--edit":
+        server = Server(folder, ROOT, "--edit")
+    else:
+        server = Server(folder, folder / "ncsn-edu", package=built(tmp_path_factory.mktemp("built")))
+    server.learner = how != "--edit"
     try:
         yield server.wait_until_ready()
     finally:
         server.stop()
+
+
+def built(folder):
+    """The package as a wheel has it."""
+    pytest.importorskip("setuptools", minversion="77", reason="builds the package")
+    command = [
+        sys.executable,
+        "setup.py",
+        "-q",
+        "egg_info",
+        f"--egg-base={folder}",
+        "build_py",
+        f"--build-lib={folder}",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder
 
 
 def texts(path):

@@ -19,7 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from ncsn_edu import files, workcopy
 from ncsn_edu.kernels import child_environment, run_cells
-from ncsn_edu.workcopy import LINKED, STATE, beside, update
+from ncsn_edu.workcopy import LINKED, STATE, beside, bundle, update
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES = {"nbformat": 4, "nbformat_minor": 5}
@@ -168,6 +168,17 @@ def test_the_real_notebooks(tmp_path):
     content = "".join(path.read_text("utf-8") for path in tmp_path.rglob("*") if path.suffix in (".ipynb", ".md"))
     assert "BEGIN SOLUTION" not in content and "BEGIN HIDDEN" not in content and "eacher's guide" not in content
     assert done(update(tmp_path, ROOT / "notebooks")) == {}  # all was run, and nothing changed
+
+
+def test_a_copy_made_from_what_an_installed_package_has_is_the_same(tmp_path):
+    bundle(ROOT / "notebooks", tmp_path / "bundle")
+    for name, project in (("mine", ROOT / "notebooks"), ("theirs", tmp_path / "bundle/notebooks")):
+        update(tmp_path / name, project)
+    names = listed(tmp_path / "mine")
+    assert len(names) > 30 and names == listed(tmp_path / "theirs")
+    for name in names:
+        assert (tmp_path / "mine" / name).read_bytes() == (tmp_path / "theirs" / name).read_bytes()
+    assert not [name for name in listed(tmp_path / "bundle") if "source/" in name or "teacher" in name]
 
 
 # --- who has changed what

@@ -134,9 +134,15 @@ def notebooks_folder() -> Path:
     if folder is None or not folder.is_dir():
         raise Failed(
             "the notebooks are not beside the package: get the project's source folder, and run this in it "
-            "(the installed package has no notebooks)"
+            "(the installed package has copies for learners alone: python -m ncsn_edu lab)"
         )
     return folder
+
+
+def bundled_notebooks() -> Path | None:
+    """The notebooks, without outputs, that an installed package has in it; None where it runs from its source."""
+    folder = Path(figures.__file__).resolve().parent / "project" / "notebooks"
+    return folder if figures.source_checkout() is None and folder.is_dir() else None
 
 
 def count(things: Collection[object] | int, name: str) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from .. import workcopy
 from ..files import expanded
 from ..kernels import child_environment
-from .common import Commands, Failed, WrongUsage, new_command, notebooks_folder, there_is_no
+from .common import Commands, Failed, WrongUsage, bundled_notebooks, new_command, notebooks_folder, there_is_no
 
 LOOKS = Path(__file__).resolve().parents[1] / "jupyter"  # settings for JupyterLab, which those of its user outdo
 SAID = {  # of what an update did, where the folder was there before
@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
         "--folder",
         type=_folder,
         metavar="PATH",
-        help="where your copy is (default: work/ beside the notebooks' folder)",
+        help="where your copy is (default: work/ beside the notebooks' folder; of an installed package: ./ncsn-edu)",
     )
     place.add_argument(
         "--edit", action="store_true", help="open the project's own notebooks, with their outputs, to change them"
@@ -141,8 +141,8 @@ def _to_edit(asked: str) -> tuple[Path, str]:
 
 def _to_work(asked: str, folder: Path | None) -> tuple[Path, str]:
     """The same of the learner's folder, which is made or brought up to date; a path outside of it needs none."""
-    project = Path(os.path.realpath(notebooks_folder()))
-    folder = folder or Path(os.path.realpath(project.parent / "work"))
+    project = Path(os.path.realpath(bundled_notebooks() or notebooks_folder()))
+    folder = folder or _usual_folder(project)
     path = _path(asked, folder, project)
     if path and not path.is_relative_to(folder) and not path.is_relative_to(project):
         return _alone(path)
@@ -159,6 +159,14 @@ def _to_work(asked: str, folder: Path | None) -> tuple[Path, str]:
         return folder, path.relative_to(folder).as_posix()
     own = [path.name for path in folder.glob("*.ipynb") if path.name not in there]
     return folder, _named(asked, list(there), own)
+
+
+def _usual_folder(project: Path) -> Path:
+    """Where a learner's copy is if nothing is said: in the project, or else in or below the current folder."""
+    if bundled_notebooks() is None:
+        return Path(os.path.realpath(project.parent / "work"))
+    here = Path.cwd()
+    return here if (here / workcopy.STATE).is_file() else Path(os.path.realpath(here / "ncsn-edu"))
 
 
 def _say(report: workcopy.Report, folder: Path, project: Path, *, first: bool) -> None:
