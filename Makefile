@@ -17,7 +17,7 @@ heading = @printf '\n== %s\n' "$(1)"
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help lab edit quick test lint unit nbval browser-test walk notebooks pull release public figures figures-check bench \
-        constraints clean setup-lab setup-dev setup-browser
+        constraints address clean setup-lab setup-dev setup-browser
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -80,6 +80,9 @@ bench: setup-dev ## run the benchmarks
 
 constraints: setup-dev ## write constraints.txt from what is installed
 	@$(RUN) python tools/constraints.py
+
+address: setup-dev ## write the repository's address, from pyproject.toml, into README.md and other files
+	@$(RUN) python tools/address.py $(ARGS)
 
 clean: ## remove caches and build products (the environment stays: remove .venv by hand)
 	rm -rf build dist ./*.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import ncsn_edu
-from ncsn_edu import commands, datasets, doctor, figures, losses
+from ncsn_edu import commands, datasets, doctor, figures, losses, workcopy
 from ncsn_edu.__main__ import main
 from ncsn_edu.checkpoints import Folder
 from ncsn_edu.logs import Log, read_log
@@ -555,6 +555,35 @@ def test_lab_opens_a_path(lab, checkout, tmp_path, monkeypatch):
         assert f"--ServerApp.root_dir={checkout / 'work'}" in command
     shutil.copy(tmp_path / "mine.ipynb", checkout / "work/30_mine.ipynb")
     assert "--LabApp.default_url=/lab/tree/30_mine.ipynb" in lab("30")[1]
+
+
+def test_lab_can_make_the_copy_alone(lab, checkout, monkeypatch, capsys):
+    monkeypatch.setattr(commands.lab, "find_spec", lambda name: None)  # not even JupyterLab is needed
+    assert lab("--only-copy") == (0, None, None) and (checkout / "work/06_annealing.ipynb").is_file()
+    assert lab("--only-copy", "--edit") == (2, None, None) and "--only-copy" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there the process is not replaced")
+def test_an_installed_package_copies_what_it_has_below_the_current_folder(lab, checkout, tmp_path, monkeypatch):
+    installed = tmp_path / "site-packages/ncsn_edu"
+    workcopy.bundle(checkout / "notebooks", installed / "project")
+    monkeypatch.setattr(figures, "source_checkout", lambda: None)
+    monkeypatch.setattr(figures, "__file__", str(installed / "figures.py"))
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for _ in range(2):  # the second time from inside the copy
+        assert f"--ServerApp.root_dir={tmp_path / 'empty/ncsn-edu'}" in lab("06")[1]
+        monkeypatch.chdir(tmp_path / "empty/ncsn-edu")
+    assert not (tmp_path / "empty/ncsn-edu/ncsn-edu").exists()
+    assert lab("--edit") == (1, None, None)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there the process is not replaced")
+def test_settings_of_the_package_come_before_those_of_the_machine(lab, monkeypatch):
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "/of/the/machine")
+    for arguments, kinds in (([], ["everybody", "learners"]), (["--edit"], ["everybody"])):
+        *ours, theirs = lab(*arguments)[2]["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+        assert theirs == "/of/the/machine" and [Path(folder).name for folder in ours] == kinds
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there the process is not replaced")

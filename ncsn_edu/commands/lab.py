@@ -30,7 +30,9 @@ SAID = {  # of what an update did, where the folder was there before
 def add(commands: Commands) -> None:
     """The parser of lab."""
     parser = new_command(commands, "lab", run, "open a copy of the notebooks, yours to work in, in JupyterLab")
-    parser.usage = "%(prog)s [-h] [--folder PATH | --edit] [--port N] [--no-browser] [NOTEBOOK] [-- EXTRA ...]"
+    parser.usage = (
+        "%(prog)s [-h] [--folder PATH | --edit] [--port N] [--no-browser] [--only-copy] [NOTEBOOK] [-- EXTRA ...]"
+    )
     parser.epilog = "what follows -- goes to JupyterLab as it is: lab -- --ip=0.0.0.0"
     parser.add_argument(
         "notebook", nargs="?", default="00_start_here", metavar="NOTEBOOK", help="07, 07_annealing, a1 or a path"
@@ -48,11 +50,17 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--port", type=_port, metavar="N", help="port to serve on (default: the first free one from 8888)"
     )
+    parser.add_argument("--only-copy", action="store_true", help="make or update your copy, and start nothing")
     parser.add_argument("--no-browser", action="store_true", help="only print the address, open no browser")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Replace this process by JupyterLab, so that Ctrl-C and signals are JupyterLab's."""
+    if arguments.only_copy:
+        if arguments.edit:
+            raise WrongUsage("--edit needs no copy: leave it out, or --only-copy")
+        _to_work(arguments.notebook, arguments.folder)
+        return 0
     if find_spec("jupyterlab") is None:
         raise Failed(f"JupyterLab is not installed in this Python: {sys.executable} -m pip install jupyterlab")
     expanded("~", "JupyterLab's home")

@@ -1,0 +1,128 @@
+"""Write the repository's address, which pyproject.toml has in [project.urls], where readers need it.
+
+    python tools/address.py            README.md, CONTRIBUTING.md and CITATION.cff
+    python tools/address.py --check    only say which of them has another one
+
+From it come the line that clones, the badges of Colab and Binder, and the link for JupyterHubs. Without an address
+there are no badges, and the other lines say what to put in.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+BRANCH, FIRST = "main", "00_start_here.ipynb"
+UNKNOWN = "<address of this repository>"
+BADGES = "<!-- badges, made by `make address` -->", "<!-- end of badges -->"
+PLACES = "<!-- places, made by `make address` -->", "<!-- end of places -->"
+ELSEWHERE = """\
+**Colab.** Open a notebook, and run this in a first cell; anywhere else it does nothing:
+
+```py
+import sys
+if "google.colab" in sys.modules:
+    %pip install -q git+{address}
+```
+
+**Binder** needs no account and installs nothing: `binder/` says how it builds, and a learner's copy is in `work/`.
+{binder}
+
+**JupyterHub** with nbgitpuller, where `pip install git+{address}` was run once: hand out this link.
+It gets the notebooks into each student's home, and keeps what they changed.
+
+```text
+https://<address of your hub>/hub/user-redirect/git-pull?{query}
+```
+
+**Codespaces, VS Code.** `.devcontainer/` sets everything up: *Reopen in Container*, then `make lab`.
+
+**A folder of your own.** `pip install git+{address}`, then `ncsn-edu lab`: the notebooks are in the package."""
+
+
+class AddressError(ValueError):
+    """The address in pyproject.toml is none."""
+
+
+def address_of(project: str) -> str | None:
+    """The address in the text of a pyproject.toml, without / or .git at its end; None where there is none."""
+    given = tomllib.loads(project)["project"].get("urls", {}).get("Repository")
+    if given is None:
+        return None
+    parts = urlsplit(given)
+    if parts.scheme != "https" or not parts.netloc or not re.fullmatch(r"(/[\w.~-]+){2,}/?", parts.path):
+        raise AddressError(f"Repository = {given!r} in pyproject.toml: give one like https://github.com/OWNER/NAME")
+    return given.rstrip("/").removesuffix(".git")
+
+
+def binder(address: str) -> str:
+    """The address at which Binder opens the learner's copy."""
+    parts = urlsplit(address)
+    path = parts.path.strip("/")
+    places = {"github.com": f"gh/{path}", "gitlab.com": f"gl/{quote(path, safe='')}"}
+    place = places.get(parts.netloc, f"git/{quote(address, safe='')}")
+    return f"https://mybinder.org/v2/{place}/{BRANCH}?urlpath=lab/tree/work/{FIRST}"
+
+
+def badges(address: str) -> str:
+    """Markdown of the badges; Colab opens notebooks of GitHub alone."""
+    found = [f"[![Binder](https://mybinder.org/badge_logo.svg)]({binder(address)})"]
+    parts = urlsplit(address)
+    if parts.netloc == "github.com":
+        place = f"https://colab.research.google.com/github{parts.path}/blob/{BRANCH}/notebooks/{FIRST}"
+        found.insert(0, f"[![Colab](https://colab.research.google.com/assets/colab-badge.svg)]({place})")
+    return "\n".join(found)
+
+
+def elsewhere(address: str | None) -> str:
+    """How to open the notebooks in other places, for README.md."""
+    name = (address or "ncsn_edu").rpartition("/")[2]
+    repository = quote(address, safe="") if address else UNKNOWN
+    query = f"repo={repository}&branch={BRANCH}&urlpath={quote(f'lab/tree/{name}/notebooks/{FIRST}', safe='')}"
+    link = f"Its address: <{binder(address)}>" if address else f"Give it `{UNKNOWN}` at mybinder.org."
+    return ELSEWHERE.format(address=address or UNKNOWN, binder=link, query=query)
+
+
+def written(name: str, text: str, address: str | None) -> str:
+    """The text of a file as it is with this address."""
+    if name == "CITATION.cff":
+        text = re.sub(r"^repository-code: .*\n", "", text, flags=re.MULTILINE)
+        line = f'repository-code: "{address}"\n' if address else ""
+        return re.sub(r"^(type: software\n)", rf"\1{line}", text, flags=re.MULTILINE)
+    folder = (address or "ncsn_edu").rpartition("/")[2]
+    text = re.sub(r"git clone .+ && cd \S+", lambda _: f"git clone {address or UNKNOWN} && cd {folder}", text)
+    for (begin, end), made in ((BADGES, badges(address) if address else ""), (PLACES, elsewhere(address))):
+        between = f"{begin}\n\n{made}\n\n{end}" if made else f"{begin}{end}"
+        text = re.sub(f"{begin}.*{end}", lambda _, new=between: new, text, flags=re.DOTALL)
+    return text
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing: 1 where a file has another address")
+    check = parser.parse_args(argv).check
+    try:
+        address = address_of((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    except AddressError as error:
+        print(f"address: {error}", file=sys.stderr)
+        return 1
+    others = 0
+    for name in ("README.md", "CONTRIBUTING.md", "CITATION.cff"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        if (new := written(name, text, address)) != text:
+            others += 1
+            print(f"{name} {'has another address: make address' if check else 'written'}")
+            if not check:
+                (ROOT / name).write_text(new, encoding="utf-8")
+    return int(check and others > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
