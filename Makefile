@@ -17,7 +17,7 @@ heading = @printf '\n== %s\n' "$(1)"
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help lab edit quick test lint unit nbval browser-test walk notebooks pull release public figures figures-check bench \
-        constraints address clean setup-lab setup-dev setup-browser
+        site site-check constraints address clean setup-lab setup-dev setup-browser
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -74,6 +74,12 @@ figures: setup-dev ## make the figures again
 
 figures-check: setup-dev ## make the figures and compare them with the stored ones
 	@$(RUN) $(STORED) python -m ncsn_edu figures --check $(ARGS)
+
+site: setup-dev ## build the site into build/site (ARGS=FOLDER for another), with nothing from outside
+	@$(RUN) python tools/website.py $(ARGS)
+
+site-check: setup-dev setup-browser ## look at all of its pages in a browser: links, width of a phone, accessibility
+	@$(RUN) python tools/site_check.py $(ARGS)
 
 bench: setup-dev ## run the benchmarks
 	@set -e; for file in tests/benchmarks/*.py; do printf '\n== %s\n' "$$file"; $(RUN) python "$$file" $(ARGS); done

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PINNED_BY_TORCH = re.compile(r"nvidia-|cuda-|triton")
 
 
-def installed_closure(name: str = "ncsn_edu", extras: tuple[str, ...] = ("dev", "teach")) -> dict[str, str]:
+def installed_closure(name: str = "ncsn_edu", extras: tuple[str, ...] = ("dev", "teach", "site")) -> dict[str, str]:
     """name -> installed version (a local suffix such as +cpu dropped) of all that `name[extras]` requires."""
     versions: dict[str, str] = {}
     todo, seen = [(name, extra) for extra in ("", *extras)], set()

@@ -96,7 +96,7 @@ install() {
     done
 
     what=.
-    [ "$1" = lab ] || what=".[dev,teach]"
+    [ "$1" = lab ] || what=".[dev,teach,site]"
     set -- "$1" --disable-pip-version-check -e "$what"
     if "$VENV/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
         set -- "$@" -c constraints.txt

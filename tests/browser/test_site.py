@@ -1,0 +1,52 @@
+"""The site, built once: every link and picture is there, nothing asks outside, and a page of each kind in a browser."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+import site_check  # noqa: E402
+import website  # noqa: E402
+
+PHONE = (
+    *("index.html", "notebooks/00_start_here.html", "notebooks/assignments/for_students.html"),
+    *("ncsn_edu/weights/ddpm_digits.html", "api/mcmc.html", "search.html"),
+)
+DESK = ("notebooks/symbols.html", "api/schedules.html")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "site"
+    website.build(folder)
+    return folder
+
+
+def test_every_link_and_picture_is_there_and_nothing_asks_outside(site: Path) -> None:
+    asked, broken, outside, silent = site_check.links(site)
+    pages = len(list(site.rglob("*.html")))
+    print(f"{pages} pages, {asked} links and pictures")
+    assert pages > 60 and asked > 5000
+    assert (broken, outside, silent) == ([], [], [])
+    page = (site / "notebooks" / "01_scores.html").read_text(encoding="utf-8")
+    assert "In JupyterLab this picture has controls" in page
+
+
+def test_pages_on_a_phone_in_the_dark_and_for_screen_readers(site: Path, browser) -> None:
+    axe = site_check.axe_script()
+    with site_check.served(site) as address:
+        found = site_check.looked_at(browser, address, PHONE, axe, [("light", site_check.PHONE)])
+        found += site_check.looked_at(browser, address, DESK, axe, [("dark", site_check.DESK)])
+    assert found == []
+
+
+def test_formulas_and_search_work_without_anything_from_outside(site: Path, page) -> None:
+    with site_check.served(site) as address:
+        page.route(lambda url: not url.startswith(address), lambda route: route.abort())
+        page.goto(address + "notebooks/01_scores.html")
+        page.locator("mjx-container").first.wait_for(timeout=20_000)
+        assert page.locator("mjx-merror").count() == 0
+        page.goto(address + "search.html?q=MALA")
+        page.locator("#search-results li a").first.wait_for(timeout=20_000)
