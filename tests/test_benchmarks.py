@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -39,6 +40,10 @@ RUNS = {
         ["--sizes", "8:4:4", "--repeats", "1"],
         [r"8x8, width 4, batch 4, forward +[\d.]+ +[\d.]+ +[\d.]+", r"training step +[\d.]+ +[\d.]+ +[\d.]+"],
     ),
+    "bench_page.py": (
+        ["--moves", "3"],
+        [rf"{slider} +[\d.]+ +[\d.]+ +[\d.]+" for slider in ("Field.*, noise sigma", "Langevin.*, steps")],
+    ),
     "bench_peers.py": (
         ["--chains", "100", "--evaluations", "10", "--repeats", "1"],
         [
@@ -66,6 +71,8 @@ def test_every_benchmark_is_run_here():
 def test_the_table_is_printed(name):
     if name == "bench_grading.py" and not (ROOT / "notebooks/source/assignments").exists():
         pytest.skip("a public copy has no sources of assignments")
+    if name == "bench_page.py" and not (os.environ.get("CHROMIUM") or shutil.which("chromium")):
+        pytest.skip("there is no Chromium here, and it measures one")
     if name == "bench_peers.py" and (missing := [peer for peer in PEERS if not find_spec(peer)]):
         pytest.skip(f'{", ".join(missing)} not installed: pip install -e ".[peers]" brings what this compares with')
     options, expected = RUNS[name]

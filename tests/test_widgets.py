@@ -42,6 +42,7 @@ from ncsn_edu.widgets import (
     SolverExplorer,
 )
 from ncsn_edu.widgets.grid import SAMPLERS as GRID_SAMPLERS
+from ncsn_edu.widgets.page import PageExplorer
 
 TRAINING = (ObjectiveExplorer, ErrorExplorer, ManifoldExplorer)
 DESIGNS = (LadderExplorer, ScheduleExplorer, DdimExplorer, GuidanceExplorer, GridExplorer)
@@ -155,6 +156,11 @@ def test_a_control_changes_numbers_and_picture_and_back(explorer_of, kind, name,
 @pytest.mark.parametrize("kind", EXPLORERS)
 def test_every_control_is_watched_and_shown(explorer_of, kind):
     explorer = explorer_of(kind)
+    if isinstance(explorer, PageExplorer):  # it shows controls of its own
+        assert explorer.children == (explorer.view,)
+        shown = [(control["name"], control["label"]) for control in explorer.settings()["controls"]]
+        assert shown == [(name, control.description) for name, control in explorer.controls.items()]
+        return
     rows, picture, readout = explorer.children
     for name, control in explorer.controls.items():
         assert control in rows.children, name
@@ -221,6 +227,28 @@ def test_a_browser_that_rounds_changes_nothing(explorer_of, kind):
     finally:
         del explorer._png
     assert not drawn
+
+
+@pytest.mark.parametrize(("kind", "changes"), [row for row in CHANGES if issubclass(row[0], PageExplorer)])
+def test_python_follows_the_page_and_the_page_follows_python(explorer_of, kind, changes):
+    """What comes back from the page changes values at once, and picture and line when they are asked for."""
+    explorer = explorer_of(kind)
+    start, before = explorer.values, (explorer.picture.value, says(explorer))
+    assert explorer.view.values == start
+    drawn = []
+    explorer._png = lambda: drawn.append(1) or PageExplorer._png(explorer)
+    try:
+        for name in changes:
+            explorer.view.set_state({"values": explorer.values | {name: changes[name]}})
+        assert explorer.values == explorer.view.values == changes and not drawn
+        moved = base64.b64decode(explorer._repr_mimebundle_()[0]["image/png"]), says(explorer)
+        assert len(drawn) == 1
+    finally:
+        del explorer._png
+    fresh = kind().set(**changes)
+    assert moved == (fresh.picture.value, says(fresh)) != before
+    explorer.set(**start)
+    assert explorer.view.values == start and (explorer.picture.value, says(explorer)) == before
 
 
 @pytest.mark.parametrize("kind", EXPLORERS)

@@ -1,6 +1,6 @@
 """Explorers: sliders beside a picture that follows them, a live view of training, animations.
 
-They run the package's own functions; no maths here.
+They run the package's own functions; no maths here, except in page/, whose scripts are tested against the package.
 """
 
 from .base import Explorer

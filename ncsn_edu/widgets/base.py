@@ -2,7 +2,8 @@
 
 The picture is drawn by Matplotlib's Agg canvas into a plain image widget, and its artists are changed in place: half
 the delay of redrawing, no flicker, and only core ipywidgets, so that JupyterLab, Notebook 7, VS Code and Colab show it.
-Where no kernel runs (GitHub, a static page) the stored notebook shows the picture as it was.
+Where no kernel runs (GitHub, a static page) the stored notebook shows the picture as it was. Explorers in closed form
+run in the page instead: see page/.
 This file does NOT know what is explored.
 """
 
@@ -53,10 +54,16 @@ class Explorer(ipw.VBox):
         self.readout = ipw.HTML()
         for control in controls.values():
             control.observe(self._changed, names="value")
-        rows = ipw.GridBox([*controls.values(), *buttons], layout=ipw.Layout(grid_template_columns="repeat(2, 400px)"))
         self._shown: dict[str, Any] = {}
         self._changed()
-        super().__init__([rows, self.picture, self.readout])
+        super().__init__(self._parts(buttons))
+
+    def _parts(self, buttons: Sequence[ipw.Widget]) -> list[ipw.Widget]:
+        """What is shown while a kernel runs, from top to bottom."""
+        rows = ipw.GridBox(
+            [*self.controls.values(), *buttons], layout=ipw.Layout(grid_template_columns="repeat(2, 400px)")
+        )
+        return [rows, self.picture, self.readout]
 
     @property
     def values(self) -> dict[str, Any]:
@@ -107,8 +114,10 @@ class Explorer(ipw.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         still = base64.b64encode(self._still()).decode()
-        alt = self.alt or (inspect.getdoc(type(self)) or "").partition("\n")[0]
-        return {**bundle, "text/plain": repr(self), "image/png": still}, {"image/png": {"alt": alt}}
+        return {**bundle, "text/plain": repr(self), "image/png": still}, {"image/png": {"alt": self._alt()}}
+
+    def _alt(self) -> str:
+        return self.alt or (inspect.getdoc(type(self)) or "").partition("\n")[0]
 
     def _still(self) -> bytes:
         """What a stored notebook shows: a PNG file."""

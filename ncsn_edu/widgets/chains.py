@@ -1,7 +1,7 @@
 """Chains of Langevin dynamics on mixtures, with and without annealing. This file does NOT train."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import ipywidgets as ipw
 import numpy as np
@@ -15,7 +15,6 @@ from ..metrics import mode_moments, mode_weights
 from ..schedules import geometric, stable_alpha, stable_eps, stationary_variance, step_sizes
 from .base import (
     NO_LADDER,
-    Explorer,
     RunningExplorer,
     in_red,
     int_slider,
@@ -24,13 +23,16 @@ from .base import (
     show_ends,
     wide,
 )
+from .page import PageExplorer
 
 
-class LangevinExplorer(Explorer):
+class LangevinExplorer(PageExplorer):
     """Langevin chains on two unit Gaussians at (-2, 0) and (2, 0): step, length, start, with or without MALA."""
 
     mixture = GaussianMixture([[-2.0, 0.0], [2.0, 0.0]], 1.0, [0.2, 0.8])
-    extent, n_chains, n_drawn = 6.0, 600, 10
+    extent, n_chains, n_drawn, n_bars = 6.0, 600, 10, 48
+    places: ClassVar = {"left mode": (-2.0, 0.0), "right mode": (2.0, 0.0), "one far point": (-5.5, 5.5)}
+    starts = ("uniform", *places)
 
     def __init__(
         self, *, alpha: float = 0.1, n_steps: int = 100, start: str = "uniform", metropolis: bool = False
@@ -43,13 +45,20 @@ class LangevinExplorer(Explorer):
         }
         super().__init__(controls, size=(9.2, 4.2))
 
-    starts = ("uniform", "left mode", "right mode", "one far point")
+    def _fixed(self) -> dict[str, Any]:
+        c = self.mixture.covariances
+        mixture = {
+            "weights": self.mixture.weights.tolist(),
+            "means": self.mixture.means.tolist(),
+            "covariances": torch.stack([c[:, 0, 0], c[:, 0, 1], c[:, 1, 1]], 1).tolist(),
+        }
+        sizes = {"extent": self.extent, "nChains": self.n_chains, "nDrawn": self.n_drawn, "nBars": self.n_bars}
+        return {"mixture": mixture, "places": self.places, **sizes}
 
     def _start(self, start: str, generator: torch.Generator) -> torch.Tensor:
         if start == "uniform":
             return (2 * torch.rand(self.n_chains, 2, generator=generator) - 1) * self.extent
-        place = {"left mode": (-2.0, 0.0), "right mode": (2.0, 0.0), "one far point": (-5.5, 5.5)}[start]
-        return torch.tensor(place).repeat(self.n_chains, 1)
+        return torch.tensor(self.places[start]).repeat(self.n_chains, 1)
 
     def _draw(self) -> None:
         self.field, self.histogram = self.figure.subplots(1, 2)
@@ -58,8 +67,10 @@ class LangevinExplorer(Explorer):
         (self.dots,) = self.field.plot([], [], ls="", marker=".", ms=3, alpha=0.6, color=plots.ORANGE)
         self.outside = outside_note(self.field)
         self.field.set(title="chains: paths of ten, ends of all", xlabel="$x_1$", ylabel="$x_2$")
-        edges = np.linspace(-self.extent, self.extent, 49)
-        self.bars = self.histogram.stairs(np.zeros(48), edges, fill=True, color=plots.ORANGE, alpha=0.6, label="chains")
+        edges = np.linspace(-self.extent, self.extent, self.n_bars + 1)
+        self.bars = self.histogram.stairs(
+            np.zeros(self.n_bars), edges, fill=True, color=plots.ORANGE, alpha=0.6, label="chains"
+        )
         first = GaussianMixture(self.mixture.means[:, :1], 1.0, self.mixture.weights)
         axis = torch.linspace(-self.extent, self.extent, 300, dtype=torch.float64)
         self.histogram.plot(axis, first.log_prob(axis[:, None]).exp(), color=plots.BLUE, label="truth")

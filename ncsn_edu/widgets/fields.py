@@ -1,16 +1,19 @@
 """The score field of a mixture, to be moved. This file does NOT sample or train."""
 
+from typing import Any
+
 import torch
 
 from .. import plots
 from ..distributions import GaussianMixture
-from .base import Explorer, relative_density, slider, still_arrows
+from .base import relative_density, slider, still_arrows
+from .page import PageExplorer
 
 
-class ScoreFieldExplorer(Explorer):
+class ScoreFieldExplorer(PageExplorer):
     """The score field of two Gaussians: their weight, distance, covariance, and noise added to them."""
 
-    extent = 8.0
+    extent, n_points, n_arrows, n_line = 8.0, 90, 19, 400
 
     def __init__(self, *, weight: float = 0.2, distance: float = 6.0, sigma: float = 0.0) -> None:
         controls = {
@@ -22,9 +25,13 @@ class ScoreFieldExplorer(Explorer):
         }
         super().__init__(controls, size=(9.2, 4.4))
 
+    def _fixed(self) -> dict[str, Any]:
+        return {"extent": self.extent, "nPoints": self.n_points, "nArrows": self.n_arrows, "nLine": self.n_line}
+
     def _draw(self) -> None:
-        self.points, self.cells = plots.grid(self.extent, 90), plots.grid(self.extent * 0.95, 19)
-        self.axis = torch.linspace(-self.extent, self.extent, 400, dtype=torch.float64)
+        self.points = plots.grid(self.extent, self.n_points)
+        self.cells = plots.grid(self.extent * 0.95, self.n_arrows)
+        self.axis = torch.linspace(-self.extent, self.extent, self.n_line, dtype=torch.float64)
         field, cut = self.figure.subplots(1, 2)
         plots.heatmap(field, torch.zeros(len(self.points)), extent=self.extent, vmin=0, vmax=1)
         self.heat = field.images[0]
@@ -41,7 +48,7 @@ class ScoreFieldExplorer(Explorer):
         mixture = two_gaussians(weight, distance, std, correlation)
         log_p = mixture.log_prob(self.points, sigma)
         self.heat.set_data(relative_density(log_p))
-        self.arrows.set_UVC(*plots.arrows(mixture, self.cells, sigma, self.extent, 19).T)
+        self.arrows.set_UVC(*plots.arrows(mixture, self.cells, sigma, self.extent, self.n_arrows).T)
         line = torch.stack([self.axis, torch.zeros_like(self.axis)], 1)
         log_cut = mixture.log_prob(line, sigma)
         self.density.set_ydata(4 * (log_cut - log_cut.max()).exp())

@@ -167,6 +167,9 @@ class Notebook:
         exactly = re.compile(rf"^{re.escape(label)}$")
         return self.cell.locator(".jupyter-widgets", has=self.page.locator("> .widget-label", has_text=exactly))
 
+    def handle(self, label: str) -> Locator:
+        return self.control(label).locator(".noUi-handle")
+
     def button(self, label: str) -> Locator:
         return self.cell.get_by_role("button", name=label)  # not exact: the icon is part of the name
 
@@ -177,7 +180,7 @@ class Notebook:
     def press(self, label: str, key: str) -> float:
         """Press a key on a slider, and wait for the line under the picture to follow. Returns the slider's number."""
         number, line = self.slider(label), self.says()
-        self.control(label).locator(".noUi-handle").press(key)
+        self.handle(label).press(key)
         wait_for(lambda: self.slider(label) != number, f"{key} moves the slider {label!r} from {number}")
         wait_for(lambda: self.says() != line, f"the line under the picture follows the slider {label!r}")
         return self.slider(label)
@@ -215,15 +218,19 @@ class Notebook:
         explorer = getattr(widgets, EXPLORERS[self.name])().set(**values)
         wait_for(lambda: same_pixels(self.picture(), explorer.picture.value), f"the browser shows {explorer!r}")
 
+    def sizes(self) -> list[float]:
+        """Width and height of the picture as it is shown, and its own."""
+        return self.image.evaluate("i => [i.width, i.height, i.naturalWidth, i.naturalHeight]")
+
     def check_layout(self) -> None:
         """The picture has its own size, and nothing of the explorer lies outside of its cell."""
-        size = self.image.evaluate("i => [i.width, i.height, i.naturalWidth, i.naturalHeight]")
+        size = self.sizes()
         assert size[0] / size[2] == pytest.approx(size[1] / size[3], abs=0.01), f"the picture is stretched: {size}"
         assert 0.9 <= size[0] / size[2] <= 1, f"the picture is not shown at about its own size: {size}"
         cut = self.cell.evaluate(
             """cell => {
                 const right = cell.querySelector(".jp-OutputArea-output").getBoundingClientRect().right;
-                return [...cell.querySelectorAll(".jupyter-widgets, .ncsn-readout")].filter(
+                return [...cell.querySelectorAll(".jupyter-widgets, .ncsn-readout, .ncsn-control")].filter(
                     e => e.getBoundingClientRect().right > right + 1 || e.scrollWidth > e.clientWidth + 1
                 ).map(e => e.className + ": " + e.innerText);
             }"""
@@ -252,6 +259,50 @@ class Notebook:
         self.page.screenshot(path=self.screenshots / f"{self.name}-{what}.png")
 
 
+class PageNotebook(Notebook):
+    """A notebook whose explorer runs in the page: its picture is a canvas, its sliders are the browser's own."""
+
+    @property
+    def image(self) -> Locator:
+        return self.canvas
+
+    def picture(self) -> bytes:
+        return base64.b64decode(self.canvas.evaluate("canvas => canvas.toDataURL().split(',')[1]"))
+
+    def sizes(self) -> list[float]:
+        return self.canvas.evaluate("c => [c.clientWidth, c.clientHeight, c.width, c.height]")
+
+    def slider(self, label: str) -> float:
+        return float(self.field(label).input_value())
+
+    def handle(self, label: str) -> Locator:
+        return self.cell.get_by_role("slider", name=label, exact=True)
+
+    def field(self, label: str) -> Locator:
+        return self.cell.get_by_role("spinbutton", name=f"{label}, as a number", exact=True)
+
+    def type(self, label: str, text: str) -> None:
+        self.field(label).fill(text)
+        self.field(label).press("Tab")
+
+    def values_in_python(self) -> str:
+        """What the explorer's values are in the kernel: the explorer is the last output, `_`."""
+        self.cell.locator(".cm-content").click()
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("b")
+        self.page.keyboard.press("Enter")
+        self.page.keyboard.type("print(_.values)")
+        self.page.keyboard.press("Control+Enter")
+        output = self.cells.nth(self.place + 1).locator(".jp-OutputArea-output")
+        output.wait_for()
+        return output.inner_text().strip()
+
+
+@pytest.fixture
+def open_page(page: Page, lab: Lab, screenshots: Path) -> Callable[[str], PageNotebook]:
+    return lambda name: PageNotebook(page, lab, name, screenshots)
+
+
 @pytest.fixture
 def open_notebook(page: Page, lab: Lab, screenshots: Path) -> Callable[[str], Notebook]:
     return lambda name: Notebook(page, lab, name, screenshots)
@@ -270,27 +321,53 @@ def test_a_notebook_that_was_not_run_shows_the_stored_picture(open_notebook, nam
     notebook.screenshot("stored")
 
 
-def test_score_field_explorer(open_notebook):
-    notebook = open_notebook("01_scores")
-    notebook.run_all()
+def test_score_field_explorer(open_page):
+    """By keyboard, by typing, and in a narrow window; Python follows the page, and says the same."""
+    notebook = open_page("01_scores")
+    notebook.run_explorer()
     notebook.check_layout()
     notebook.screenshot("start")
+    start = notebook.says()
     for label, pattern in (
         ("weight of left", "left: weight {}"),
         ("distance", "distance {}"),
         ("noise sigma", "noise sigma {}"),
     ):
         notebook.there_and_back(label, pattern)
-    notebook.there_and_back("distance", "distance {}", keys=("PageDown", "PageUp"))
     score = notebook.number(r"score at the origin \({},")
-    weight = notebook.press("weight of left", "End")
-    wait_for(lambda: notebook.number("left: weight {}") == weight, "the line under the picture shows the last weight")
-    assert weight == 0.98
+    assert notebook.press("weight of left", "End") == 0.98
     assert notebook.number(r"score at the origin \({},") < 0 < score
-    sigma = [notebook.press("noise sigma", "PageUp") for _ in range(4)][-1]
-    wait_for(lambda: notebook.number("noise sigma {}") == sigma, "the line under the picture shows the last sigma")
-    notebook.draws_what_python_draws(weight=weight, sigma=sigma)
+    notebook.press("noise sigma", "PageUp")
+
+    notebook.type("distance", "99")
+    wait_for(lambda: notebook.slider("distance") == 12, "what is typed above the range becomes its end")
+    notebook.type("distance", "3.1")
+    wait_for(lambda: notebook.slider("distance") == 3, "what is typed between two steps goes to the nearest")
+    notebook.type("distance", "")
+    wait_for(lambda: notebook.slider("distance") == 3, "where nothing is typed all stays as it was")
+    wait_for(lambda: notebook.number("distance {}") == 3, "the line under the picture follows what is typed")
     notebook.screenshot("moved")
+
+    values = ast.literal_eval(notebook.values_in_python())
+    assert values == {label: notebook.slider(control) for label, control in SCORE_FIELD.items()}
+    python = widgets.ScoreFieldExplorer().set(**values).readout.value
+    assert re.sub(r"<[^>]+>", "", python.replace("<br>", "\n")) == notebook.says()
+
+    notebook.page.set_viewport_size({"width": 850, "height": 1000})
+    wait_for(lambda: notebook.canvas.bounding_box()["width"] < 560, "the picture fits a narrow window")
+    notebook.check_layout()
+    notebook.screenshot("narrow")
+    notebook.button("Reset").press("Enter")
+    wait_for(lambda: notebook.says() == start, "Reset goes back to the start")
+
+
+SCORE_FIELD = {
+    "weight": "weight of left",
+    "distance": "distance",
+    "std": "std of left",
+    "correlation": "correlation of left",
+    "sigma": "noise sigma",
+}
 
 
 def settled(notebook: Notebook) -> str:
@@ -383,8 +460,8 @@ def test_error_explorer(open_notebook):
     notebook.screenshot("noise")
 
 
-def test_langevin_explorer(open_notebook):
-    notebook = open_notebook("02_langevin")
+def test_langevin_explorer(open_page):
+    notebook = open_page("02_langevin")
     notebook.run_explorer()
     notebook.check_layout()
     notebook.screenshot("start")
@@ -393,27 +470,24 @@ def test_langevin_explorer(open_notebook):
 
     before, line = notebook.picture(), notebook.says()
     assert "acceptance rate" not in line
-    notebook.cell.locator("input[type=checkbox]").press("Space")
+    notebook.cell.get_by_role("checkbox").press("Space")
     wait_for(lambda: "acceptance rate" in notebook.says(), "the correction shows an acceptance rate")
     first = notebook.number("acceptance rate {}")
     assert 0 < first <= 1
-    corrected = notebook.wait_for_picture(other_than=before)
+    notebook.wait_for_picture(other_than=before)
     notebook.press("step alpha", "PageUp")
     assert 0 < notebook.number("acceptance rate {}") < first
     notebook.press("step alpha", "PageDown")
-    wait_for(lambda: same_pixels(notebook.picture(), corrected), "the corrected picture is back")
-    notebook.draws_what_python_draws(metropolis=True)
     notebook.screenshot("mala")
-    notebook.cell.locator("input[type=checkbox]").press("Space")
+    notebook.cell.get_by_role("checkbox").press("Space")
     wait_for(lambda: notebook.says() == line, "without the correction all is as before")
 
-    notebook.control("start").locator("select").select_option("one far point")
+    notebook.cell.get_by_role("combobox", name="start").select_option("one far point")
     wait_for(lambda: notebook.says() != line, "another start gives another result")
     notebook.press("step alpha", "End")
     wait_for(
         lambda: "ran away" in notebook.says() and "unstable" in notebook.says(), "large steps run away, and it says so"
     )
-    notebook.draws_what_python_draws(alpha=10, start="one far point")
     notebook.screenshot("ran-away")
 
 

@@ -1,0 +1,146 @@
+// An explorer on a page: labelled controls, a canvas that follows them, a line of numbers.
+// `model` holds `settings` and `values`, in a notebook shared with Python. This file does NOT know what is explored.
+
+const explorers = {}; // by the name of the class: how many panels, and compute, draw, says
+
+const STYLE = `
+.ncsn-explorer { max-width: 940px; font-size: 14px; }
+.ncsn-controls { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 380px), 1fr)); gap: 4px 24px; }
+.ncsn-control { display: flex; flex-wrap: wrap; align-items: center; gap: 8px; min-height: 30px; }
+.ncsn-control > label { flex: 0 0 130px; }
+.ncsn-control.ncsn-check > label { flex: 1 1 auto; }
+.ncsn-control input[type=range] { flex: 1 1 80px; min-width: 60px; height: 26px; touch-action: pan-y; }
+.ncsn-control input[type=number] { width: 76px; }
+.ncsn-control select, .ncsn-control input[type=number], .ncsn-reset {
+  font: inherit; color: inherit; background: transparent; border: 1px solid #8888; border-radius: 3px; padding: 2px 6px; }
+.ncsn-control option { color: black; background: white; }
+.ncsn-explorer :focus-visible { outline: 2px solid #0072B2; outline-offset: 2px; }
+.ncsn-picture { display: block; margin: 8px 0; }
+.ncsn-readout { font-size: 110%; line-height: 1.45; min-height: 4.4em; }`;
+
+function make(tag, properties = {}, children = []) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+// The value that a control can stand at, nearest to x: on its steps and between its ends, with six digits as in Python.
+function settle(control, x) {
+  const { kind, min, max, step } = control, place = kind === "log" ? Math.log10(Math.max(x, 1e-300)) : x;
+  const inside = Math.min(max, Math.max(min, min + step * Math.round((place - min) / step)));
+  return Number((kind === "log" ? 10 ** inside : inside).toPrecision(6));
+}
+
+// A value as it stands in the number field.
+function written(control, value) {
+  if (control.kind === "log") return general(value, 3);
+  const digits = (String(control.step).split(".")[1] || "").length;
+  return value.toFixed(digits);
+}
+
+let made = 0; // ids are unique on a page
+
+function sliderControl(control, changed) {
+  const id = `ncsn-control-${made++}`, log = control.kind === "log";
+  const { min, max, step } = control;
+  const range = make("input", { type: "range", id, min, max, step });
+  const field = make("input", { type: "number", step: log ? "any" : step });
+  field.setAttribute("aria-label", `${control.label}, as a number`);
+  let now = control.start;
+  const show = (value) => {
+    now = value;
+    range.value = log ? Math.log10(value) : value;
+    range.setAttribute("aria-valuetext", written(control, value));
+    field.value = written(control, value);
+  };
+  range.addEventListener("input", () => changed(settle(control, log ? 10 ** Number(range.value) : Number(range.value))));
+  field.addEventListener("change", () => {
+    const typed = field.value.trim() === "" ? NaN : Number(field.value);
+    show(Number.isFinite(typed) ? settle(control, typed) : now); // nothing typed: as it was
+    changed(now);
+  });
+  const element = make("div", { className: "ncsn-control" }, [make("label", { htmlFor: id, textContent: control.label }), range, field]);
+  return { element, show };
+}
+
+function choiceControl(control, changed) {
+  const id = `ncsn-control-${made++}`;
+  const select = make("select", { id }, control.options.map((option) => make("option", { value: option, textContent: option })));
+  select.addEventListener("change", () => changed(select.value));
+  const label = make("label", { htmlFor: id, textContent: control.label });
+  return { element: make("div", { className: "ncsn-control" }, [label, select]), show: (value) => (select.value = value) };
+}
+
+function checkControl(control, changed) {
+  const id = `ncsn-control-${made++}`, box = make("input", { type: "checkbox", id });
+  box.addEventListener("change", () => changed(box.checked));
+  const label = make("label", { htmlFor: id, textContent: control.label });
+  return { element: make("div", { className: "ncsn-control ncsn-check" }, [box, label]), show: (value) => (box.checked = value) };
+}
+
+const KINDS = { linear: sliderControl, log: sliderControl, choice: choiceControl, check: checkControl };
+
+// Put an explorer into the element `el`. Returns what takes it away again.
+function show(el, model) {
+  const settings = model.get("settings"), explorer = explorers[settings.explorer];
+  const canvas = make("canvas", { className: "ncsn-picture" }), readout = make("div", { className: "ncsn-readout" });
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", settings.alt);
+  readout.setAttribute("aria-live", "polite");
+  const change = (values) => {
+    model.set("values", { ...model.get("values"), ...values });
+    model.save_changes();
+    follow();
+  };
+  const controls = settings.controls.map((control) => {
+    return { name: control.name, ...KINDS[control.kind](control, (value) => change({ [control.name]: value })) };
+  });
+  const reset = make("button", { type: "button", className: "ncsn-reset", textContent: "Reset" });
+  reset.addEventListener("click", () => change(Object.fromEntries(settings.controls.map((c) => [c.name, c.start]))));
+  const rows = make("div", { className: "ncsn-controls" }, [...controls.map((c) => c.element), make("div", {}, [reset])]);
+  const root = make("div", { className: "ncsn-explorer" }, [make("style", { textContent: STYLE }), rows, canvas, readout]);
+  for (const control of root.querySelectorAll("input, select, button")) {
+    control.setAttribute("data-lm-suppress-shortcuts", "true"); // or JupyterLab takes its keys
+  }
+  el.append(root);
+
+  let frame = 0, width = 0;
+  const draw = () => {
+    frame = 0;
+    const values = model.get("values"), found = explorer.compute(values, settings.fixed);
+    const { places, height } = boxes(explorer.panels, width);
+    explorer.draw(sheet(canvas, width, height), places, found, settings);
+    readout.innerHTML = explorer.says(values, found, settings);
+  };
+  const follow = () => { // at most once a frame, however many keys were pressed
+    for (const { name, show } of controls) show(model.get("values")[name]);
+    if (!frame && width) frame = requestAnimationFrame(draw);
+  };
+  const observer = new ResizeObserver(() => {
+    const room = Math.min(920, Math.floor(root.clientWidth));
+    if (room && room !== width) {
+      width = room;
+      follow();
+    }
+  });
+  observer.observe(root);
+  model.on("change:values", follow);
+  follow();
+  return () => {
+    observer.disconnect();
+    cancelAnimationFrame(frame);
+    model.off("change:values", follow);
+    root.remove();
+  };
+}
+
+// On a page without a kernel: the values live in the page alone.
+function showAll() {
+  for (const el of document.querySelectorAll("[data-ncsn-explorer]:not([data-ncsn-shown])")) {
+    const settings = JSON.parse(el.dataset.ncsnExplorer);
+    const held = { settings, values: Object.fromEntries(settings.controls.map((c) => [c.name, c.start])) };
+    const none = () => {};
+    el.setAttribute("data-ncsn-shown", "");
+    show(el, { get: (name) => held[name], set: (name, value) => (held[name] = value), save_changes: none, on: none, off: none });
+  }
+}

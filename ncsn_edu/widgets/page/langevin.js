@@ -1,0 +1,62 @@
+// Chains of Langevin dynamics on two unit Gaussians, as chains.py has it; the noise is another, as it is drawn here.
+
+const NOISE = noiseOf(0); // the same for every setting: what changes is due to the setting
+
+explorers.LangevinExplorer = {
+  panels: 2,
+
+  compute({ alpha, n_steps: nSteps, start, metropolis }, { mixture, extent, nChains, places, nBars }, noise = NOISE) {
+    const x = new Float64Array(2 * nChains);
+    for (let i = 0; i < x.length; i++) x[i] = start in places ? places[start][i % 2] : (2 * noise.start(i) - 1) * extent;
+    const { path, ranAway, rate } = langevin(mixture, x, { alpha, nSteps, metropolis, noise });
+    const ends = path[path.length - 1], first = ends.filter((_, i) => i % 2 === 0), second = ends.filter((_, i) => i % 2);
+    const edges = linspace(-extent, extent, nBars + 1), width = (2 * extent) / nBars, heights = new Array(nBars).fill(0);
+    for (const value of first) {
+      const bar = value === extent ? nBars - 1 : Math.floor((value + extent) / width);
+      if (bar >= 0 && bar < nBars) heights[bar] += 1 / nChains / width;
+    }
+    const components = noisy(mixture, 0);
+    let left = 0, outside = true;
+    for (let i = 0; i < nChains; i++) {
+      left += evaluate(components, first[i], second[i]).best === 0;
+      if (Math.abs(first[i]) < extent && Math.abs(second[i]) < extent) outside = false;
+    }
+    return { path, ranAway, rate, first, second, edges, heights, outside, share: wilson(left, nChains) };
+  },
+
+  draw(context, places, found, { fixed: { mixture, extent, nDrawn }, look }) {
+    const whole = [-extent, extent], components = noisy(mixture, 0), axis = linspace(-extent, extent, 120);
+    const field = new Panel(context, places[0], { x: whole, y: whole, equal: true });
+    this.density ??= Array.from(axis, (y) => Array.from(axis, (x) => evaluate(components, x, y).logProb)).flat();
+    const top = this.density.reduce((a, b) => Math.max(a, b));
+    field.heat(this.density.map((value) => Math.exp(value - top)), look.density);
+    for (let i = 0; i < nDrawn; i++) {
+      const [xs, ys] = [0, 1].map((side) => found.path.map((state) => state[2 * i + side]));
+      field.line(xs, ys, { colour: look.green, width: 1.1, alpha: 0.8 });
+    }
+    field.dots(found.first, found.second, { colour: look.orange });
+    if (found.outside) field.note("all chains are outside", look.red);
+    field.frame({ title: "chains: paths of ten, ends of all", xlabel: "x_1", ylabel: "x_2" });
+    const histogram = new Panel(context, places[1], { x: whole, y: [0, 0.5] });
+    histogram.bars(found.edges, found.heights, { colour: look.orange, alpha: 0.6 });
+    const line = linspace(-extent, extent, 300), truth = Array.from(line, (x) => {
+      return Math.exp(evaluate(components, x, 0).logProb) * Math.sqrt(2 * Math.PI); // the other coordinate is N(0, 1)
+    });
+    histogram.line(line, truth, { colour: look.blue });
+    histogram.legend([["chains", look.orange, "box"], ["truth", look.blue, "line"]], "left");
+    histogram.frame({ title: "first coordinate at the end", xlabel: "x_1" });
+  },
+
+  says({ alpha, n_steps: nSteps, metropolis }, { path, ranAway, rate, second, share }, { look }) {
+    const red = (text) => `<b style='color:${look.red}'>${text}</b>`;
+    const stable = alpha < STABLE_ALPHA || metropolis ? "" : `, ${red("unstable")}`;
+    const moved = metropolis ? `acceptance rate <b>${rate.toFixed(3)}</b>; ` : "";
+    const [found, low, high] = share.map((value) => value.toFixed(3));
+    const expected = general(metropolis ? 1 : stationaryVariance(alpha), 4);
+    const result = ranAway
+      ? red(`the chains ran away at step ${path.length}`)
+      : `left mode <b>${found}</b> [${low}, ${high}], truth 0.200<br>` +
+        `variance of x<sub>2</sub> ${general(variance(second), 4)}, expected in the long run ${expected}`;
+    return `step alpha <b>${general(alpha, 3)}</b>${stable}, <b>${nSteps}</b> steps; ${moved}${result}`;
+  },
+};

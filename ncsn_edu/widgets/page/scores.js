@@ -1,0 +1,154 @@
+// Mixtures of Gaussians in the plane, their scores, and Langevin dynamics, as in distributions.py and mcmc.py.
+// This file does NOT draw.
+
+const LARGEST = 3.4e38; // of float32, in which the package runs chains: a square beyond it has run away
+
+// The mixture with noise of standard deviation sigma: what `evaluate` needs of each component.
+// mixture = {weights: [w], means: [[x, y]], covariances: [[xx, xy, yy]]}
+function noisy(mixture, sigma) {
+  return mixture.weights.map((weight, k) => {
+    const [a, b, c] = [mixture.covariances[k][0] + sigma ** 2, mixture.covariances[k][1], mixture.covariances[k][2] + sigma ** 2];
+    const det = a * c - b * b;
+    const scale = Math.log(weight) - Math.log(2 * Math.PI) - Math.log(det) / 2;
+    return { x: mixture.means[k][0], y: mixture.means[k][1], xx: c / det, xy: -b / det, yy: a / det, scale };
+  });
+}
+
+// log p, score and the components' shares at one point; `out` is used anew, as there are many points.
+function evaluate(components, x, y, out = { shares: [] }) {
+  let top = -Infinity;
+  for (let k = 0; k < components.length; k++) {
+    const q = components[k], dx = x - q.x, dy = y - q.y;
+    out.shares[k] = q.scale - (q.xx * dx * dx + 2 * q.xy * dx * dy + q.yy * dy * dy) / 2;
+    if (out.shares[k] > top) [top, out.best] = [out.shares[k], k];
+  }
+  let sum = 0;
+  for (let k = 0; k < components.length; k++) sum += out.shares[k] = Math.exp(out.shares[k] - top);
+  out.scoreX = out.scoreY = 0;
+  for (let k = 0; k < components.length; k++) {
+    const q = components[k], dx = q.x - x, dy = q.y - y, share = (out.shares[k] /= sum);
+    out.scoreX += share * (q.xx * dx + q.xy * dy);
+    out.scoreY += share * (q.xy * dx + q.yy * dy);
+  }
+  out.logProb = top + Math.log(sum);
+  return out;
+}
+
+// ---- random numbers --------------------------------------------------------------------------------------
+
+// Uniform numbers in (0, 1), by xorshift128 (Marsaglia 2003).
+function generator(seed) {
+  let [x, y, z, w] = [123456789, 362436069, 521288629, (seed ^ 88675123) | 0];
+  const next = () => {
+    const t = x ^ (x << 11);
+    [x, y, z] = [y, z, w];
+    w = w ^ (w >>> 19) ^ t ^ (t >>> 8);
+    return ((w >>> 0) + 0.5) / 2 ** 32;
+  };
+  for (let i = 0; i < 20; i++) next(); // seeds that differ in a bit start alike
+  return next;
+}
+
+// Standard normal numbers, by Box and Muller (1958).
+function normals(uniform) {
+  let spare = null;
+  return () => {
+    if (spare !== null) {
+      const kept = spare;
+      spare = null;
+      return kept;
+    }
+    const radius = Math.sqrt(-2 * Math.log(uniform())), angle = 2 * Math.PI * uniform();
+    spare = radius * Math.sin(angle);
+    return radius * Math.cos(angle);
+  };
+}
+
+// The same numbers for every setting, by index, drawn as far as they are asked for.
+function remembered(draw) {
+  const numbers = [];
+  return (i) => {
+    while (numbers.length <= i) numbers.push(draw());
+    return numbers[i];
+  };
+}
+
+// The noise of chains: where they start, what moves them, and what decides about a move.
+function noiseOf(seed) {
+  const [start, normal, uniform] = [generator(3 * seed), normals(generator(3 * seed + 1)), generator(3 * seed + 2)];
+  return { start: remembered(start), normal: remembered(normal), uniform: remembered(uniform) };
+}
+
+// ---- Langevin dynamics -----------------------------------------------------------------------------------
+
+// Chains from x = [x_1, y_1, x_2, y_2, ...], unadjusted or with the Metropolis correction (MALA).
+// Returns all states, the start first, the share of moves accepted, and whether they ran away.
+function langevin(mixture, x, { alpha, nSteps, metropolis = false, sigma = 0, noise }) {
+  const components = noisy(mixture, sigma), n = x.length / 2, root = Math.sqrt(alpha), path = [x];
+  const now = Array.from({ length: n }, () => ({ shares: [] })), next = { shares: [] };
+  let accepted = 0;
+  for (let i = 0; i < n; i++) evaluate(components, x[2 * i], x[2 * i + 1], now[i]);
+  for (let step = 0; step < nSteps; step++) {
+    const old = path[step], to = new Float64Array(old.length);
+    for (let i = 0; i < n; i++) {
+      const at = 2 * i, draw = 2 * (step * n + i), [ax, ay, here] = [old[at], old[at + 1], now[i]];
+      if (!metropolis && !(ax * ax < LARGEST && ay * ay < LARGEST)) return { path, ranAway: true, rate: 0 };
+      const bx = ax + (alpha / 2) * here.scoreX + root * noise.normal(draw);
+      const by = ay + (alpha / 2) * here.scoreY + root * noise.normal(draw + 1);
+      evaluate(components, bx, by, next);
+      if (metropolis) {
+        const back = (ax - bx - (alpha / 2) * next.scoreX) ** 2 + (ay - by - (alpha / 2) * next.scoreY) ** 2;
+        const forth = (bx - ax - (alpha / 2) * here.scoreX) ** 2 + (by - ay - (alpha / 2) * here.scoreY) ** 2;
+        const ratio = next.logProb - here.logProb + (forth - back) / (2 * alpha);
+        if (!(Math.log(noise.uniform(step * n + i)) < ratio)) {
+          [to[at], to[at + 1]] = [ax, ay];
+          continue;
+        }
+        accepted++;
+      }
+      [to[at], to[at + 1]] = [bx, by];
+      [here.scoreX, here.scoreY, here.logProb] = [next.scoreX, next.scoreY, next.logProb];
+    }
+    path.push(to);
+  }
+  return { path, ranAway: false, rate: accepted / (n * nSteps) };
+}
+
+// Steps on a Gaussian of variance 1 diverge from 4 on; below they settle in a variance above 1.
+const STABLE_ALPHA = 4;
+const stationaryVariance = (alpha) => (alpha < STABLE_ALPHA ? 1 / (1 - alpha / STABLE_ALPHA) : Infinity);
+
+// ---- what is counted -------------------------------------------------------------------------------------
+
+// The share count / n with the ends of its 95 % interval (Wilson 1927).
+function wilson(count, n) {
+  const z = 1.959963984540054, p = count / n, scale = 1 + (z * z) / n;
+  const middle = (p + (z * z) / (2 * n)) / scale;
+  const half = (z / scale) * Math.sqrt((p * (1 - p)) / n + (z * z) / (4 * n * n));
+  return [p, middle - half, middle + half];
+}
+
+// The sample variance of numbers.
+function variance(numbers) {
+  const mean = numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
+  return numbers.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (numbers.length - 1);
+}
+
+// A number as Python writes it with the format ".{digits}g".
+function general(x, digits) {
+  if (!Number.isFinite(x)) return Number.isNaN(x) ? "nan" : x > 0 ? "inf" : "-inf";
+  const [mantissa, power] = x.toExponential(digits - 1).split("e"), exponent = Number(power);
+  const short = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
+  if (exponent >= -4 && exponent < digits) return short(x.toFixed(digits - 1 - exponent));
+  return `${short(mantissa)}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
+}
+
+// A number as Python writes it with the format "+.{digits}f".
+function signed(x, digits) {
+  return (x < 0 || Object.is(x, -0) ? "-" : "+") + Math.abs(x).toFixed(digits);
+}
+
+// n numbers from low to high, both ends included.
+function linspace(low, high, n) {
+  return Float64Array.from({ length: n }, (_, i) => low + ((high - low) * i) / (n - 1));
+}
