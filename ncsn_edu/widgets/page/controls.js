@@ -5,7 +5,7 @@ const explorers = {}; // by the name of the class: how many panels, and compute,
 
 const STYLE = `
 .ncsn-explorer { max-width: 940px; font-size: 14px; }
-.ncsn-controls { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 380px), 1fr)); gap: 4px 24px; }
+.ncsn-controls { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 380px), 1fr)); gap: 4px 24px; padding: 4px 4px 0; }
 .ncsn-control { display: flex; flex-wrap: wrap; align-items: center; gap: 8px; min-height: 30px; }
 .ncsn-control > label { flex: 0 0 130px; }
 .ncsn-control.ncsn-check > label { flex: 1 1 auto; }
