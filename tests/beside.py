@@ -6,19 +6,22 @@ from collections.abc import Awaitable, Callable
 from ncsn_edu.widgets.base import RunningExplorer
 
 
-def live(explorer: RunningExplorer, meanwhile: Callable[[], Awaitable[None]]) -> None:
-    """Press the button where an event loop runs, and do something else in that loop. Nothing is drawn."""
+def live(explorer: RunningExplorer, meanwhile: Callable[[], Awaitable[None]], patience: float = 0.0) -> None:
+    """Press the button where an event loop runs, and do something else in that loop. Nothing is drawn.
+
+    The loop gets its turn after `patience` seconds of work: at each step, unless there are many.
+    """
 
     async def scene() -> None:
         explorer.button.click()
         assert explorer.button.description == "Stop"
         await meanwhile()
 
-    explorer._png = lambda: b""
+    explorer._png, explorer.patience = lambda: b"", patience
     try:
         asyncio.run(scene())
     finally:
-        del explorer._png
+        del explorer._png, explorer.patience
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -5,6 +5,7 @@ import base64
 import io
 import itertools
 import re
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -40,7 +41,9 @@ from ncsn_edu.widgets import (
     ScheduleExplorer,
     ScoreFieldExplorer,
     SolverExplorer,
+    TrainingExplorer,
 )
+from ncsn_edu.widgets.base import RunningExplorer, slider
 from ncsn_edu.widgets.grid import SAMPLERS as GRID_SAMPLERS
 from ncsn_edu.widgets.page import PageExplorer
 
@@ -85,8 +88,8 @@ NOT_RUN = {
     AnnealingExplorer: {"n_levels": 9},
     DiffusionExplorer: {"n_steps": 150},
     ObjectiveExplorer: {"objective": "sliced", "n_steps": 700},
-    ErrorExplorer: {"n_steps": 1000},
-    ManifoldExplorer: {"n_steps": 700},
+    ErrorExplorer: {"weight": 0.3, "n_steps": 1000},
+    ManifoldExplorer: {"sigma": 0.1, "n_steps": 700},
 }
 ONLY_IN_THE_RESULT = {(AnnealingExplorer, "n_steps_each"), (DiffusionExplorer, "way"), (ErrorExplorer, "n_steps")}
 ONE_CHANGE = [(kind, name, value) for kind, values in CHANGES for name, value in values.items()]
@@ -165,7 +168,7 @@ def test_every_control_is_watched_and_shown(explorer_of, kind):
     for name, control in explorer.controls.items():
         assert control in rows.children, name
         assert control.has_trait("value") and explorer._changed in control._trait_notifiers["value"]["change"], name
-        assert control.description and not control.disabled
+        assert control.description and control.disabled == (name in explorer._idle(**explorer.values))
     assert (picture, readout) == (explorer.picture, explorer.readout)
 
 
@@ -530,7 +533,7 @@ def test_annealing_stops_at_the_button_and_shows_how_far_it_came(explorer_of):
         explorer.button.click()
         await asyncio.sleep(0.1)
 
-    live(explorer, stop)
+    live(explorer, stop, 0.05)
     came = len(explorer.in_small_mode)
     assert explorer.button.description == "Run" and 2 <= came < 20
     assert f"after level {came} of 20" in says(explorer) and "Result" not in says(explorer)
@@ -698,13 +701,14 @@ def test_training_again_gives_the_same_and_leaves_the_readers_seed_alone(explore
 @pytest.mark.parametrize("kind", TRAINING)
 def test_live_training_shows_itself_and_ends(explorer_of, kind):
     explorer = explorer_of(kind).set(n_steps=kind.every * 3)
+    explorer._renew()
     seen = set()
 
     async def watch():
         await until(lambda: seen.add(len(explorer.losses)) or explorer.button.description == "Train")
 
-    live(explorer, watch)
-    assert seen >= {kind.every, 2 * kind.every, 3 * kind.every}
+    live(explorer, watch, 0.05)
+    assert len(seen) > 3 and max(seen) == 3 * kind.every
     text = says(explorer)
     assert f"step {3 * kind.every} of" in text and text == says(explorer.run())
 
@@ -712,6 +716,7 @@ def test_live_training_shows_itself_and_ends(explorer_of, kind):
 @pytest.mark.parametrize("kind", TRAINING)
 def test_live_training_stops_at_the_button_and_keeps_what_was_learned(explorer_of, kind):
     explorer = explorer_of(kind).set(n_steps=kind.every * 10)
+    explorer._renew()
 
     async def stop():
         await until(lambda: len(explorer.losses) >= kind.every)
@@ -720,7 +725,7 @@ def test_live_training_stops_at_the_button_and_keeps_what_was_learned(explorer_o
         await asyncio.sleep(0.3)
         assert len(explorer.losses) == made
 
-    live(explorer, stop)
+    live(explorer, stop, 0.05)
     assert explorer.button.description == "Train"
     assert number(explorer, "step {} of") == len(explorer.losses) < kind.every * 10
 
@@ -728,13 +733,14 @@ def test_live_training_stops_at_the_button_and_keeps_what_was_learned(explorer_o
 @pytest.mark.parametrize("kind", TRAINING)
 def test_live_training_stops_when_the_problem_changes(explorer_of, kind):
     explorer = explorer_of(kind).set(n_steps=kind.every * 10)
+    explorer._renew()
 
     async def change():
         await until(lambda: len(explorer.losses) >= kind.every)
         explorer.set(sigma=1.0)
         await asyncio.sleep(0.3)
 
-    live(explorer, change)
+    live(explorer, change, 0.05)
     assert explorer.losses == [] and "Press Train" in says(explorer) and explorer.button.description == "Train"
 
 
@@ -745,6 +751,131 @@ def test_a_loss_that_is_not_finite_is_said_in_words(explorer_of, kind, monkeypat
     assert "the loss is no longer a finite number" in says(explorer.run())
     monkeypatch.undo()
     assert "finite" not in says(explorer.run())
+
+
+@pytest.mark.parametrize("kind", TRAINING)
+def test_another_number_of_steps_keeps_the_net_and_says_so(explorer_of, kind):
+    few, more = 2 * kind.every, 4 * kind.every
+    explorer = explorer_of(kind).set(n_steps=few).run()
+    model, line = explorer.model, says(explorer)
+    explorer.set(n_steps=more)
+    assert explorer.model is model and len(explorer.losses) == few
+    assert f"step {few} of {few} (this net stays until Train makes one with {more} steps)" in says(explorer)
+    assert says(explorer.set(n_steps=few)) == line
+    explorer.set(n_steps=more).run()
+    assert explorer.model is not model and f"step {more} of {more}" in says(explorer) and "stays" not in says(explorer)
+
+
+@pytest.mark.parametrize("kind", TRAINING)
+def test_steps_moved_while_it_trains_leave_the_training_alone(explorer_of, kind):
+    explorer = explorer_of(kind).set(n_steps=kind.every * 2)
+    explorer._renew()
+
+    async def move():
+        await until(lambda: len(explorer.losses) >= 20)
+        explorer.set(n_steps=kind.every * 4)
+        await until(lambda: explorer.button.description == "Train")
+
+    live(explorer, move, 0.05)
+    assert len(explorer.losses) == kind.every * 2 and f"step {kind.every * 2} of {kind.every * 2} (" in says(explorer)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "idle"),
+    [
+        (ObjectiveExplorer, {"objective": "implicit"}, {"distribution", "n_projections"}),
+        (ObjectiveExplorer, {"objective": "sliced"}, set()),
+        (ErrorExplorer, {"distance": 0.0}, {"weight"}),
+        (ErrorExplorer, {"distance": 0.5}, set()),
+        (GuidanceExplorer, {"scale": 0.0}, {"sharpness"}),
+        (GuidanceExplorer, {"scale": 0.25}, set()),
+    ],
+)
+def test_controls_that_would_change_nothing_cannot_be_moved(explorer_of, kind, values, idle):
+    explorer = explorer_of(kind).set(**FEW_STEPS.get(kind, {}) | values)
+    assert {name for name, control in explorer.controls.items() if control.disabled} == idle
+    result = explorer.run if isinstance(explorer, TrainingExplorer) else lambda: explorer
+    before = result().picture.value
+    for name in idle:
+        explorer.set(**{name: dict(CHANGES)[kind][name]})
+        assert result().picture.value == before, "it did change something"
+
+
+# ---- beside the page: how long the reader waits ----------------------------------------------------------------
+
+
+class Slow(RunningExplorer):
+    """Ten turns of 30 ms each."""
+
+    def __init__(self) -> None:
+        self.shown_at: list[int] = []
+        super().__init__({"sigma": slider("sigma", 1, 0, 2, 1)}, size=(1, 1))
+
+    def _draw(self) -> None:
+        self.figure.subplots()
+
+    def _pose(self, sigma: float) -> None:
+        self._renew()
+
+    def _renew(self) -> None:
+        self.turns = 0
+
+    def _steps(self):
+        self._renew()
+        for self.turns in range(1, 11):
+            time.sleep(0.03)
+            yield
+
+    def _look(self, sigma: float) -> str:
+        self.shown_at.append(self.turns)
+        return f"turn {self.turns}"
+
+
+def test_a_run_is_shown_about_ten_times_a_second_and_stops_at_the_next_move():
+    explorer = Slow()
+    explorer.shown_at.clear()
+    explorer._png = lambda: b""
+
+    async def scene() -> None:
+        explorer.press()
+        await until(lambda: explorer.button.description == "Run")
+        assert 2 <= len(explorer.shown_at) <= 4 and explorer.shown_at[-1] == 10
+        explorer.press()
+        await until(lambda: 0 < explorer.turns < 10)
+        began, turn = time.monotonic(), explorer.turns
+        explorer.set(sigma=2.0)
+        assert time.monotonic() - began < 0.1 and turn < 6
+        await asyncio.sleep(0.1)
+        assert explorer.turns == 0
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(("kind", "values"), [(AnnealingExplorer, {"n_steps_each": 200}), (ErrorExplorer, {})])
+def test_the_reader_is_looked_for_all_the_time(explorer_of, kind, values):
+    """Between two looks lies one update: of all chains, or of the net, with what is measured of it."""
+    explorer = explorer_of(kind).set(**values)
+    waits, before = [], time.monotonic()
+    for _ in itertools.islice(explorer._steps(), 1, 300):
+        waits.append(time.monotonic() - before)
+        before = time.monotonic()
+    assert sorted(waits)[-3] < 0.1
+
+
+# ---- pages that outlive their kernel ---------------------------------------------------------------------------
+
+
+def test_a_line_beside_the_explorer_says_what_to_run_when_its_kernel_is_gone(explorer_of, monkeypatch):
+    """It is an output of its own, which stays where the widget is lost; stored notebooks do not get it."""
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda html: shown.append(html.data))
+    explorer = explorer_of(GridExplorer)
+    monkeypatch.setattr("ncsn_edu.widgets.base.in_notebook", lambda: True)
+    for stored in (True, False):
+        monkeypatch.setattr("ncsn_edu.widgets.base.outputs_are_stored", lambda stored=stored: stored)
+        explorer._repr_mimebundle_()
+        assert len(shown) == 1 - stored
+    assert "run the cells above, then this one" in shown[0]
 
 
 # ---- the player of animations ----------------------------------------------------------------------------------

@@ -235,6 +235,76 @@ def test_few_pictures_are_kept_and_they_are_small(n_steps_each):
     assert (shown(explorer.set(step=total).grid) == frame(states[-1].x)).all()
 
 
+def test_the_slider_and_the_line_agree_also_where_there_is_nothing_to_see_yet():
+    explorer = sampling()
+    explorer.set(n_steps_each=10)
+    step = explorer.controls["step"]
+    assert step.disabled and (step.value, step.max) == (0, 51) and "step 0 of 51" in says(explorer)
+    explorer.set(step=30)
+    assert explorer.values["step"] == 0 and "step 0 of 51" in says(explorer)
+    explorer.run()
+    assert not step.disabled and explorer.values["step"] == number(explorer, "step {} of") == 51
+
+    async def stop():
+        await until(lambda: 12 < explorer.values["step"] < 51)
+        explorer.button.click()
+
+    live(explorer, stop)
+    came = explorer.history[-1].number
+    explorer.set(step=5)
+    explorer.set(step=51)
+    assert explorer.values["step"] == number(explorer, "step {} of") == came < 51
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "change", "low", "high"),
+    [
+        (lambda: NoiseLevelExplorer(IMAGES), "level", {"n_levels": 23}, 1, 23),
+        (lambda: NoiseLevelExplorer(IMAGES, n_levels=20), "level", {"n_levels": 3}, 1, 3),
+        (sampling, "step", {"n_steps_each": 50}, 0, 251),
+    ],
+)
+def test_a_slider_with_another_range_is_another_slider(make, name, change, low, high):
+    """A page keeps the range that a slider had when it was made, whatever it is told later: End went to the old end."""
+    explorer = make()
+    old = explorer.controls[name]
+    explorer.set(**change)
+    new = explorer.controls[name]
+    assert new is not old and (new.min, new.max) == (low, high) and old.comm is None, "the old one is gone"
+    children = explorer.rows.children
+    assert new in children and old not in children and children.index(new) == [*explorer.controls].index(name)
+    assert (new.description, new.layout.width) == (name, "390px")
+    before = says(explorer)
+    new.disabled or setattr(new, "value", low)
+    assert new.disabled or (explorer.values[name] == low and says(explorer) != before), "it is watched"
+    changed = {key: value - 1 for key, value in explorer.values.items() if key == "seed"} or {"image": 4}
+    assert explorer.set(**{key: abs(value) for key, value in changed.items()}).controls[name] is new
+
+
+@pytest.mark.parametrize("n_levels", [2, 3, 7, 21, 51, 68, 100])
+def test_labels_of_levels_are_not_cut_off(n_levels, pictures):
+    labels_are_inside(NoiseLevelExplorer(IMAGES).set(n_levels=n_levels))
+
+
+@pytest.mark.parametrize("n_steps_each", [2, 20, 50, 100])
+def test_labels_of_steps_are_not_cut_off(n_steps_each, pictures):
+    labels_are_inside(sampling().set(n_steps_each=n_steps_each))
+
+
+def labels_are_inside(explorer: Explorer) -> None:
+    """Every label of an axis lies in the picture, as a whole, and there are some."""
+    explorer.figure.canvas.draw()
+    renderer, width = explorer.figure.canvas.get_renderer(), explorer.figure.bbox.width
+    boxes = [
+        label.get_window_extent(renderer)
+        for ax in explorer.figure.axes
+        if ax.axison
+        for label in ax.get_xticklabels()
+        if label.get_text() and ax.get_xlim()[0] <= label.get_position()[0] <= ax.get_xlim()[1]
+    ]
+    assert len(boxes) > 1 and min(box.x0 for box in boxes) >= 0 and max(box.x1 for box in boxes) <= width
+
+
 @pytest.mark.parametrize("change", [{"eps": 1e-5}, {"n_steps_each": 3}, {"seed": 1}])
 def test_a_change_forgets_the_run_and_the_button_makes_another(change, pictures):
     explorer = sampling()
@@ -331,7 +401,7 @@ def test_painting():
     explorer.paint(0, 0, 0).paint(2, 4, 0, known=True)
     expected[0, 0], expected[2, 4] = 0, 1
     assert (explorer.mask[0].numpy() == expected).all()
-    assert explorer.values["mask"] == "painted" and "mask painted: 10.4% missing" in says(explorer)
+    assert explorer.values["mask"] == "painted" and "mask: painted, 10.4% missing" in says(explorer)
     assert (explorer.paint(3, 3, 20).mask == 0).all()
     assert "no pixel is known" in says(explorer.run()) and "spread by" in says(explorer)
     assert (explorer.set(mask="top").mask == preset_mask("top", (6, 8))).all()
@@ -422,7 +492,7 @@ def test_a_stroke_of_the_mouse(drawn):
     assert {place for call in drawn for place in call} == {(2, col) for col in range(1, 6)}, "only what changed"
     assert "nothing is missing" in says(explorer), "the picture waits for the end of the stroke"
     mouse(explorer, "mouse_up", 36 + 4 * 35, 71)
-    assert "mask painted" in says(explorer) and "10.4% missing" in says(explorer)
+    assert "mask: painted" in says(explorer) and "10.4% missing" in says(explorer)
     mouse(explorer, "mouse_move", 270, 200)
     assert torch.equal(explorer.mask, expected)
     explorer.easel.brush.value = True
@@ -434,6 +504,42 @@ def test_a_stroke_of_the_mouse(drawn):
     mouse(explorer, "mouse_up", 279, 209)
     assert (explorer.mask[0, 5, 7], explorer.mask[0, 4, 7], explorer.mask[0, 5, 6]) == (0, 0, 0)
     assert explorer.mask.sum() == 48 - 4 - 3
+
+
+def test_painting_without_a_mouse(drawn, monkeypatch):
+    """Two sliders choose a place, which gets a frame, and a button paints there; the mouse takes the frame away."""
+    frames = []
+    monkeypatch.setattr("ipycanvas.Canvas.stroke_rect", lambda self, *where: frames.append(where))
+    explorer = inpainting().clear()
+    easel = explorer.easel
+    assert {easel.row, easel.column, easel.here, easel.brush, easel.radius} < set(easel.children)
+    assert (easel.row.max, easel.column.max) == (5, 7) and not frames
+    easel.column.value, easel.row.value = 6, 1
+    assert frames[-1] == (6 * 35, 1 * 35, 35, 35) and len(drawn[-1]) == 48
+    easel.here.click()
+    assert explorer.mask[0, 1, 6] == 0 and explorer.mask.sum() == 47 and "mask: painted, 2.1% missing" in says(explorer)
+    easel.radius.value = 1
+    easel.row.value = 2
+    assert frames[-1] == (5 * 35, 1 * 35, 105, 105), "as wide as the brush"
+    easel.brush.value = True
+    easel.here.click()
+    assert explorer.mask.all()
+    n = len(frames)
+    mouse(explorer, "mouse_down", 1, 1)
+    mouse(explorer, "mouse_up", 1, 1)
+    assert len(frames) == n
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_a_mask_is_called_by_what_is_known(mask):
+    """In the list and in the line, in words that say where the pixels are that are left."""
+    explorer = inpainting().set(mask=mask)
+    known = explorer.mask[0].bool()
+    halves = {"left": known[:, :4], "right": known[:, 4:], "upper": known[:3], "lower": known[3:]}
+    words = {name: label for label, name in explorer.controls["mask"].options}[mask]
+    assert f"mask: {words}, " in says(explorer) and "known" in words
+    for half, pixels in halves.items():
+        assert (half in words) == bool(pixels.all())
 
 
 def test_a_page_that_was_loaded_again_gets_the_whole_canvas(drawn):
@@ -457,7 +563,10 @@ def test_without_ipycanvas_presets_and_paint_still_work(monkeypatch):
     assert "python -m pip install ipycanvas" in explorer.easel.children[0].value
     assert "spread by" in says(explorer)
     assert "spread by" in says(explorer.set(mask="top").run())
-    assert "mask painted" in says(explorer.paint(0, 0, 0))
+    assert "mask: painted" in says(explorer.paint(0, 0, 0))
+    explorer.easel.row.value, explorer.easel.column.value = 5, 7
+    explorer.easel.here.click()
+    assert explorer.mask[0, 5, 7] == 0
 
 
 # ---- what all have in common ------------------------------------------------------------------------------------
@@ -587,7 +696,7 @@ def test_painting_stops_a_live_run():
         await asyncio.sleep(0.1)
 
     live(explorer, paint)
-    assert "mask painted" in says(explorer) and "Press Complete" in says(explorer)
+    assert "mask: painted" in says(explorer) and "Press Complete" in says(explorer)
 
 
 def test_live_failure_is_shown():

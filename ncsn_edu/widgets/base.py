@@ -1,7 +1,8 @@
 """What every explorer is made of: controls, a picture that follows them, and a line of numbers.
 
 The picture is drawn by Matplotlib's Agg canvas into a plain image widget, and its artists are changed in place: half
-the delay of redrawing, no flicker, and only core ipywidgets, so that JupyterLab, Notebook 7, VS Code and Colab show it.
+the delay of redrawing, no flicker, and only core ipywidgets, so that JupyterLab, VS Code and Colab show it. (Notebook
+7.6 shows it as well, but with ipywidgets 8.1.9 no slider moves there, not even a plain one: use JupyterLab.)
 Where no kernel runs (GitHub, a static page) the stored notebook shows the picture as it was. Explorers in closed form
 run in the page instead: see page/.
 This file does NOT know what is explored.
@@ -12,7 +13,8 @@ import base64
 import inspect
 import io
 import math
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, cast
 
 import ipywidgets as ipw
@@ -24,10 +26,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.quiver import Quiver
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from .. import plots
+from ..bars import outputs_are_stored
 from ..checks import check_points
+from ..outputs import in_notebook
+
+DEAD = (
+    "If the controls do not answer or are not there (the page was loaded again, the kernel was started anew): "
+    "run the cells above, then this one."
+)
 
 
 class Explorer(ipw.VBox):
@@ -54,16 +64,15 @@ class Explorer(ipw.VBox):
         self.readout = ipw.HTML()
         for control in controls.values():
             control.observe(self._changed, names="value")
+        two = ipw.Layout(grid_template_columns="repeat(2, 400px)")
+        self.rows = ipw.GridBox([*controls.values(), *buttons], layout=two)
         self._shown: dict[str, Any] = {}
         self._changed()
-        super().__init__(self._parts(buttons))
+        super().__init__(self._parts())
 
-    def _parts(self, buttons: Sequence[ipw.Widget]) -> list[ipw.Widget]:
+    def _parts(self) -> list[ipw.Widget]:
         """What is shown while a kernel runs, from top to bottom."""
-        rows = ipw.GridBox(
-            [*self.controls.values(), *buttons], layout=ipw.Layout(grid_template_columns="repeat(2, 400px)")
-        )
-        return [rows, self.picture, self.readout]
+        return [self.rows, self.picture, self.readout]
 
     @property
     def values(self) -> dict[str, Any]:
@@ -87,12 +96,20 @@ class Explorer(ipw.VBox):
     def _update(self, *args: Any, **values: Any) -> str:
         raise NotImplementedError
 
+    def _idle(self, **values: Any) -> Collection[str]:
+        """Names of the controls that change nothing while the others stand at these values: they cannot be moved."""
+        return ()
+
     def _changed(self, _: Any = None) -> None:
         if self.values != self._shown:  # a browser sends every slider's value once when it shows it
             self._shown = self.values
             self._show(self._update(**self.values))
 
     def _show(self, text: str) -> None:
+        idle = self._idle(**self.values)
+        for name, control in self.controls.items():
+            if control.disabled != (name in idle):
+                control.disabled = name in idle
         picture = self._png()  # takes most of the time: numbers and picture are to change together
         self.readout.value = f"<div class='ncsn-readout' style='font-size:110%'>{text}</div>"
         self.picture.value = picture
@@ -101,9 +118,22 @@ class Explorer(ipw.VBox):
         """Change a control from within, value and range at once; line and picture do not follow by themselves."""
         control = self.controls[name]
         self._shown = self.values | {name: traits.get("value", control.value)}
+        if any(getattr(control, trait) != value for trait, value in traits.items() if trait in ("min", "max", "step")):
+            self._renew_slider(name, traits)
+            return
         with control.hold_sync(), control.hold_trait_notifications():
             for trait, value in traits.items():
                 setattr(control, trait, value)
+
+    def _renew_slider(self, name: str, traits: dict[str, Any]) -> None:
+        """Put a slider with another range in its place: in a page, End goes to where the old one ended when made."""
+        old = self.controls[name]
+        kept = ("value", "min", "max", "step", "description", "style", "layout", "disabled")
+        new = type(old)(**({trait: getattr(old, trait) for trait in kept} | traits))
+        new.observe(self._changed, names="value")
+        self.controls[name] = new
+        self.rows.children = [new if child is old else child for child in self.rows.children]
+        old.close()
 
     def _png(self) -> bytes:
         return png(self.figure)
@@ -112,6 +142,10 @@ class Explorer(ipw.VBox):
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.values.items())})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        if in_notebook() and not outputs_are_stored():  # an output of its own: it outlives the widgets
+            from IPython.display import HTML, display
+
+            display(HTML(f"<small>{DEAD}</small>"))
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         still = base64.b64encode(self._still()).decode()
         return {**bundle, "text/plain": repr(self), "image/png": still}, {"image/png": {"alt": self._alt()}}
@@ -128,12 +162,13 @@ class RunningExplorer(Explorer):
     """An explorer of something that runs at a button and shows itself on the way; pressed again, the button stops it.
 
     A control changed poses another problem and forgets what was run, except those named in `live`, which change the
-    view only. Subclasses: `_pose` takes up the problem, `_renew` forgets, `_steps` runs from the beginning and pauses
-    where there is something to see, `_look` shows what there is so far.
+    view only. Subclasses: `_pose` takes up the problem, `_renew` forgets, `_steps` runs from the beginning and yields
+    wherever it can be shown or stopped, `_look` shows what there is so far.
     """
 
     action = "Run"  # what the button says
     live: frozenset[str] = frozenset()
+    patience = 0.1  # seconds of work between two pictures, and between two looks for what the reader does
 
     def __init__(
         self, controls: dict[str, ipw.Widget], *, size: tuple[float, float], buttons: Sequence[ipw.Widget] = ()
@@ -174,9 +209,13 @@ class RunningExplorer(Explorer):
 
     async def _run_beside(self) -> None:
         try:
+            began = time.monotonic()
             for _ in self._steps():
-                self._refresh()
-                await asyncio.sleep(0.02)
+                if time.monotonic() - began >= self.patience:
+                    self._refresh()
+                    await asyncio.sleep(0.02)
+                    began = time.monotonic()
+            self._refresh()
         finally:
             if self._task is asyncio.current_task():  # not stopped, and perhaps started again, meanwhile
                 self._ended()
@@ -281,6 +320,18 @@ def moving_mean(values: Sequence[float], window: int) -> np.ndarray:
     """The mean of each `window` values in a row, (n - window + 1,); of none where there are fewer."""
     sums = np.cumsum([0.0, *values])
     return (sums[window:] - sums[:-window]) / window
+
+
+class LabelsInside(MaxNLocator):
+    """Ticks at whole numbers, but for those so near the right end of an axis that their labels would be cut off."""
+
+    def __init__(self) -> None:
+        super().__init__(nbins="auto", steps=[1, 2, 5, 10], integer=True)
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        """Places of the ticks, and a few beyond the limits."""
+        ticks = np.asarray(super().tick_values(vmin, vmax))
+        return cast(list[float], ticks[ticks <= vmin + 0.975 * (vmax - vmin)].tolist())
 
 
 def outside_note(ax: Axes) -> Text:

@@ -15,6 +15,7 @@ from ..metrics import mode_moments, mode_weights
 from ..schedules import geometric, stable_alpha, stable_eps, stationary_variance, step_sizes
 from .base import (
     NO_LADDER,
+    LabelsInside,
     RunningExplorer,
     in_red,
     int_slider,
@@ -146,6 +147,8 @@ class AnnealingExplorer(RunningExplorer):
         (self.share,) = self.shares.plot([], [], marker=".", color=plots.ORANGE)
         self.shares.axhline(0.2, color=plots.BLUE, lw=1, ls="--")
         self.shares.set(title="share in the small mode", xlabel="level", ylim=(0, 1.05), xlim=(0, 11))
+        for ax in (self.steps, self.shares):
+            ax.xaxis.set_major_locator(LabelsInside())
 
     def _pose(self, sigma_1: float, sigma_L: float, n_levels: int, n_steps_each: int, eps: float) -> None:
         for ax in (self.steps, self.shares):
@@ -170,7 +173,7 @@ class AnnealingExplorer(RunningExplorer):
         self.result = ""
 
     def _steps(self) -> Iterator[None]:
-        """Run the chains down the ladder; pause after each level."""
+        """Run the chains down the ladder."""
         self._renew()
         if self.sigmas is None:
             return
@@ -183,8 +186,7 @@ class AnnealingExplorer(RunningExplorer):
                 self.x = state.x
                 if state.step == n_steps_each - 1:
                     self.in_small_mode.append(mode_weights(state.x, self.mixture).weight[0].item())
-                    if state.level < len(self.sigmas) - 1:
-                        yield
+                yield
             self.result = self._found(self.x)
         except (FloatingPointError, ValueError):
             self.result = in_red(f"the chains ran away at level {len(self.in_small_mode) + 1}")

@@ -1,5 +1,8 @@
 """An explorer of guidance: how much a class counts. No maths here: it calls the package."""
 
+from collections.abc import Collection
+from typing import Any
+
 import torch
 
 from .. import plots, schedules
@@ -45,6 +48,9 @@ class GuidanceExplorer(Explorer):
         self.lines = [paths.plot([], [], "-", lw=1)[0] for _ in range(12)]
         paths.set(title="how sure the classifier is on the way", xlabel=r"$\sigma$", ylabel=r"$p(y \mid x, \sigma)$")
         paths.set(xscale="log", xlim=(30, 0.02), ylim=(0, 1.02))
+
+    def _idle(self, **values: Any) -> Collection[str]:
+        return () if values["scale"] else {"sharpness"}  # a classifier that does not count
 
     def _update(self, label: int, scale: float, sharpness: float, seed: int) -> str:
         def classifier(x: torch.Tensor, sigma: float | torch.Tensor) -> torch.Tensor:

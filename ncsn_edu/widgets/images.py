@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import ipywidgets as ipw
@@ -22,9 +22,28 @@ from ..distributions import Empirical
 from ..mcmc import annealed_langevin, inpaint
 from ..pictures import MASKS, preset_mask, tile
 from ..schedules import geometric, max_pairwise_distance, ratio_overlap, step_sizes
-from .base import NO_LADDER, Explorer, RunningExplorer, between_0_and_1, in_red, int_slider, log_slider, wide
+from .base import (
+    NO_LADDER,
+    Explorer,
+    LabelsInside,
+    RunningExplorer,
+    between_0_and_1,
+    in_red,
+    int_slider,
+    log_slider,
+    wide,
+)
 
 PAINTED = "painted"
+KNOWN = {  # what a mask leaves, in words
+    "left": "left half known",
+    "right": "right half known",
+    "top": "upper half known",
+    "bottom": "lower half known",
+    "centre": "known around the centre",
+    "random": "known at random",
+    PAINTED: "painted",
+}
 
 
 class NoiseLevelExplorer(Explorer):
@@ -66,6 +85,7 @@ class NoiseLevelExplorer(Explorer):
         self.ladder.axhline(self.distance, color=plots.GREY, lw=1, ls="--", label="largest distance")
         self.ladder.axhline(self.signal, color=plots.GREY, lw=1, ls=":", label="std of the pixels")
         self.ladder.set(title="ladder", xlabel="level", yscale="log", ylim=(5e-4, 2e2), xlim=(0, 11))
+        self.ladder.xaxis.set_major_locator(LabelsInside())
         self.ladder.minorticks_off()  # drawing ticks takes much of the time
         self.ladder.legend(loc="upper right", fontsize=8, frameon=True, framealpha=0.9)
         self.tiles = _image(self.figure.add_subplot(bottom), self.images[:1].repeat(self.strip, 1, 1, 1), self.strip)
@@ -166,6 +186,8 @@ class SamplingExplorer(RunningExplorer):
         self.norms.set(title="size of sigma × score, by pixel", xlabel="step", yscale="log", ylim=(0.05, 20))
         self.norms.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
         self.norms.minorticks_off()
+        for ax in (self.levels, self.norms):
+            ax.xaxis.set_major_locator(LabelsInside())
 
     def _pose(self, eps: float, n_steps_each: int, seed: int, step: int) -> None:
         self.total = len(self.sigmas) * n_steps_each + 1
@@ -193,11 +215,13 @@ class SamplingExplorer(RunningExplorer):
             for number, state in enumerate(annealed_langevin(self._listen, x, self.sigmas, **settings), start=1):
                 if number % self.stride == 0 or number == self.total:
                     self._keep(number, state)
-                    if len(self.history) % 2 == 0:
-                        yield
+                yield
         except FloatingPointError:
             self.failure = _ran_away(f"the chains ran away after step {self.history[-1].number}")
         yield
+
+    def _idle(self, **values: Any) -> Collection[str]:
+        return {"step"} if len(self.history) == 1 else ()
 
     def _listen(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         self._last_score = self.score(x, sigma)
@@ -218,6 +242,9 @@ class SamplingExplorer(RunningExplorer):
 
     def _look(self, eps: float, n_steps_each: int, seed: int, step: int) -> str:
         numbers = [frame.number for frame in self.history]
+        if step > numbers[-1]:  # so far the chains have not come
+            step = numbers[-1]
+            self._move("step", value=step)
         frame = self.history[bisect_right(numbers, step) - 1]
         self.grid.set_data(frame.picture)
         self.mark.set_data([frame.number], [frame.sigma])
@@ -239,10 +266,10 @@ class SamplingExplorer(RunningExplorer):
 class InpaintingExplorer(RunningExplorer):
     """Completions of an image of which a part is missing: a preset mask, or one painted on the picture by mouse.
 
-    images (N, C, H, W) in [0, 1]. Painting needs ipycanvas, or is done by `paint`; presets do not.
+    images (N, C, H, W) in [0, 1]. The mouse needs ipycanvas; painting by sliders and a button, or by `paint`, does not.
     """
 
-    action, n_shown = "Complete", 40  # pictures on the way, about
+    action = "Complete"
     children: Any  # of ipywidgets, which has no types
 
     def __init__(
@@ -260,7 +287,8 @@ class InpaintingExplorer(RunningExplorer):
         self.n = check_count("n_completions", n_completions)
         height, width = self.images.shape[2:]
         self.size = height, width
-        masks = ipw.Dropdown(value=MASKS[0], options=[*MASKS, PAINTED], description="mask", **wide())
+        names = [(KNOWN[mask], mask) for mask in (*MASKS, PAINTED)]
+        masks = ipw.Dropdown(value=MASKS[0], options=names, description="mask", **wide())
         controls = {"image": _chooser(self.images), "mask": masks, **_settings(self.sigmas, eps, n_steps_each, seed)}
         clear = ipw.Button(description="Clear", icon="eraser")
         clear.on_click(lambda _: self.clear())
@@ -327,13 +355,11 @@ class InpaintingExplorer(RunningExplorer):
         generator = torch.Generator(device_of(self.score)).manual_seed(seed)
         x = torch.rand(self.n, *self.image.shape, generator=generator, device=generator.device)
         settings = {"eps": eps, "n_steps_each": n_steps_each, "generator": generator}
-        pause = math.ceil(len(self.sigmas) * n_steps_each / self.n_shown)
         states = inpaint(self.score, x, self.sigmas, image=self.image, mask=self.mask, **settings)
         try:
-            for number, state in enumerate(states):
+            for state in states:
                 self.state = state
-                if number % pause == 0:
-                    yield
+                yield
         except FloatingPointError:
             self.failure = _ran_away("the chains ran away")
         yield
@@ -346,7 +372,7 @@ class InpaintingExplorer(RunningExplorer):
         x = torch.ones(self.n, *self.image.shape) if self.state is None else self.state.x.cpu()
         self.completions.set_data(tile(x, self.columns).numpy())
         line = (
-            f"image {image}, mask {mask}: <b>{1 - self.mask.mean():.1%}</b> missing; "
+            f"image {image}, mask: {KNOWN[mask]}, <b>{1 - self.mask.mean():.1%}</b> missing; "
             f"seed {seed}, eps <b>{eps:.3g}</b>, T <b>{n_steps_each}</b>"
         )
         if known.all():
@@ -369,7 +395,10 @@ class InpaintingExplorer(RunningExplorer):
 
 
 class Easel(ipw.VBox):
-    """The image of an InpaintingExplorer, enlarged, to paint on by mouse: missing pixels are covered by a colour."""
+    """The image of an InpaintingExplorer, enlarged, to paint on: missing pixels are covered by a colour.
+
+    One paints by mouse, or chooses a place by two sliders, where a frame appears, and presses a button.
+    """
 
     side = 280  # screen pixels
 
@@ -385,13 +414,18 @@ class Easel(ipw.VBox):
         radius = max(height, width) // 12
         self.radius = ipw.IntSlider(radius, min=0, max=3 + 2 * radius, description="brush")
         self.radius.tooltip, self.radius.layout.width = "radius of the brush, in pixels", f"{self.side}px"
+        self.row, self.column = self._place("row", height), self._place("column", width)
+        self.here = ipw.Button(description="Paint here", icon="paint-brush")
+        self.here.on_click(self.press)
+        self.framed = False  # the place that the sliders say is shown: since one of them was moved
         self.place: tuple[float, float] | None = None  # of the mouse, while it is down
+        parts = [self.brush, self.radius, self.row, self.column, self.here]
         try:
             from ipycanvas import Canvas
         except ImportError:
             self.canvas = None
             how = "To paint a mask by mouse, get ipycanvas: python -m pip install ipycanvas, and restart the kernel."
-            super().__init__([ipw.HTML(how, layout=ipw.Layout(width=f"{self.side}px"))])
+            super().__init__([ipw.HTML(how, layout=ipw.Layout(width=f"{self.side}px")), *parts])
             return
         width, height = width * self.scale, height * self.scale
         layout = ipw.Layout(width=f"{width}px", height=f"{height}px", min_height=f"{height}px")
@@ -401,11 +435,32 @@ class Easel(ipw.VBox):
         self.canvas.on_mouse_move(self.move)
         self.canvas.on_mouse_up(self.up)
         self.canvas.on_mouse_out(self.up)
-        super().__init__([self.canvas, self.brush, self.radius])
+        super().__init__([self.canvas, *parts])
+
+    def _place(self, name: str, n: int) -> ipw.IntSlider:
+        """A slider over the n rows, or columns, counted from 0 at the top, or left."""
+        slider = ipw.IntSlider((n - 1) // 2, min=0, max=max(n - 1, 1), description=name)
+        slider.layout.width = f"{self.side}px"
+        slider.observe(self.point, names="value")
+        return slider
+
+    def point(self, _: Any = None) -> None:
+        """A slider was moved: the frame goes to its place."""
+        self.framed = True
+        self.draw()
+
+    def press(self, _: Any = None) -> None:
+        """The button is pressed: paint where the sliders say, as a stroke does."""
+        self.framed = True
+        self.explorer.stop()
+        self.explorer.paint(self.row.value, self.column.value, self.radius.value, self.brush.value)
 
     def down(self, x: float, y: float) -> None:
         """The mouse is pressed: a stroke begins."""
         self.explorer.stop()
+        if self.framed:
+            self.framed = False
+            self.draw()
         self.place = x, y
         self.move(x, y)
 
@@ -437,6 +492,11 @@ class Easel(ipw.VBox):
         if len(rows):
             corners = cols * self.scale, rows * self.scale
             self.canvas.fill_styled_rects(*corners, self.scale, self.scale, colours[rows, cols], 1)
+        if self.framed:
+            side = (2 * self.radius.value + 1) * self.scale
+            corner = [(place.value - self.radius.value) * self.scale for place in (self.column, self.row)]
+            self.canvas.stroke_style, self.canvas.line_width = plots.RED, 2
+            self.canvas.stroke_rect(*corner, side, side)
 
 
 def _chooser(images: Tensor) -> ipw.Widget:

@@ -3,6 +3,7 @@
 This file does NOT train, and does not judge images.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import ipywidgets as ipw
@@ -97,6 +98,9 @@ class LatentExplorer(Explorer):
             for name, (k, by) in moves.items()
         )
         return f"walk <b>{walk:.2f}</b> from image {start} to image {end}; {told}<br>" + self._words(v, decoded, **rest)
+
+    def _idle(self, **values: Any) -> Collection[str]:
+        return () if values["noise"] else {"std", "seed"}
 
     def _decoded(self, v: Tensor, *, std: float, noise: bool, seed: int) -> Tensor:
         """Means of v (B, K), or draws with the std that the slider says."""

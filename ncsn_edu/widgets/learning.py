@@ -1,7 +1,7 @@
 """Small nets that learn a score while one watches. This file does NOT define losses or training steps."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from typing import Any
 
@@ -30,17 +30,19 @@ from .base import (
 
 
 class TrainingExplorer(RunningExplorer):
-    """An explorer with a net that trains at a button, and shows itself every `every` steps.
+    """An explorer with a net that trains at a button, shows itself on the way, and is measured every `every` steps.
 
-    A control changed puts a new net in place of the old one, except those named in `live`.
+    A control changed puts a new net in place of the old one, except those named in `live`. The number of steps is one
+    of those: it is that of the next training, and the net stays.
     Subclasses: `_pose` draws the problem, `_loss` says what is learned, `_look` draws what was learned so far.
     """
 
     mixture: GaussianMixture
     action, batch_size, lr, every = "Train", 128, 1e-3, 100
+    live = frozenset({"n_steps"})
 
     def _steps(self) -> Iterator[None]:
-        """Train a new net; pause after every `every` steps."""
+        """Train a new net."""
         values = self.values
         self._renew()
         generator = torch.Generator().manual_seed(1)
@@ -51,7 +53,7 @@ class TrainingExplorer(RunningExplorer):
                 self.losses.append(state.loss)
                 if state.step % self.every == 0 or state.step == n_steps:
                     self._measure(**values)
-                    yield
+                yield
         except FloatingPointError:
             self.failure = in_red("the loss is no longer a finite number")
             yield
@@ -60,10 +62,28 @@ class TrainingExplorer(RunningExplorer):
         with torch.random.fork_rng(devices=[]):  # the reader's own seed is not ours to change
             torch.default_generator.manual_seed(0)
             self.model = self._net(**self.values)
+        self.planned = self.values["n_steps"]
         self.losses: list[float] = []
         self.measured: list[tuple[int, float]] = []
         self.failure = ""
         self._measure(**self.values)
+
+    def _of(self, n_steps: int) -> int:
+        """The number of steps of this training, which the control may have left since, or of the one to come."""
+        return self.planned if self.losses else n_steps
+
+    def _progress(self, n_steps: int) -> str:
+        """How far the training came, in words."""
+        of = self._of(n_steps)
+        said = f"step {len(self.losses)} of <b>{of}</b>"
+        if not self.losses:
+            return f"{said}. Press Train"
+        return said if of == n_steps else f"{said} (this net stays until Train makes one with {n_steps} steps)"
+
+    def _when(self) -> str:
+        """The step that was measured last, in words, where others followed."""
+        step = self.measured[-1][0]
+        return "" if step == len(self.losses) else f" at step {step}"
 
     def _batch(self, generator: torch.Generator) -> Tensor:
         """Clean points to learn from, (batch_size, 2)."""
@@ -138,7 +158,9 @@ class ObjectiveExplorer(TrainingExplorer):
         self.truth.set_UVC(*self._arrows(self.mixture, sigma).T)
         used = f": {n_projections} {distribution}" if objective.startswith("sliced") else ""
         self.curve.title.set_text(objective + used)  # set_title would take its size from the reader's settings
-        self.curve.set_xlim(0, 1.05 * n_steps)
+
+    def _idle(self, **values: Any) -> Collection[str]:
+        return () if values["objective"].startswith("sliced") else {"distribution", "n_projections"}
 
     def _constant(self, objective: str, clean: Tensor, sigma: float, generator: torch.Generator) -> float:
         """What is added to an objective to make it the Fisher divergence."""
@@ -178,17 +200,17 @@ class ObjectiveExplorer(TrainingExplorer):
 
     def _look(self, objective: str, sigma: float, distribution: str, n_projections: int, n_steps: int) -> str:
         self.learned.set_UVC(*self._arrows(self._score, sigma).T)
+        self.curve.set_xlim(0, 1.05 * self._of(n_steps))
         mean = moving_mean(self.losses, self.window) + self.constant
         self.losses_line.set_data(np.arange(len(mean)) + self.window, mean)
         self.divergence.set_data(*np.array(self.measured).T)
         plural = "s" if n_projections > 1 else ""
         used = f", <b>{n_projections}</b> {distribution} projection{plural}" if objective.startswith("sliced") else ""
-        step, divergence = self.measured[-1]
+        divergence = self.measured[-1][1]
         latest = f"loss minus its constant {mean[-1]:.3f} (mean of {self.window} steps), " if len(mean) else ""
         return (
-            f"<b>{objective}</b>{used}, noise sigma <b>{sigma:.3g}</b>: step {step} of <b>{n_steps}</b>"
-            f"{'' if step else '. Press Train'}<br>"
-            f"{self.failure or latest + f'Fisher divergence <b>{divergence:.3f}</b>'}; "
+            f"<b>{objective}</b>{used}, noise sigma <b>{sigma:.3g}</b>: {self._progress(n_steps)}<br>"
+            f"{self.failure or latest + f'Fisher divergence <b>{divergence:.3f}</b>{self._when()}'}; "
             f"before training {self.measured[0][1]:.3f}"
         )
 
@@ -196,7 +218,7 @@ class ObjectiveExplorer(TrainingExplorer):
 class ErrorExplorer(TrainingExplorer):
     """Where a learned score is wrong: the error as a map and against the density, with a threshold on log p."""
 
-    live = frozenset({"threshold"})
+    live = TrainingExplorer.live | {"threshold"}
     extent, every = 8.0, 250
 
     def __init__(
@@ -242,6 +264,9 @@ class ErrorExplorer(TrainingExplorer):
         self.log_p, self.held_out_log_p = noisy.log_prob(self.points), noisy.log_prob(self.held_out)
         self.field.images[0].set_data(relative_density(self.log_p))
 
+    def _idle(self, **values: Any) -> Collection[str]:
+        return () if values["distance"] else {"weight"}  # both modes are in one place
+
     def _loss(self, generator: torch.Generator, **values: Any) -> Objective:
         sigma = values["sigma"]
         return lambda s, x: sliced(s, x + sigma * noise_like(x, generator), sigma, generator=generator)
@@ -261,11 +286,11 @@ class ErrorExplorer(TrainingExplorer):
         below, above = (error[part].median().item() if part.any() else None for part in (low, ~low))
         words = ["none" if median is None else f"<b>{median:.3g}</b>" for median in (below, above)]
         share = (self.held_out_log_p < threshold).double().mean()
-        step, divergence = self.measured[-1]
+        divergence = self.measured[-1][1]
         return (
             f"distance <b>{distance:.1f}</b>, left weight <b>{weight:.2f}</b>, noise sigma <b>{sigma:.2f}</b>: "
-            f"step {step} of <b>{n_steps}</b>{'' if step else '. Press Train'}; "
-            f"{self.failure or f'mean squared error over the data {2 * divergence:.3f}'}<br>"
+            f"{self._progress(n_steps)}; "
+            f"{self.failure or f'mean squared error over the data {2 * divergence:.3f}{self._when()}'}<br>"
             f"log p below <b>{threshold:.0f}</b>: {low.double().mean():.1%} of the picture, {share:.2%} of the data; "
             f"median error there {words[0]}, elsewhere {words[1]}"
         )

@@ -63,7 +63,6 @@ class ManifoldExplorer(TrainingExplorer):
             self.bound = -1 / sigma**2  # -D / (2 sigma^2)
             self.lowest_line.set_ydata([self.lowest] * 2)
             self.bound_line.set_ydata([self.bound] * 2)
-        self.curve.set_xlim(0, 1.05 * n_steps)
 
     def _batch(self, generator: torch.Generator) -> Tensor:
         return _circle(self.batch_size, generator)
@@ -86,15 +85,16 @@ class ManifoldExplorer(TrainingExplorer):
         drawn = plots.arrows(self._score, self.cells, 0.0, self.extent, 17, max_length=self.longest)
         self.learned.set_UVC(*drawn.T)
         self.losses_line.set_data(np.arange(1, len(self.losses) + 1), self.losses)
-        step, divergence = self.measured[-1]
+        self.curve.set_xlim(0, 1.05 * self._of(n_steps))
+        divergence = self.measured[-1][1]
         mean = moving_mean(self.losses, self.window)
         latest = f"loss <b>{mean[-1]:,.1f}</b> (mean of {self.window} steps), " if len(mean) else ""
         bounds = f"lowest possible {self.lowest:.1f}, bound for any data {self.bound:.1f}"
         like = f", as if the noise were <b>{(-divergence) ** -0.5:.3f}</b>" if divergence < 0 else ""
         return (
-            f"noise sigma <b>{sigma:.2f}</b>: step {step} of <b>{n_steps}</b>{'' if step else '. Press Train'}; "
+            f"noise sigma <b>{sigma:.2f}</b>: {self._progress(n_steps)}; "
             f"{self.failure or latest}{bounds if sigma else 'no lower bound'}<br>"
-            f"divergence on the circle {divergence:,.1f}{like}"
+            f"divergence on the circle {divergence:,.1f}{like}{self._when()}"
         )
 
 

@@ -96,11 +96,9 @@ class DiffusionExplorer(RunningExplorer):
     def _steps(self) -> Iterator[None]:
         self._renew()
         generator = torch.Generator().manual_seed(0)
-        pause = max(1, len(self.times) // 40)
-        for i, x in enumerate(self._run(generator), start=1):
+        for x in self._run(generator):
             self.way_gone.append(x)
-            if i % pause == 0:
-                yield
+            yield
 
     def _run(self, generator: torch.Generator) -> Iterator[Tensor]:
         """Where the particles are after each step."""

@@ -71,8 +71,8 @@ class PageExplorer(Explorer):
     def _fixed(self) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _parts(self, buttons: Sequence[ipw.Widget]) -> list[ipw.Widget]:
-        for widget in (*self.controls.values(), self.picture, self.readout):
+    def _parts(self) -> list[ipw.Widget]:
+        for widget in (*self.controls.values(), self.rows, self.picture, self.readout):
             widget.close()  # they live on without the page, which has its own
         self.view = View(settings=self.settings(), values=self.values)
         self.view.observe(self._moved, names="values")
