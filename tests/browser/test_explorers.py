@@ -404,7 +404,7 @@ def test_objective_explorer(open_notebook):
     notebook.button("Train").wait_for()
     stopped = settled(notebook)  # the page may still have to show what came before the stop
     assert 200 <= notebook.number("step {} of") < 3000
-    assert notebook.number("Fisher divergence {};") < notebook.number("before training {}")
+    assert notebook.number("Fisher divergence {}[ ;]") < notebook.number("before training {}")
     notebook.screenshot("stopped")
     time.sleep(0.5)
     assert notebook.says() == stopped
