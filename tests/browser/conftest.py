@@ -24,6 +24,7 @@ import pytest
 from ncsn_edu.commands.lab import looks
 
 ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "notebooks"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -70,7 +71,7 @@ class Lab:
         self.project, self.log = folder / "project", folder / "jupyterlab.log"
         self.notebooks = self.project / "notebooks"
         self.notebooks.mkdir(parents=True)
-        for path in [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "notebooks").glob("*.md")]:
+        for path in [*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("*.md")]:
             shutil.copy(path, self.notebooks)
         for name in ("figures", "ncsn_edu"):  # only looked at
             (self.project / name).symlink_to(ROOT / name)
