@@ -16,7 +16,7 @@ heading = @printf '\n== %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab edit quick test lint unit nbval browser-test walk notebooks pull release public figures figures-check bench \
+.PHONY: help lab edit quick test beside lint unit nbval browser-test walk notebooks pull release public figures figures-check bench \
         site site-check constraints address clean setup-lab setup-dev setup-browser
 
 help: ## print this list
@@ -29,8 +29,14 @@ lab: setup-lab ## set up, and open a copy of the notebooks, yours to work in (wo
 edit: setup-lab ## open the project's own notebooks, with outputs, to change them
 	@$(RUN) "$(BIN)/python" -m ncsn_edu lab --edit $(ARGS)
 
-test: setup-dev setup-browser lint unit nbval browser-test ## set up and test everything
+test: setup-dev setup-browser lint unit beside ## set up and test everything
 	$(call heading,all tests passed)
+
+# The browser tests wait half of their time: the notebooks run meanwhile.
+beside: ## nbval and browser-test at the same time
+	@log=$$(mktemp); $(MAKE) --no-print-directory browser-test >"$$log" 2>&1 & in_browser=$$!; \
+	$(MAKE) --no-print-directory nbval; notebooks=$$?; wait $$in_browser; in_browser=$$?; cat "$$log"; rm -f "$$log"; \
+	[ $$notebooks = 0 ] && [ $$in_browser = 0 ]
 
 quick: lint ## lint, types, and the tests and notebooks near what has changed since main (ARGS=COMMIT for another)
 	$(call heading,tests and notebooks near the change)
@@ -52,7 +58,7 @@ nbval: setup-dev ## run every notebook and compare each output, figures included
 
 browser-test: setup-dev setup-browser ## tests that drive JupyterLab in a real browser
 	$(call heading,browser tests)
-	@$(RUN) python -m pytest -q -m "browser and not walk" -n 3 tests/browser $(ARGS)
+	@$(RUN) python -m pytest -q -m "browser and not walk" -n 2 tests/browser $(ARGS)
 
 walk: setup-dev setup-browser ## a newcomer's walk: fresh clone, every notebook and explorer in the browser (half an hour)
 	@$(RUN) python -m pytest -q -s -m walk tests/browser $(ARGS)

@@ -6,7 +6,6 @@ classic script. What Python draws is the picture of a stored notebook, and what 
 
 import html
 import json
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
