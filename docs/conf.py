@@ -12,7 +12,7 @@ project_copyright = author
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax"]
 exclude_patterns = ["README.md"]  # the index includes a part of it
 
-# Notebooks are shown as they are stored. No kernel runs here: an explorer is shown by its picture.
+# Notebooks are shown as they are stored. No kernel runs here: an explorer runs in the page, or is shown by its picture.
 nb_execution_mode = "off"
 nb_render_markdown_format = "myst"
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
@@ -33,7 +33,7 @@ html_theme = "furo"
 html_title = "ncsn_edu: score-based generative models, by running them"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_js_files = [("site.js", {"defer": "defer"})]
+html_js_files = [(name, {"defer": "defer"}) for name in ("site.js", "explorers.js")]
 html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {  # colours of code and of quiet text with a contrast of 4.5 and more

@@ -232,6 +232,20 @@ def alt_texts(notebook: NotebookNode) -> list[str]:
     ]
 
 
+def formulas_are_whole(notebook: NotebookNode) -> list[str]:
+    """No line within $...$ begins as an item of a list or a heading does: Markdown would end the formula there."""
+    problems = []
+    for number, cell in enumerate(notebook.cells, start=1):
+        text = re.sub(r"```.*?```|\$\$.*?\$\$|`[^`]*`", "", cell.source, flags=re.DOTALL)
+        inside = False
+        for line in text.splitlines() if cell.cell_type == "markdown" else []:
+            inside = inside and bool(line.strip())
+            if inside and re.match(r"\s*([-+*#]|\d+[.)])\s", line):
+                problems.append(f"cell {number} breaks a formula so that a line begins with {line.split()[0]!r}")
+            inside ^= len(re.findall(r"(?<!\\)\$", line)) % 2 == 1
+    return problems
+
+
 def exercises_are_answered(notebook: NotebookNode) -> list[str]:
     """Each exercise has its answer folded below it."""
     parts = re.split(r"^(\d+)\. ", section(notebook, "Exercises") or "", flags=re.MULTILINE)
@@ -271,6 +285,7 @@ RULES: list[Rule] = [
     rough_numbers_are_held,
     numbers_are_shown,
     alt_texts,
+    formulas_are_whole,
     exercises_are_answered,
     something_to_write,
     explorers_ask,
@@ -284,6 +299,12 @@ def test_there_are_notebooks():
 @pytest.mark.parametrize("name", NAMES)
 def test_source_and_notebook_agree(name):
     problems = tool.check(ROOT, name)
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks" / "assignments" / "source").rglob("*.ipynb")))
+def test_formulas_of_assignments_are_whole(path):
+    problems = formulas_are_whole(nbformat.read(path, as_version=4))
     assert not problems, "\n".join(problems)
 
 
@@ -422,6 +443,8 @@ BREAKS = [
     (alt_texts, lambda notebook: notebook.cells[3].outputs[0].metadata.clear()),
     (alt_texts, lambda notebook: notebook.cells[3].outputs[0].metadata.update({"image/png": {"alt": " "}})),
     (alt_texts, lambda notebook: notebook.cells[6].outputs[0].metadata.pop("image/png")),
+    (formulas_are_whole, lambda notebook: notebook.cells[0].update(source="the mean $a m\n- b$, and more")),
+    (formulas_are_whole, lambda notebook: notebook.cells[0].update(source="let $x$ be small, and $x\n  + \\$2 > 0$")),
 ]
 
 

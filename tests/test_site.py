@@ -1,5 +1,6 @@
 """What the site is made of: docstrings, pages that are made, what is missing, and a site that is whole or not there."""
 
+import html
 import json
 import sys
 from pathlib import Path
@@ -62,13 +63,30 @@ def test_the_gallery_has_every_figure_with_its_words_and_numbers():
     assert "From [7 · Slow mixing, and annealing](notebooks/07_annealing.ipynb)." in page
 
 
-def test_an_explorer_is_a_picture_with_words_and_a_line_how_to_run_it():
-    notebook = website.with_words(nbformat.read(ROOT / "notebooks" / "01_scores.ipynb", 4))
-    (cell,) = [c for c in notebook.cells if any(o.get("metadata", {}).get("widget") for o in c.get("outputs", []))]
+def stored_and_shown(name, kind):
+    """The text of an explorer's stored output, and the cell that the site has in its place."""
+    stored = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4)
+    texts = [[o.data.get("text/plain", "") for o in c.get("outputs", []) if "data" in o] for c in stored.cells]
+    (place,) = [i for i, said in enumerate(texts) if any(text.startswith(f"{kind}(") for text in said)]
+    notebook = website.with_words(stored)
+    nbformat.validate(notebook)
+    return texts[place][-1], notebook.cells[place]
+
+
+def test_an_explorer_with_a_kernel_is_a_picture_with_words_and_a_line_how_to_run_it():
+    _, cell = stored_and_shown("07_annealing", "AnnealingExplorer")
     picture, line = cell.outputs[-2:]
     assert picture.data["image/png"] and "make lab" in line.data["text/markdown"]
-    assert cell.metadata["mystnb"]["image"]["alt"].startswith("The score field of two Gaussians")
-    nbformat.validate(notebook)
+    assert len(cell.metadata["mystnb"]["image"]["alt"]) > 20
+
+
+def test_an_explorer_in_the_page_is_there_as_the_notebook_has_it():
+    said, cell = stored_and_shown("02_langevin", "LangevinExplorer")
+    text = html.unescape(cell.outputs[-1].data["text/html"])
+    told = json.JSONDecoder().raw_decode(text[text.index("{") :])[0]
+    assert told["explorer"] == "LangevinExplorer" and told["controls"]
+    for control in told["controls"]:
+        assert f"{control['name']}={control['start']!r}" in said
 
 
 def test_every_picture_of_a_notebook_brings_its_words():

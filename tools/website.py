@@ -25,6 +25,9 @@ from typing import Any
 
 import nbformat
 
+from ncsn_edu import widgets
+from ncsn_edu.widgets import page
+
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "build" / "site"
 NEEDED = {"sphinx": "Sphinx", "myst_nb": "myst-nb", "furo": "Furo"}
@@ -75,12 +78,14 @@ def with_words(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def explorer(output: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """What stands in the place of an explorer: its picture, and how to get its controls.
-
-    This is the place for explorers that run in the page: the name of one begins output.data["text/plain"].
-    """
-    line = nbformat.v4.new_output("display_data", {"text/markdown": NEEDS_A_KERNEL})
-    return [output, line]
+    """What stands in the place of an explorer: itself, if it runs in the page; or its picture, and how to run it."""
+    call = ast.parse(output.data["text/plain"], mode="eval").body  # as it repeats itself: Name(control=value, ...)
+    assert isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+    kind = getattr(widgets, call.func.id)
+    if issubclass(kind, page.PageExplorer):
+        values = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+        return [nbformat.v4.new_output("display_data", {"text/html": page.element(kind().set(**values))})]
+    return [output, nbformat.v4.new_output("display_data", {"text/markdown": NEEDS_A_KERNEL})]
 
 
 # ---- pages that are made ---------------------------------------------------------------------------------------
@@ -188,6 +193,7 @@ def lay_out(source: Path) -> None:
     (source / "api").mkdir()
     for name, text in [("gallery.md", gallery()), ("models.md", models()), *reference()]:
         (source / name).write_text(text, encoding="utf-8")
+    (source / "_static" / "explorers.js").write_text(page.script(), encoding="utf-8")
     library = mathjax()
     for path in library.rglob("*"):
         name = path.relative_to(library).as_posix()

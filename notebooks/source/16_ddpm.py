@@ -1693,9 +1693,9 @@ assert by_steps["Frechet distance"]["high"] < by_prior["Frechet distance"]["low"
 # The order of the checks is worth keeping too, and all of them
 # are cheaper than a training. First the schedule: print
 # $\bar a_T$, and the first and the last $\sigma_t$. Then the
-# forward process: the mean square of $x_t$ must be $\bar a_t m
-# + 1 - \bar a_t$, where $m$ is that of $x_0$: for digits it
-# rises from 0.71 to 1.00. Then the first loss: a net that
+# forward process: the mean square of $x_t$ must be
+# $\bar a_t m + 1 - \bar a_t$, where $m$ is that of $x_0$: for
+# digits it rises from 0.71 to 1.00. Then the first loss: a net that
 # returns zero costs $D$ under the simple loss, 64 for digits.
 # Then the sampler, with a net whose answer is known, such as
 # `ScoreNoise` of a Gaussian: the variance of its samples must

@@ -1052,8 +1052,8 @@ task.done()
 #    $\nabla q = q \nabla \log q$, and reading the result as
 #    $\mathbb E \langle s(\tilde x), \nabla \log q(\tilde x \mid x) \rangle$ over pairs:
 #    the cross terms agree for every $s$;
-# 4. the number: $\frac12 \mathbb E \|\nabla \log q\|^2
-#    - \frac12 \mathbb E \|\nabla \log p_\sigma\|^2$ (the first is
+# 4. the number: $\frac12 \mathbb E \|\nabla \log q\|^2 -
+#    \frac12 \mathbb E \|\nabla \log p_\sigma\|^2$ (the first is
 #    $D / 2\sigma^2$) has no $s$ in it, so that both have the same minimiser and the
 #    same gradients.
 #
