@@ -13,6 +13,7 @@ import website  # noqa: E402
 PHONE = (
     *("index.html", "notebooks/00_start_here.html", "notebooks/assignments/for_students.html"),
     *("ncsn_edu/weights/ddpm_digits.html", "api/mcmc.html", "search.html"),
+    "notebooks/02_langevin.html",  # with an explorer that lives
 )
 DESK = ("notebooks/symbols.html", "api/schedules.html")
 
