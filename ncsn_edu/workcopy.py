@@ -67,9 +67,7 @@ def bundle(project: Path, folder: Path) -> None:
     linked: dict[str, Path] = {}
     for path in sources(project).values():
         notebook = json.loads(path.read_bytes())
-        _clear(notebook)
-        text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-        write_whole(folder / path.relative_to(project.parent), text.encode())
+        write_whole(folder / path.relative_to(project.parent), _cleared(notebook))
         linked |= _lead_inside(notebook, project.parent)
     files = {*_pages(project), *linked.values()}
     for path in sorted(files):
@@ -137,10 +135,9 @@ def _contents(project: Path) -> Iterator[tuple[str, bytes | None]]:
             yield name, None
             continue
         notebook = json.loads(content)
-        _clear(notebook)
         if "/" not in name:
             linked |= _lead_inside(notebook, project.parent)
-        yield name, (json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
+        yield name, _cleared(notebook)
     beside_notebooks = {path.relative_to(project).as_posix(): path for path in _pages(project)}
     for name, path in (beside_notebooks | linked).items():
         yield name, path.read_bytes()
@@ -169,12 +166,13 @@ def _drafts(project: Path) -> set[str]:
     return names | {beside(name) for name in names}
 
 
-def _clear(notebook: Any) -> None:
-    """Take out what running has put into a notebook."""
+def _cleared(notebook: Any) -> bytes:
+    """The file of a notebook without what running has put into it, which is taken out of `notebook` too."""
     notebook["metadata"].pop("widgets", None)
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell |= {"outputs": [], "execution_count": None}
+    return (json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
 
 
 def _lead_inside(notebook: Any, root: Path) -> dict[str, Path]:

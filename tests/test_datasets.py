@@ -9,7 +9,6 @@ import io
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -29,6 +28,7 @@ import pytest
 import requests
 import torch
 from helpers import FALSE_ALARM_Z, assert_mean, seeded
+from ports import closed_port
 from scipy import stats
 
 from ncsn_edu import datasets
@@ -57,12 +57,6 @@ def small(monkeypatch, tmp_path):
 @pytest.fixture
 def root(tmp_path) -> Path:
     return tmp_path / "root"
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def change(monkeypatch, name: str, **fields) -> None:

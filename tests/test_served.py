@@ -9,7 +9,6 @@ import os
 import posixpath
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from urllib.parse import quote, unquote
 
 import nbformat
 import pytest
+from ports import closed_port
 
 from ncsn_edu.kernels import child_environment
 
@@ -34,9 +34,7 @@ class Server:
 
     def __init__(self, folder, root, *arguments, package=None):
         self.root, self.log = root, folder / "log"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = closed_port()
         own = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "HOME")
         environment = child_environment() | {name: str(folder / name.lower()) for name in own}
         if package:

@@ -9,7 +9,6 @@ import argparse
 import functools
 import http.server
 import re
-import shutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +17,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import chromium
+
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1400, "height": 1000}
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 View = tuple[str, dict[str, int]]
 VIEWS: tuple[View, ...] = tuple((scheme, size) for scheme in ("light", "dark") for size in (PHONE, DESK))
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SERIOUS = {"serious", "critical"}
 LOADS = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
 
@@ -138,8 +137,8 @@ def main() -> None:
     )
     names = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
     with sync_playwright() as playwright, served(site) as address:
-        program = next(filter(None, map(shutil.which, BROWSERS)), None) or playwright.chromium.executable_path
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        program = chromium.program(playwright)
+        browser = playwright.chromium.launch(executable_path=program, args=chromium.FLAGS)
         found = looked_at(browser, address, names, axe_script())
         browser.close()
     print(f"{len(names)} pages, light and dark, phone and desk: {len(found)} findings")

@@ -8,12 +8,15 @@ machine that made them.
 """
 
 import argparse
-import os
-import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 
 from ncsn_edu.widgets import LangevinExplorer, ScoreFieldExplorer, page
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+import chromium
 
 # From an input event to the end of the frame in which the explorer draws; all moves of one slider.
 MOVE = """async ([index, moves]) => {
@@ -38,8 +41,7 @@ def main() -> None:
     parser.add_argument("--moves", type=int, default=200)
     moves = parser.parse_args().moves
     with sync_playwright() as playwright:
-        program = os.environ.get("CHROMIUM") or shutil.which("chromium") or playwright.chromium.executable_path
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=chromium.program(playwright), args=chromium.FLAGS)
         print(f"{'explorer, slider':44}{'median':>9}{'95 %':>9}{'most':>9}  ms")
         for explorer in (ScoreFieldExplorer(), LangevinExplorer()):
             tab = browser.new_page(viewport={"width": 1000, "height": 900})

@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,20 +19,15 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from ports import closed_port
 
 from ncsn_edu.commands.lab import looks
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+sys.path.insert(0, str(ROOT / "tools"))
+import chromium  # noqa: E402
+
 SETTINGS = {  # besides those that ship: every cell exists, not only those in view
     "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
 }
@@ -78,9 +72,7 @@ class Lab:
         kernel = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]}
         self._write("data/kernels/python3/kernel.json", kernel | {"display_name": "Python 3", "language": "python"})
         self._write("settings/overrides.json", SETTINGS)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = closed_port()
         self.process = self._start()
 
     def _write(self, name: str, content: object) -> None:
@@ -173,15 +165,14 @@ def browser() -> Iterator["playwright.sync_api.Browser"]:  # noqa: F821 (importe
         from playwright.sync_api import sync_playwright
     except ImportError:
         no_browser("Playwright is not installed (python -m pip install playwright)")
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     with sync_playwright() as playwright:
         named = os.environ.get("CHROMIUM")
-        program = named or next(filter(None, map(shutil.which, names)), None) or playwright.chromium.executable_path
+        program = chromium.program(playwright)
         if not Path(program).is_file():
             no_browser(f"CHROMIUM={named} is no file" if named else "there is no Chromium here")
-        chromium = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield chromium
-        chromium.close()
+        there = playwright.chromium.launch(executable_path=program, args=chromium.FLAGS)
+        yield there
+        there.close()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import statistics
 import subprocess
 import time
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import nbformat
 import psutil
 import pytest
+from ports import closed_port
 
 from conftest import NOTEBOOKS, Lab
 
@@ -61,9 +61,7 @@ class Newcomer(Lab):
         place = folder / "user-settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
         place.parent.mkdir(parents=True)
         place.write_text('{"windowingMode": "none"}', encoding="utf-8")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = closed_port()
         own = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime"}
         own |= {"JUPYTERLAB_SETTINGS_DIR": "user-settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
         environment = {name: value for name, value in os.environ.items() if name not in OWN}
