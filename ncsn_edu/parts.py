@@ -359,6 +359,7 @@ class Optimisation(Part):
     batch_size: int = 128
     n_steps: int = 200_000
     lr: float = 1e-3
+    weight_decay: float = 0.0  # none in the papers
     ema: float | None = None  # the paper keeps none; NCSNv2 found it to help
     ema_power: float | None = None  # a longer average the longer the run, instead of ema
     warmup: int = 0  # steps in which the learning rate rises

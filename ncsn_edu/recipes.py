@@ -265,7 +265,7 @@ class JudgeRecipe(Recipe):
 
     title = "classifier"
 
-    photographs: bool = False  # they are flipped and shifted; digits may be turned and stretched a little
+    photographs: bool = False  # they are flipped, shifted and covered; digits may be turned and stretched a little
 
     def learned(
         self, model: "nn.Module", images: "Tensor", labels: "Tensor | None", size: int, seed: int, device: Device
@@ -273,11 +273,11 @@ class JudgeRecipe(Recipe):
         """Random images with their classes, and the cross-entropy of them, augmented."""
         import torch
 
-        from .datasets.augment import distort, shift_and_flip
+        from .datasets.augment import distort, vary_photographs
         from .losses import Classification
 
         generator = torch.Generator(device).manual_seed(seed % 2**32)
-        augment = shift_and_flip if self.photographs else distort
+        augment = vary_photographs if self.photographs else distort
         return _labelled(images, labels, size, generator), Classification(augment, generator)
 
 
@@ -514,7 +514,10 @@ RECIPES: Mapping[str, Mapping[str, Recipe]] = MappingProxyType(
         "judge_cifar10": _scales(
             smoke=JudgeRecipe("cifar10", ResNetClassifier(4), _steps(4, 8), photographs=True),
             laptop=JudgeRecipe(
-                "cifar10", ResNetClassifier(), _steps(4000, lr=3e-3, warmup=400, cooldown=None), photographs=True
+                "cifar10",
+                ResNetClassifier(40),
+                _steps(14_000, lr=3e-3, weight_decay=0.1, warmup=700, cooldown=None, bf16=True),
+                photographs=True,
             ),
         ),
     }

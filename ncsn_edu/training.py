@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from . import distributed
-from .checks import check_count, check_positive
+from .checks import check_count, check_positive, check_scale
 from .devices import random_state_apart
 from .errors import first_line
 from .losses import Losses
@@ -64,6 +64,7 @@ def train(
     warmup: int = 0,
     cooldown: int = 0,
     betas: tuple[float, float] = (0.9, 0.999),
+    weight_decay: float = 0.0,
     ema: float | None = None,
     ema_power: float | None = None,
     clip: float | None = None,
@@ -76,6 +77,7 @@ def train(
                with levels and weights, `Denoising(sigmas)`. Batches of pairs (x, label) are passed on as two arguments.
                To resume exactly, one of your own names what it draws from in an attribute `generators`
     lr         learning rate; it rises to this over the first `warmup` steps and falls to 0 over the last `cooldown`
+    weight_decay  each step also takes lr * weight_decay of every weight away from it (Loshchilov & Hutter 2019)
     ema        decay of an exponential moving average of the weights, updated after each step (NCSNv2: 0.999)
     ema_power  an average that grows with the run instead: step t counts as t^ema_power (Karras et al. 2024)
     clip       largest norm of the gradient
@@ -89,7 +91,7 @@ def train(
     """
     rate = LearningRate(lr, warmup, cooldown, n_steps)
     average = EMA(model, ema, ema_power) if ema is not None or ema_power is not None else None
-    return Training(model, batches, objective, rate, betas, average, clip, bf16, compiled)
+    return Training(model, batches, objective, rate, betas, weight_decay, average, clip, bf16, compiled)
 
 
 class LearningRate:
@@ -120,6 +122,7 @@ class Training(Iterator[TrainState]):
         objective: Objective,
         rate: LearningRate,
         betas: tuple[float, float],
+        weight_decay: float,
         ema: "EMA | None",
         clip: float | None,
         bf16: bool,
@@ -130,7 +133,10 @@ class Training(Iterator[TrainState]):
             raise ValueError(f"{type(model).__name__} has no parameters to train")
         self.device = self._parameters[0].device
         self.model, self.batches, self.objective, self.ema = model, iter(batches), objective, ema
-        self.optimiser = torch.optim.Adam(self._parameters, rate.lr, betas, fused=self.device.type == "cuda")
+        fused = self.device.type == "cuda"
+        self.optimiser = torch.optim.AdamW(
+            self._parameters, rate.lr, betas, weight_decay=check_scale("weight_decay", weight_decay), fused=fused
+        )
         self.generators = generators_of(objective)
         self.n_steps, self.step = rate.n_steps, 0
         self.broken = False  # in the middle of a step, or stopped there: `state_dict` is that of no step

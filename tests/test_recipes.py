@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ncsn_edu import Empirical
 from ncsn_edu.datasets import load
-from ncsn_edu.datasets.augment import distort, shift_and_flip
+from ncsn_edu.datasets.augment import cut_out, distort, shift_and_flip, vary_photographs
 from ncsn_edu.manifold import relative_spread, share_of_bound
 from ncsn_edu.recipes import (
     MANIFOLD_DIGITS,
@@ -278,6 +278,23 @@ def test_photographs_are_moved_and_flipped():
     assert (inside[:, 1].diff(dim=2).abs() == 1).all() and 120 < flipped.sum() < 280
     assert (inside[:, 0, 0, 0] - 4).unique().tolist() == [-2, -1, 0, 1, 2]
     assert (inside[~flipped][:, 1, 0, 0] - 4).unique().tolist() == [-2, -1, 0, 1, 2]
+
+
+def test_photographs_lose_a_square():
+    """One grey square of a quarter of the height, at places all over the image; the rest is as it was."""
+    x = torch.rand(3000, 3, 16, 24)
+    cut = cut_out(x, torch.Generator().manual_seed(0))
+    changed = (cut != x).any(1)
+    assert (changed.sum((1, 2)) == 16).all() and (cut.movedim(1, -1)[changed] == 0.5).all()
+    rows, columns = changed.any(2), changed.any(1)
+    assert (rows.sum(1) == 4).all() and (columns.sum(1) == 4).all()  # a square, in one piece:
+    top, left = rows.int().argmax(1), columns.int().argmax(1)
+    assert all(rows[i, t : t + 4].all() for i, t in enumerate(top.tolist()))
+    for places, n in ((top, 13), (left, 21)):
+        counts = torch.bincount(places, minlength=n).double()
+        assert len(counts) == n and ((counts - 3000 / n) ** 2 / (3000 / n)).sum() < 60  # chi^2 of at most 20 degrees
+    both = vary_photographs(torch.ones(200, 3, 16, 16), torch.Generator().manual_seed(0))
+    assert ((both == 0.5).sum((1, 2, 3)) == 48).all()
 
 
 def test_images_are_distorted_a_little():

@@ -112,6 +112,7 @@ def test_may_be_stopped_at_any_step_and_goes_on_from_there():
         ({"model": nn.Softplus()}, "Softplus has no parameters"),
         ({"objective": lambda model, x: sliced(model, x).mean()}, r"one number a row, shape \(8,\)"),
         ({"batches": repeat(torch.zeros(8, 2), 2), "n_steps": 3}, "ended after 2 of 3 steps"),
+        ({"weight_decay": -0.1}, "weight_decay must be a finite number of 0 or more"),
         ({"warmup": -1}, "warmup must be a whole number of at least 0"),
         ({"cooldown": 1.5}, "cooldown must be a whole number"),
     ],
@@ -239,6 +240,21 @@ def test_the_learning_rate_rises_and_falls():
     assert path(8, warmup=4, cooldown=2) == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 1, 0.5], rel=1e-4)
     assert path(3) == pytest.approx([1, 1, 1], rel=1e-4)
     assert path(2, cooldown=4) == pytest.approx([0.5, 0.25], rel=1e-4)
+
+
+def test_weights_decay_beside_what_the_gradient_does():
+    """A weight that no loss depends on shrinks by its share of the rate of each step, and else stays."""
+
+    class Idle(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.p = nn.Parameter(torch.tensor(2.0))
+
+    loss = lambda model, x: 0 * model.p.expand(len(x))  # noqa: E731
+    for decay, kept in ((0.0, 1.0), (0.5, 0.95 * 0.9 * 0.9 * 0.95)):
+        model, options = Idle(), {"lr": 0.2, "warmup": 2, "cooldown": 2, "weight_decay": decay}
+        list(train(model, repeat(torch.zeros(1, 1)), objective=loss, n_steps=4, **options))
+        assert model.p.item() == pytest.approx(2 * kept, rel=1e-6)
 
 
 def test_level_losses_are_means_and_nan_where_there_was_none():

@@ -39,3 +39,23 @@ def shift_and_flip(x: Tensor, generator: torch.Generator) -> Tensor:
     as_it_is = torch.rand(n, 1, generator=generator, device=x.device) < 0.5
     column = torch.where(as_it_is, column, column.flip(1))
     return padded[image[:, None, None, None], channel[:, None, None], row[:, None, :, None], column[:, None, None]]
+
+
+def cut_out(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Images (B, C, H, W) in [0, 1] with a grey square at a random place, a quarter of their height wide.
+
+    What shows a part of a thing is still that thing (DeVries & Taylor 2017). The generator lives on the device of the
+    images.
+    """
+    n, _, height, width = x.shape
+    side = height // 4
+    top = torch.randint(height - side + 1, (n, 1), generator=generator, device=x.device)
+    left = torch.randint(width - side + 1, (n, 1), generator=generator, device=x.device)
+    row, column = torch.arange(height, device=x.device) - top, torch.arange(width, device=x.device) - left
+    inside = ((row >= 0) & (row < side))[:, None, :, None] & ((column >= 0) & (column < side))[:, None, None, :]
+    return torch.where(inside, 0.5, x)
+
+
+def vary_photographs(x: Tensor, generator: torch.Generator) -> Tensor:
+    """`shift_and_flip`, then `cut_out`."""
+    return cut_out(shift_and_flip(x, generator), generator)
