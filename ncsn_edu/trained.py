@@ -99,7 +99,10 @@ def load_judge(data: str) -> Classifier | ResNet:
     path = WEIGHTS / f"{JUDGE}{data}.safetensors"
     if not path.is_file():
         there = ", ".join(shipped_judges())
-        raise FileNotFoundError(f"no classifier of {data!r} comes with the package, only of {there or 'none'}")
+        raise FileNotFoundError(
+            f"no classifier of {data!r} comes with the package, only of {there or 'none'}: `evaluate --features "
+            "inception` needs none"
+        )
     return cast(Classifier | ResNet, _built(_content(path), path, JudgeRecipe, "cpu")[0])
 
 

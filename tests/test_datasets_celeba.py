@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageDraw
 from test_datasets import Server, change, closed_port, listing, redirect
 
 from ncsn_edu import datasets
+from ncsn_edu.__main__ import main
 from ncsn_edu.datasets import DATASETS, celeba, download
 
 OFFICIAL = DATASETS["celeba"]
@@ -393,3 +394,55 @@ def test_kept_faces_suffice_in_their_own_place(folder, tmp_path):
     (folder / "img_align_celeba").rename(tmp_path / "other/img_align_celeba")
     assert shades("test") == list(TEST)
     assert not datasets.available()["celeba"]
+
+
+# ---- from the archive to a picture ------------------------------------------------------------------------------
+
+
+def face(number: int) -> np.ndarray:
+    """A drawing of a face where the published ones have theirs: hair, skin, eyes and a mouth, drawn by its number."""
+    rng = np.random.default_rng(number)
+    picture = Image.new("RGB", (178, 218), tuple(rng.integers(60, 220, 3)))
+    draw, skin = ImageDraw.Draw(picture), np.array([224, 172, 140]) * rng.uniform(0.45, 1.1)
+    middle, wide, high = 89 + rng.normal(0, 2), rng.normal(42, 3), rng.normal(56, 3)
+    draw.ellipse((middle - 1.3 * wide, 45, middle + 1.3 * wide, 150), fill=tuple(rng.integers(10, 160, 3)))
+    draw.ellipse((middle - wide, 122 - high, middle + wide, 122 + high), fill=tuple(skin.clip(0, 255).astype(int)))
+    for side in (-1, 1):
+        draw.ellipse((middle + 19 * side - 6, 108, middle + 19 * side + 6, 116), fill=(250, 250, 250))
+        draw.ellipse((middle + 19 * side - 3, 109, middle + 19 * side + 3, 115), fill=tuple(rng.integers(0, 120, 3)))
+    draw.ellipse((middle - 14, 146, middle + 14, 146 + rng.integers(5, 12)), fill=(170, 60, 70))
+    return np.asarray(picture)
+
+
+def test_the_recipe_from_the_archive_to_pictures(monkeypatch, folder, tmp_path, capsys):
+    """What somebody does who lays the archive there: verify, train, stop, resume, sample, complete, look."""
+    change(monkeypatch, "celeba", numbers={"train": range(1, 41), "test": range(41, 51)})
+    archive = lay_archive(folder, {f"{n:06}.jpg": jpeg(face(n), quality=90) for n in range(1, 51)})
+    digest = hashlib.md5(archive.read_bytes()).hexdigest()
+    change(monkeypatch, "celeba", sources=(DATASETS["celeba"].sources[0]._replace(md5=digest),))
+    monkeypatch.chdir(tmp_path)
+
+    def command(text: str) -> str:
+        assert main(text.split()) == 0
+        return capsys.readouterr().out
+
+    assert "as published" in command("data verify celeba")
+    command("train celeba --scale smoke --steps 3 --device cpu --out run")
+    command("train celeba --scale smoke --device cpu --out run --resume")
+    command("sample run --n 4 --sampler consistent --npy x.npy --out x.png --device cpu")
+    x = np.load("x.npy")
+    assert x.shape == (4, 3, 32, 32) and np.isfinite(x).all()
+    with Image.open("x.png") as picture:
+        assert picture.mode == "RGB"
+    command("inpaint celeba:3 --mask left --weights run --completions 2 --steps 1 --zoom 1 --out y.png --device cpu")
+    with Image.open("y.png") as picture:
+        shown = np.asarray(picture)
+    held_out = faces("test")[3].transpose(1, 2, 0)
+    assert np.abs(shown[:32, :32].astype(int) - held_out).max() <= 1  # the image itself,
+    for column in (66, 99):  # and its left half, in both completions
+        assert np.abs(shown[:32, column : column + 16].astype(int) - held_out[:, :16]).max() <= 1
+    np.save("x.npy", faces("train") / np.float32(255))
+    assert main(["evaluate", "x.npy", "--data", "celeba", "--device", "cpu"]) == 1
+    assert "no classifier of 'celeba' comes with the package, only of cifar10, digits, mnist: `evaluate" in (
+        capsys.readouterr().err
+    )
