@@ -5,7 +5,9 @@ axes, and knows no model: plots.py draws, samplers make the images.
 """
 
 import io
+import itertools
 import math
+import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 # No others: Pillow would start a program to read some.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-MASKS = ("left", "right", "top", "bottom", "centre", "random")
+MASKS = ("left", "right", "top", "bottom", "centre", "random", "text")
 
 
 def tile(x: Tensor, columns: int | None = None, *, gap: int = 1) -> Tensor:
@@ -322,13 +324,14 @@ def preset_mask(name: str, size: tuple[int, int], *, generator: torch.Generator 
     left, right, top, bottom   that half is known
     centre                     the middle is missing: half of the height, half of the width
     random, random:0.9         this share of the pixels is missing (half of them unless given), drawn by `generator`
+    text, text:any words       letters are missing, 6 pixels wide and 11 high with the gaps; repeated down to the bottom
 
     Raises ValueError for any other name.
     """
     height, width = check_count("the height", size[0]), check_count("the width", size[1])
-    kind, colon, share = name.partition(":")
-    if kind not in MASKS or (colon and kind != "random"):
-        raise ValueError(f"there is no mask {name!r}: choose one of {', '.join(MASKS)} or random:0.9")
+    kind, colon, more = name.partition(":")
+    if kind not in MASKS or (colon and kind not in ("random", "text")):
+        raise ValueError(f"there is no mask {name!r}: choose one of {', '.join(MASKS)}, random:0.9 or text:any words")
     mask = torch.zeros(1, height, width)
     if kind == "left":
         mask[..., : width // 2] = 1
@@ -342,12 +345,30 @@ def preset_mask(name: str, size: tuple[int, int], *, generator: torch.Generator 
         mask.fill_(1)
         top, left = (height + 1) // 4, (width + 1) // 4
         mask[:, top : height - top, left : width - left] = 0
+    elif kind == "text":
+        mask[0] = _letters(more if colon else "score", height, width)
     else:
-        missing = round(_share(name, share if colon else "0.5") * height * width)
+        missing = round(_share(name, more if colon else "0.5") * height * width)
         device = generator.device if generator else None
         order = torch.randperm(height * width, generator=generator, device=device).cpu()
         mask.view(-1)[order[missing:]] = 1
     return mask
+
+
+def _letters(text: str, height: int, width: int) -> Tensor:
+    """White (H, W) with the text in black, line by line, and again until the bottom. Raises ValueError without any."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default_imagefont()  # its letters are pixels: alike with every version
+    _, _, step, line = font.getbbox("A")
+    lines = textwrap.wrap(text, max(1, int(width // step)))
+    if not lines or not text.isascii():
+        raise ValueError(f"the mask text:{text} is made of letters from A to z, digits and marks: give some, or `text`")
+    picture = Image.new("1", (width, height), 1)
+    draw = ImageDraw.Draw(picture)
+    for top, words in zip(range(-1, height, int(line)), itertools.cycle(lines), strict=False):
+        draw.text((1, top), words, 0, font=font)
+    return torch.from_numpy(np.array(picture)).float()
 
 
 def _share(name: str, text: str) -> float:

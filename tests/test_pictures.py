@@ -63,16 +63,42 @@ def test_random_masks_miss_exactly_their_share_by_the_generator(name, missing):
     assert not torch.equal(mask, preset_mask(name, (10, 10), generator=seeded(2)))
 
 
+def test_letters_are_missing():
+    """Where the letters are does not depend on the image's size; they are repeated downwards, and long texts go on."""
+    one = 1 - preset_mask("text:score", (10, 31))
+    assert 40 < one.sum() < 120 and one[:, :, 0].sum() == one[:, -1].sum() == 0
+    for letter in range(5):  # each in its own 6 columns
+        assert one[:, :, 1 + 6 * letter : 7 + 6 * letter].sum() > 5
+    many = 1 - preset_mask("text", (32, 48))
+    assert all(torch.equal(many[:, top : top + 10, :31], one) for top in (0, 11, 22)) and many[:, :, 31:].sum() == 0
+    first, second = (1 - preset_mask(f"text:{word}", (10, 32)) for word in ("noise", "model"))
+    both = 1 - preset_mask("text:noise model", (21, 32))
+    assert torch.equal(both[:, :10], first) and torch.equal(both[:, 11:], second) and not torch.equal(first, second)
+
+
 def test_every_pixel_is_missing_in_some_random_mask():
     seen = sum(preset_mask("random:0.2", (3, 3), generator=seeded(seed)) for seed in range(60))
     assert (seen > 0).all() and (seen < 60).all()
 
 
 @pytest.mark.parametrize(
-    "name", ["", "middle", "left:0.5", "random:", "random:0", "random:1", "random:nan", "random:x"]
+    "name",
+    [
+        "",
+        "middle",
+        "left:0.5",
+        "random:",
+        "random:0",
+        "random:1",
+        "random:nan",
+        "random:x",
+        "text:",
+        "text: ",
+        "text:\u65e5",
+    ],
 )
 def test_no_mask_of_that_name(name):
-    with pytest.raises(ValueError, match="no mask|between 0 and 1"):
+    with pytest.raises(ValueError, match="no mask|between 0 and 1|letters from A to z"):
         preset_mask(name, (8, 8))
 
 

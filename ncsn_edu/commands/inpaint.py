@@ -29,6 +29,7 @@ missing (so is what is erased, that is transparent, there), or one of:
   left right top bottom   this half is known, the other is missing
   centre                  the middle is missing: half of the height, half of the width
   random random:0.9       this share of the pixels is missing (half unless given), drawn by --seed
+  text "text:any words"   letters are missing
 
 The net never sees the missing pixels. The picture shows the image, what was left of it (grey where it is missing),
 and then the completions."""

@@ -42,6 +42,7 @@ KNOWN = {  # what a mask leaves, in words
     "bottom": "lower half known",
     "centre": "known around the centre",
     "random": "known at random",
+    "text": "known around letters",
     PAINTED: "painted",
 }
 
