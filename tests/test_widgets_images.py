@@ -539,7 +539,7 @@ def test_a_mask_is_called_by_what_is_known(mask):
     words = {name: label for label, name in explorer.controls["mask"].options}[mask]
     assert f"mask: {words}, " in says(explorer) and "known" in words
     for half, pixels in halves.items():
-            assert (half in words) == bool(pixels.all()) or mask == "text"  # whose letters lie where they lie
+        assert (half in words) == bool(pixels.all()) or mask == "text"  # whose letters lie where they lie
 
 
 def test_a_page_that_was_loaded_again_gets_the_whole_canvas(drawn):
