@@ -40,7 +40,8 @@ from .mcmc import (
 )
 from .diffusion import (
     ancestral as ancestral, consistent_annealed as consistent_annealed, ddim as ddim, ddpm as ddpm, encode as encode,
-    predictor_corrector as predictor_corrector, probability_flow as probability_flow, reverse_sde as reverse_sde,
+    predictor_corrector as predictor_corrector, probability_flow as probability_flow, repaint as repaint,
+    reverse_sde as reverse_sde,
 )
 from .likelihood import (
     bits_of_images as bits_of_images, bits_per_dim as bits_per_dim, log_likelihood as log_likelihood,

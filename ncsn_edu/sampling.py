@@ -55,7 +55,7 @@ class Sampler:
         """How often the net is asked, the denoising step at the end included."""
         if self.stays:
             return n_levels * settings["n_steps_each"] + settings.get("denoising", False)
-        return self.asks * (n_levels - 1) + 1
+        return self.asks * settings.get("n_times", 1) * (n_levels - 1) + 1
 
 
 # The flow by the adaptive solver is not here: a plan says how often the net will be asked.
@@ -104,6 +104,26 @@ SAMPLERS = {
         lengths=(6, 10, 18, 50),
     ),
 }
+# What fills in the missing part of an image: function(score, x, sigmas, image=, mask=, generator=, **settings). Where
+# Algorithm 2 leaves seams in photographs, `repaint` leaves none for the same price; its levels are close together.
+INPAINTERS = {
+    "annealed": Sampler(
+        "mcmc.inpaint",
+        "annealed Langevin dynamics (Song & Ermon 2019, Algorithm 2)",
+        "L T + 1",
+        settings=("eps", "n_steps_each", "denoising"),
+        stays=True,
+    ),
+    "repaint": Sampler(
+        "diffusion.repaint",
+        "resampling: each step down is taken R times",
+        "(L - 1) R + 1",
+        settings=("n_times",),
+        any_sigma=True,
+        ladder="karras",
+        n_levels=40,
+    ),
+}
 PAPER = Sampling(eps=2e-5, n_steps_each=100, denoising=False)
 
 
@@ -120,6 +140,11 @@ def best_sampler(trained: "Trained") -> str:
     return "flow" if trained.recipe.noise.continuous else "annealed"
 
 
+def best_inpainter(trained: "Trained") -> str:
+    """Resampling for nets that were trained at any noise level, Algorithm 2 for others."""
+    return "repaint" if trained.recipe.noise.continuous else "annealed"
+
+
 def plan(
     trained: "Trained", name: str, *, generator: "torch.Generator", n_levels: int | None = None, **settings: Any
 ) -> Plan:
@@ -127,28 +152,66 @@ def plan(
 
     n_levels  of a sampler that passes each level once; a net that knows its own levels only takes no other
     """
-    import torch
-
     from .checks import check_choice
-    from .core import denoise, noise_like
 
     row = SAMPLERS[check_choice("the sampler", name, SAMPLERS)]
+    return _plan(row, name, trained, n_levels, settings, {"generator": generator} if row.random else {}, generator)
+
+
+def completion(
+    trained: "Trained",
+    image: "Tensor",
+    mask: "Tensor",
+    name: str | None = None,
+    *,
+    generator: "torch.Generator",
+    n_levels: int | None = None,
+    **settings: Any,
+) -> Plan:
+    """Completions of an image (C, H, W) where the mask (1, H, W) is 0, by what is called this in INPAINTERS.
+
+    The best for this net unless told; n_levels and errors as of `plan`.
+    """
+    from .checks import check_choice
+
+    name = check_choice("the sampler", name or best_inpainter(trained), INPAINTERS)
+    given = {"image": image, "mask": mask, "generator": generator}
+    return _plan(INPAINTERS[name], name, trained, n_levels, settings, given, generator)
+
+
+def _plan(
+    row: Sampler,
+    name: str,
+    trained: "Trained",
+    n_levels: int | None,
+    settings: dict[str, Any],
+    given: dict[str, Any],
+    generator: "torch.Generator",
+) -> Plan:
+    """The plan of this row of a table; its function is also `given` what is no setting."""
+    import torch
+
+    from .core import denoise, noise_like
+
     sigmas, settings = _levels(row, name, trained, n_levels), _settings(row, name, trained, settings)
     first, lowest = sigmas[0].item(), sigmas[-1].item()
-    drawn = {"generator": generator} if row.random else {}
-    row.function(trained.score, torch.zeros(1, *trained.shape), sigmas, **settings)  # checks them; asks nothing
+    nothing = torch.zeros(1, *trained.shape, device=generator.device)
+    row.function(trained.score, nothing, sigmas, **given, **settings)  # checks them; asks nothing
 
     def staying(n: int) -> "Iterator[Tensor]":
-        for state in row.function(trained.score, trained.start(n, generator=generator), sigmas, **drawn, **settings):
+        for state in row.function(trained.score, trained.start(n, generator=generator), sigmas, **given, **settings):
             yield state.x
 
     def passing(n: int) -> "Iterator[Tensor]":
         x = trained.start(n, generator=generator)
         x = x + first * noise_like(x, generator)
-        for state in row.function(trained.score, x, sigmas, **drawn, **settings):
+        for state in row.function(trained.score, x, sigmas, **given, **settings):
             x = state.x
             yield from [x] * row.asks
-        yield denoise(trained.score, x, lowest)
+        x = denoise(trained.score, x, lowest)
+        if "mask" in given:
+            x = torch.where(given["mask"].to(x.device) > 0, given["image"].to(x), x)
+        yield x
 
     about = {"sampler": row.place.split(".")[1] if row.stays else name} | settings
     if not row.stays:
@@ -213,24 +276,6 @@ def _settings(row: Sampler, name: str, trained: "Trained", asked: dict[str, Any]
         raise ValueError(f"the sampler {name} has no setting {unknown[0]!r}, only {', '.join(row.settings) or 'none'}")
     suited = {key: value for key, value in vars(trained.sampling).items() if row.stays and key in row.settings}
     return row.defaults | suited | asked
-
-
-def completion(
-    trained: "Trained", image: "Tensor", mask: "Tensor", settings: Sampling, *, generator: "torch.Generator"
-) -> Plan:
-    """Completions of an image (C, H, W) where the mask (1, H, W) is 0, by `inpaint` at the levels of the net."""
-    from .mcmc import inpaint
-
-    sigmas = trained.sigmas
-
-    def states(n: int) -> "Iterator[Tensor]":
-        x = trained.start(n, generator=generator)
-        options = {**vars(settings), "image": image, "mask": mask, "generator": generator}
-        for state in inpaint(trained.score, x, sigmas, **options):
-            yield state.x
-
-    evaluations = SAMPLERS["annealed"].evaluations(len(sigmas), **vars(settings))
-    return Plan(states, evaluations, {"sampler": "inpaint", **vars(settings)})
 
 
 def decoding(

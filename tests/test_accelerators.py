@@ -42,7 +42,6 @@ from ncsn_edu.checkpoints import Folder
 from ncsn_edu.datasets import DATASETS, load
 from ncsn_edu.distributions import Empirical, UniformBoxes
 from ncsn_edu.features import classifier_net, extract
-from ncsn_edu.parts import Sampling
 from ncsn_edu.recipes import RECIPES, changed, to_json
 from ncsn_edu.runs import run
 from ncsn_edu.sampling import SAMPLERS, completion, guided, plan
@@ -361,7 +360,7 @@ def test_inpainting_waits_once(far):
     net = load_trained("digits", device=KIND)
     image, mask = IMAGES[0].float() / 255, torch.ones(1, 8, 8, dtype=torch.float64)  # from the CPU, as pictures come
     mask[:, :4] = 0
-    plans = completion(net, image, mask, Sampling(1e-5, 1), generator=seeded(0, KIND))
+    plans = completion(net, image, mask, "annealed", eps=1e-5, n_steps_each=1, generator=seeded(0, KIND))
     far.waits.clear()
     xs = list(plans.states(2))
     torch.testing.assert_close(xs[-1].cpu()[:, :, 4:], image[None, :, 4:].expand(2, -1, -1, -1))

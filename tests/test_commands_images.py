@@ -221,6 +221,8 @@ def test_a_net_that_knows_its_levels_only_is_not_asked_for_others(here, monkeypa
     assert main(["sample", "--sampler", "flow", "--levels", "5"]) == 1
     assert "knows its own 4 noise levels only: leave out --levels" in capsys.readouterr().err
     assert main(["sample", "--n", "2", "--sampler", "flow"]) == 0
+    assert main(["inpaint", "digits:0", "--mask", "left", "--levels", "5"]) == 1
+    assert "knows its own 4 noise levels only: leave out --levels" in capsys.readouterr().err
 
 
 def test_the_paper_s_chain_is_algorithm_1_without_denoising(here):
@@ -323,7 +325,9 @@ def test_completions_keep_what_is_known_and_fill_in_the_rest(here, monkeypatch, 
     assert "6 completions, 41 evaluations of the net in" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("more", [[], ["--paper"], ["--animate", "--out", "inpainted-in.png"]])
+@pytest.mark.parametrize(
+    "more", [[], ["--paper"], ["--animate", "--out", "inpainted-in.png"], ["--sampler", "repaint"]]
+)
 def test_hidden_pixels_change_nothing(here, monkeypatch, more):
     use(monkeypatch, net_of(PAIR))
     results = []
@@ -334,7 +338,7 @@ def test_hidden_pixels_change_nothing(here, monkeypatch, more):
     assert results[0] == results[1] == results[2]
 
 
-@pytest.mark.parametrize("more", [[], ["--paper"]])
+@pytest.mark.parametrize("more", [[], ["--paper"], ["--times", "1"]])
 def test_known_pixels_are_exact_also_where_the_chain_ends_with_noise(here, more):
     mask = pictures.preset_mask("random:0.7", (8, 8), generator=seeded(4))
     assert main(["inpaint", "digits:12", "--mask", "random:0.7", "--seed", "4", "--npy", "x.npy", *more]) == 0
@@ -346,10 +350,25 @@ def test_known_pixels_are_exact_also_where_the_chain_ends_with_noise(here, more)
 def test_the_evaluations_of_inpainting(here, monkeypatch):
     count, score = [], Empirical(PAIR)
     use(monkeypatch, net_of(PAIR, lambda x, sigma: count.append(1) or score(x, sigma)))
-    for more, asked in (([], 41), (["--paper"], 400), (["--batch", "1", "--completions", "2"], 82)):
+    runs = {"": 41, "--paper": 400, "--batch 1 --completions 2": 82, "--sampler repaint": 31, "--times 2": 7}
+    for more, asked in runs.items():
         count.clear()
-        assert main(["inpaint", "digits:0", "--mask", "top", *more]) == 0
+        assert main(["inpaint", "digits:0", "--mask", "top", *more.split()]) == 0
         assert len(count) == asked
+
+
+def test_photographs_are_completed_by_resampling_unless_told(here, monkeypatch):
+    """Nets of any noise level go 40 levels of their own range, each step ten times; Algorithm 2 where it is named."""
+    net, asked = net_of(PAIR), []
+    score = Empirical(PAIR)
+    recipe = replace(net.recipe, noise=LogNormal(1.0, 0.01, 4))
+    use(monkeypatch, Net(lambda x, sigma: asked.append(float(sigma)) or score(x, sigma), recipe, net.shape, 7))
+    for more, n_levels, evaluations in (("", 40, 391), ("--levels 7 --times 3", 7, 19), ("--steps-each 2", 4, 9)):
+        asked.clear()
+        assert main(["inpaint", "digits:0", "--mask", "top", *more.split()]) == 0
+        assert len(asked) == evaluations and len({f"{sigma:.6g}" for sigma in asked}) == n_levels
+        assert max(asked) == pytest.approx(1.0) and min(asked) == pytest.approx(0.01)
+    assert made_by("inpainted-digits-0.png")["sampler"] == "inpaint"
 
 
 def test_an_animation_of_completions_ends_with_the_picture(here, monkeypatch):
@@ -456,6 +475,11 @@ FILL = ["inpaint", "in.png", "--mask"]
         ([*FILL, "random:0.001"], 1, "nothing is missing"),
         ([*FILL, "left", "--out", "in.png"], 1, "would be overwritten"),
         ([*FILL, "mask.png", "--out", "./mask.png"], 1, "would be overwritten"),
+        ([*FILL, "left", "--times", "2", "--eps", "1"], 2, "--times is for --sampler repaint, and --eps for annealed"),
+        ([*FILL, "left", "--sampler", "annealed", "--times", "2"], 2, "for --sampler repaint, and this is annealed"),
+        ([*FILL, "left", "--sampler", "repaint", "--steps-each", "2"], 2, "annealed, and this is repaint"),
+        ([*FILL, "left", "--sampler", "repaint", "--paper"], 2, "--paper sets --eps, --steps-each and --sampler"),
+        ([*FILL, "left", "--sampler", "flow"], 2, "invalid choice: 'flow'"),
         (["inpaint", "no.png", "--mask", "left"], 1, "there is no file no.png"),
         (["inpaint", "folder.png", "--mask", "left"], 1, "is a folder"),
         (["inpaint", "text.png", "--mask", "left"], 1, "is no picture"),

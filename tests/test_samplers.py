@@ -22,6 +22,7 @@ from ncsn_edu.diffusion import (
     ddpm,
     predictor_corrector,
     probability_flow,
+    repaint,
     reverse_sde,
 )
 from ncsn_edu.distributions import Empirical, GaussianMixture
@@ -69,6 +70,9 @@ RUNS = {
     "reverse_sde of VP": lambda score, x, g: reverse_sde(score, x, VP(), n_steps=5, denoising=True, generator=g),
     "inpaint": lambda score, x, g: inpaint(
         score, x, LADDER.to(x), image=x[0] * 0.3, mask=halves(x), eps=0.05, n_steps_each=2, generator=g
+    ),
+    "repaint": lambda score, x, g: repaint(
+        score, x, geometric(2, 0.5, 4).to(x), image=x[0] * 0.3, mask=halves(x), n_times=2, generator=g
     ),
     "mala": lambda score, x, g: mala(
         lambda x: (-x.flatten(1).square().sum(1) / 2, score(x, 0.0)), x, alpha=0.1, n_steps=6, generator=g
@@ -850,15 +854,23 @@ PAIR = GaussianMixture(
 )
 
 
+def by_algorithm_2(x, image, mask):
+    ladder = geometric(10, 0.03, 20)
+    return inpaint(PAIR, x, ladder, image=image, mask=mask, eps=5e-4, n_steps_each=150, generator=seeded(6))
+
+
+def by_resampling(x, image, mask, n_times=60):
+    return repaint(PAIR, x, geometric(10, 0.03, 60), image=image, mask=mask, n_times=n_times, generator=seeded(6))
+
+
+@pytest.mark.parametrize("complete", [by_algorithm_2, by_resampling])
 @pytest.mark.parametrize(("mask", "known"), [([1, 0], 0.3), ([0, 1], 0.2), ([1, 0], -1.5)])
-def test_inpainting_draws_from_the_conditional(mask, known):
+def test_inpainting_draws_from_the_conditional(mask, known, complete):
     """One coordinate of a mixture of Gaussians is known; the other must follow the exact conditional (KS test)."""
     mask = torch.tensor(mask)
     image = torch.where(mask == 1, known, NAN)
     x = 10 * (2 * torch.rand(2000, 2, generator=seeded(5), dtype=F64) - 1)
-    ladder = geometric(10, 0.03, 20)
-    states = inpaint(PAIR, x, ladder, image=image, mask=mask, eps=5e-4, n_steps_each=150, generator=seeded(6))
-    end = last(states)
+    end = last(complete(x, image, mask))
     missing = end[:, mask == 0].flatten()
     truth = PAIR.posterior(mask, image).perturb(0.03)
     normals = [stats.norm(m.item(), v.item() ** 0.5) for m, v in zip(truth.means, truth.covariances[:, 0], strict=True)]
@@ -886,6 +898,38 @@ def test_hidden_pixels_are_never_looked_at_and_known_ones_come_back():
     assert (ends[0] - image)[known].abs().max() < 5 * 0.01
     assert (ends[0] - image)[~known].abs().max() > 0.1
     assert not torch.equal(ends[0][0], ends[0][1]), "several rows are several completions"
+
+
+def test_pasting_without_resampling_misses_the_conditional():
+    """Once down the ladder the missing coordinate hears of the known one too late: more go to the wrong mode."""
+    mask, image = torch.tensor([1, 0]), torch.tensor([0.3, NAN])
+    x = 10 * normal((2000, 2), seed=5).double()
+    truth = PAIR.posterior(mask, image)
+    once = PAIR.responsibilities(last(by_resampling(x, image, mask, n_times=1))).mean(0)
+    assert (once - truth.weights).abs().max() > 0.2
+
+
+def test_resampling_asks_pastes_and_goes_back():
+    """Each level is reached n_times, always with fresh noise on the known part, and of exactly its size."""
+    image, mask = torch.ones(3), torch.tensor([1, 0, 0])
+    x, asked = normal((4000, 3), seed=1).double(), []
+
+    def score(x, sigma):
+        asked.append((sigma, x[:, 1].var().item()))
+        return -x / sigma**2  # of nothing but noise, around a point at 0
+
+    ladder = LADDER.double()
+    states = list(repaint(score, 2 * x, ladder, image=image, mask=mask, n_times=3, generator=seeded(2)))
+    assert [(s.sigma, s.level, s.step) for s in states] == [
+        (s, i, k) for i, s in ((1, 1.0), (2, 0.5)) for k in range(3)
+    ]
+    assert [sigma for sigma, _ in asked] == [2, 2, 2, 1, 1, 1]
+    for (sigma, variance), state in zip(asked, states, strict=True):
+        assert variance == pytest.approx(sigma**2, rel=0.1)  # put back: the noise of the level it came from
+        assert_variance(state.x[:, 1], state.sigma**2)
+        assert_mean(state.x[:, 0], 1.0)
+        assert_variance(state.x[:, 0], state.sigma**2)
+    assert len({state.x[0, 0].item() for state in states}) == 6
 
 
 def test_the_noisy_image_is_drawn_once_a_level():
@@ -918,10 +962,16 @@ def test_a_mask_of_ones_gives_the_image_and_of_zeros_is_annealing():
         ({"image": torch.tensor([NAN, 0.0, 0.0])}, "known part of the image holds NaN"),
     ],
 )
-def test_inpainting_bad_input_at_the_call(change, message):
+@pytest.mark.parametrize("complete", [inpaint, repaint])
+def test_inpainting_bad_input_at_the_call(change, message, complete):
     settings = {"image": torch.zeros(3), "mask": torch.tensor([1, 0, 1])} | change
     with pytest.raises(ValueError, match=message):
-        inpaint(pull_to_zero, torch.zeros(2, 3), LADDER, **settings)
+        complete(pull_to_zero, torch.zeros(2, 3), LADDER, **settings)
+
+
+def test_resampling_no_times():
+    with pytest.raises(ValueError, match="n_times must be a whole number of at least 1"):
+        repaint(pull_to_zero, torch.zeros(2, 3), LADDER, image=torch.zeros(3), mask=torch.zeros(3), n_times=0)
 
 
 @pytest.mark.parametrize(

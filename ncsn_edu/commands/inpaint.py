@@ -6,9 +6,10 @@ This file does NOT know how to inpaint or what a picture file looks like: sampli
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import datasets
+from ..sampling import INPAINTERS
 from .common import Commands, Failed, WrongUsage, load_images, new_command, there_is_no, whole_number
 from .drawing import (
     SOURCE,
@@ -24,12 +25,19 @@ from .drawing import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-MASKS = """MASK is a picture file of the size of the net's images, white where the image is known and black where it is
+    from ..trained import Trained
+
+SAMPLERS = "SAMPLER, and how often it asks the net:\n" + "\n".join(
+    f"  {name:<9} {row.about:<61} {row.cost}" for name, row in INPAINTERS.items()
+)
+MASKS = f"""MASK is a picture file of the size of the net's images, white where the image is known and black where it is
 missing (so is what is erased, that is transparent, there), or one of:
   left right top bottom   this half is known, the other is missing
   centre                  the middle is missing: half of the height, half of the width
   random random:0.9       this share of the pixels is missing (half unless given), drawn by --seed
   text "text:any words"   letters are missing
+
+{SAMPLERS}
 
 The net never sees the missing pixels. The picture shows the image, what was left of it (grey where it is missing),
 and then the completions."""
@@ -49,6 +57,14 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--completions", dest="n", type=whole_number(1), default=8, metavar="N", help="how many (default: 8)"
     )
+    parser.add_argument(
+        "--sampler", choices=INPAINTERS, help="see below (default: repaint for nets that take any noise level)"
+    )
+    number = whole_number(1)
+    parser.add_argument("--levels", type=whole_number(2), metavar="L", help="noise levels of repaint (default: 40)")
+    parser.add_argument(
+        "--times", type=number, metavar="R", help="repaint: each step is taken so many times (default: 10)"
+    )
     add_options(parser, "inpainted-IMAGE")
 
 
@@ -59,14 +75,14 @@ def run(arguments: argparse.Namespace) -> int:
     from ..pictures import tile
     from ..sampling import completion
 
-    check_paper(arguments)
+    check_paper(arguments, arguments.sampler)
     out = output_of(arguments, f"inpainted-{stem_of(arguments.image).replace(':', '-')}")
     trained, device = trained_of(arguments)
     image = _image(arguments.image, trained.shape)
     mask = _mask(arguments.mask, trained.shape, arguments.seed)
     generator = torch.Generator(device).manual_seed(arguments.seed)
-    settings = langevin_settings(arguments, trained)
-    plan = completion(trained, image.to(device), mask.to(device), settings, generator=generator)
+    settings = _settings(arguments, trained)
+    plan = completion(trained, image.to(device), mask.to(device), **settings, generator=generator)
     given = torch.stack([image, torch.where(mask.bool(), image, 0.5)])
     columns = arguments.columns or min(arguments.n + 2, 10)
     return make_picture(
@@ -80,6 +96,27 @@ def run(arguments: argparse.Namespace) -> int:
         finish=lambda x: torch.where(mask.bool(), image, x),  # the paper's chains end with noise
         about={"image": Path(arguments.image).name, "mask": Path(arguments.mask).name},
     )
+
+
+def _settings(arguments: argparse.Namespace, trained: "Trained") -> dict[str, Any]:
+    """The sampler and its settings. Raises for options of the other one."""
+    from ..sampling import best_inpainter
+
+    asked = {
+        "annealed": {"--paper": arguments.paper, "--eps": arguments.eps, "--steps-each": arguments.steps_each},
+        "repaint": {"--levels": arguments.levels, "--times": arguments.times},
+    }
+    given = {name: [option for option, value in options.items() if value] for name, options in asked.items()}
+    named = next((name for name, options in given.items() if options), best_inpainter(trained))
+    sampler = arguments.sampler or named
+    for name, options in given.items():
+        if name != sampler and options:
+            others = f"{given[sampler][0]} for" if given[sampler] else "this is"
+            raise WrongUsage(f"{options[0]} is for --sampler {name}, and {others} {sampler}: leave one of them out")
+    if sampler == "annealed":
+        return {"name": sampler, **vars(langevin_settings(arguments, trained))}
+    times = {} if arguments.times is None else {"n_times": arguments.times}
+    return {"name": sampler, "n_levels": arguments.levels, **times}
 
 
 def _image(asked: str, shape: tuple[int, int, int]) -> "Tensor":
