@@ -1,6 +1,7 @@
 """The explorers' JavaScript, run by V8 without a browser: it computes and says what the package does."""
 
 import html
+import itertools
 import json
 import re
 
@@ -11,15 +12,20 @@ from py_mini_racer import JSEvalException, MiniRacer
 from scipy import stats
 
 from ncsn_edu.distributions import GaussianMixture
-from ncsn_edu.mcmc import langevin, mala
-from ncsn_edu.schedules import stationary_variance
-from ncsn_edu.widgets import LangevinExplorer, ScoreFieldExplorer, page
+from ncsn_edu.mcmc import annealed_langevin, langevin, mala
+from ncsn_edu.schedules import geometric, stable_alpha, stable_eps, stationary_variance, step_sizes
+from ncsn_edu.widgets import AnnealingExplorer, LangevinExplorer, ScoreFieldExplorer, page
 from ncsn_edu.widgets.base import on_grid
 
-PAGES = (ScoreFieldExplorer, LangevinExplorer)
+PAGES = (ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer)
 ALL = "(key, value) => ArrayBuffer.isView(value) ? Array.from(value) : value"
 GIVEN = """const given = (noise) => Object.fromEntries(
-    Object.entries(noise).map(([name, numbers]) => [name, (i) => numbers[i]]));"""
+    Object.entries(noise).map(([name, numbers]) => [name, (i) => numbers[i]]));
+const ran = (explorer, values, fixed, noise) => {
+    const found = explorer.compute(values, fixed);
+    for (const _ of explorer.steps(found, values, fixed, noise));
+    return found;
+};"""
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +100,33 @@ def test_langevin_with_the_same_noise(js, metropolis, seed):
     if metropolis:
         rate = torch.stack([state.accepted for state in states]).double().mean().item()
         assert 0.2 < rate < 1 and found["rate"] == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_annealed_langevin_with_the_same_noise(js, seed):
+    mixture, described = random_mixture(seed)
+    n, n_levels, n_steps, double = 20, 3 + seed, 7, {"dtype": torch.float64}
+    x = torch.randn(n, 2, generator=torch.Generator().manual_seed(9), **double)
+    sigmas = geometric(10.0, 0.2, n_levels, dtype=torch.float64)
+    settings = {"eps": 0.01, "n_steps_each": n_steps, "generator": torch.Generator().manual_seed(seed)}
+    wanted = list(annealed_langevin(mixture, x, sigmas, **settings))
+    numbers = drawn(seed, n, n_levels * n_steps, False, **double)
+    options = f"{{eps: 0.01, nStepsEach: {n_steps}, sigmas: geometric(10, 0.2, {n_levels}), noise: {numbers}}}"
+    found = js("((...all) => [...annealedLangevin(...all)])", described, x.flatten().tolist(), Code(options))
+    assert [(state["level"], state["step"]) for state in found] == [(state.level, state.step) for state in wanted]
+    path = np.reshape([state["x"] for state in found], (-1, n, 2))
+    np.testing.assert_allclose(path, torch.stack([state.x for state in wanted]), atol=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ladders_and_their_limits(js, seed):
+    generator = np.random.default_rng(seed)
+    high, low, n = 10 ** generator.uniform(0, 2), 10 ** generator.uniform(-3, 0), int(generator.integers(2, 60))
+    sigmas = geometric(high, low, n, dtype=torch.float64)
+    np.testing.assert_allclose(js("geometric", high, low, n), sigmas, rtol=1e-12)
+    limits = torch.tensor([stable_alpha(1.0, sigma) for sigma in sigmas.tolist()], dtype=torch.float64)
+    np.testing.assert_allclose(js("againstLimits", sigmas.tolist(), 0.3), step_sizes(sigmas, 0.3) / limits, rtol=1e-9)
+    assert js("stableEps", sigmas.tolist()) == pytest.approx(stable_eps(sigmas, 1.0))
 
 
 def drawn(seed: int, n: int, n_steps: int, metropolis: bool, *, start: int = 0, **options: object) -> Code:
@@ -222,6 +255,116 @@ def test_chains_of_the_page_agree_with_python_up_to_their_noise(js):
     assert np.var(biased["second"]) == pytest.approx(4 / 3, abs=4 * error * 4 / 3)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"n_levels": 4, "n_steps_each": 20},
+        {"sigma_1": 1.0, "sigma_L": 10**-1.5, "n_levels": 2, "n_steps_each": 10, "eps": 0.001},
+        {"n_levels": 3, "n_steps_each": 15, "eps": 1.0},
+        {"sigma_1": 1.0, "sigma_L": 1.0},
+    ],
+    ids=str,
+)
+def test_annealing_says_and_draws_what_python_does(js, changes):
+    """Given the numbers that Python drew: before the run, half-way and at its end."""
+    explorer = AnnealingExplorer(n_levels=2, n_steps_each=5).set(**changes)
+    values, settings, n = explorer.values, explorer.settings(), explorer.n_chains
+    name, n_steps = "explorers.AnnealingExplorer", explorer.values["n_levels"] * explorer.values["n_steps_each"]
+
+    def agree(found):
+        line = js(f"{name}.says", values, found, settings)
+        assert said(line)[0] == said(explorer.readout.value)[0]
+        np.testing.assert_allclose(said(line)[1], said(explorer.readout.value)[1], rtol=1e-3, atol=1.1e-3)
+
+    found = js(f"{name}.compute", values, settings["fixed"])
+    agree(found)
+    np.testing.assert_allclose(found["against"], explorer.bars.get_ydata(), rtol=1e-6)
+    explorer.run()
+    numbers = drawn(0, n, n_steps, False, start=n) if explorer.sigmas is not None else Code("undefined")
+    found = js("ran", Code(name), values, settings["fixed"], numbers)
+    agree(found)
+    np.testing.assert_allclose(found["shares"], explorer.in_small_mode, atol=1e-6)
+    assert found["ranAway"] == ("ran away" in explorer.readout.value)
+    if found["modes"]:
+        np.testing.assert_allclose(np.reshape(found["x"], (n, 2)).T, explorer.dots.get_data(), atol=1e-3)
+
+
+def test_annealing_at_the_ends_of_its_controls(js):
+    """The page's own noise: the same verdict."""
+    explorer = AnnealingExplorer(n_levels=2, n_steps_each=5)
+    explorer._png = lambda: b""
+    settings = explorer.settings()
+    sliders = {c["name"]: c for c in settings["controls"]}
+    ends = [[10 ** sliders[name][end] for end in ("min", "max")] for name in ("sigma_1", "sigma_L", "eps")]
+    for sigma_1, sigma_L, eps, n_levels in itertools.product(*ends, (2, 30)):
+        explorer.set(sigma_1=sigma_1, sigma_L=sigma_L, eps=eps, n_levels=n_levels).run()
+        found = js("ran", Code("explorers.AnnealingExplorer"), explorer.values, settings["fixed"])
+        line = js("explorers.AnnealingExplorer.says", explorer.values, found, settings)
+        if "ran away" in explorer.readout.value or not found["x"]:
+            assert f"<div class='ncsn-readout' style='font-size:110%'>{line}</div>" == explorer.readout.value
+        else:
+            unlike = re.compile(r"nan|#")  # a mode without chains in one of the two
+            assert unlike.sub("", said(line)[0]) == unlike.sub("", said(explorer.readout.value)[0])
+
+
+def test_annealing_of_the_page_agrees_with_python_up_to_its_noise(js):
+    """With noise of its own, where chains have time: shares and widths of the mixture."""
+    settings = AnnealingExplorer().settings()
+    found = js("ran", Code("explorers.AnnealingExplorer"), AnnealingExplorer().values, settings["fixed"])
+    assert found["shares"][-1] == pytest.approx(0.213, abs=4 * np.sqrt(0.2 * 0.8 / 640))  # of 15 360 chains in Python
+    assert [mode["variance"] for mode in found["modes"]] == pytest.approx([1, 1], abs=0.2)
+
+
+# ---- runs -------------------------------------------------------------------------------------------------------
+
+COUNTING = """const counting = {
+    compute: ({ to }) => ({ to, count: 0 }),
+    *steps(found) { found.count = 0; while (found.count < found.to) { found.count++; yield; } },
+};
+let clock = 0;
+const seen = (posed) => [posed.found.count, posed.running, posed.done];
+const worked = (posed) => (posed.work(10, () => clock += 2), seen(posed));"""
+
+
+def test_a_run_goes_in_pieces_and_can_be_stopped_and_begun_again():
+    """A clock that goes on by 2 ms each time it is looked at: five steps in a piece of 10 ms."""
+    engine = MiniRacer()
+    engine.eval(page.source() + COUNTING)
+
+    def after(code: str) -> list[object]:
+        return json.loads(engine.eval(f"(() => {{ {code} }})(); JSON.stringify(worked(posed))"))
+
+    engine.eval("const posed = new Posed(counting, {}); posed.pose({to: 12})")
+    assert after("") == [0, False, False], "nothing runs by itself"
+    assert after("posed.start()") == [5, True, False]
+    assert after("posed.pose({to: 12})") == [10, True, False], "the same problem runs on"
+    assert after("") == [12, False, True]
+    assert after("") == [12, False, True]
+    assert after("posed.start()") == [5, True, False], "it begins anew"
+    assert after("posed.stop()") == [5, False, False], "what there is so far stays"
+    assert after("posed.start(); posed.pose({to: 30})") == [0, False, False], "another problem ends the run"
+    assert after("posed.start()") == [5, True, False]
+
+
+def test_what_ran_in_the_page_runs_in_python_and_the_other_way_round():
+    explorer, other = AnnealingExplorer(n_levels=2, n_steps_each=5), AnnealingExplorer(n_levels=3, n_steps_each=10)
+    assert explorer.view.ran, "it comes with a result"
+    explorer.set(n_levels=3)
+    assert not explorer.view.ran and "Press Run" in explorer.readout.value
+    explorer.view.set_state({"values": other.values, "ran": False})
+    assert "Press Run" in explorer.readout.value
+    explorer.view.set_state({"ran": True})
+    assert (explorer.readout.value, explorer.picture.value) == (other.readout.value, other.picture.value)
+    explorer.view.set_state({"values": other.values | {"n_levels": 4}, "ran": False})
+    explorer.view.set_state({"values": other.values, "ran": True})  # moved, moved back and run before Python looks
+    assert explorer._still() == other._still()
+    explorer.view.set_state({"values": other.values | {"eps": 1.0}, "ran": False})
+    assert "ran away" in explorer.run().readout.value and explorer.view.ran
+    for values in (other.values, explorer.values):
+        explorer.view.set_state({"values": values, "ran": False})
+    assert "Press Run" in explorer.readout.value, "moved and moved back, as in the page"
+
+
 # ---- controls ---------------------------------------------------------------------------------------------------
 
 
@@ -242,9 +385,14 @@ def test_controls_settle_where_python_s_do(js, kind):
             step = np.log10(settled / value) if control["kind"] == "log" else settled - value
             assert abs(step) <= control["step"] / 2 + 1e-5
     written = [js("written", c, c["start"]) for c in kind().settings()["controls"] if "step" in c]
-    assert (
-        written == {ScoreFieldExplorer: ["0.20", "6.00", "1.0", "0.0", "0.0"], LangevinExplorer: ["0.1", "100"]}[kind]
-    )
+    assert written == WRITTEN[kind]
+
+
+WRITTEN = {
+    ScoreFieldExplorer: ["0.20", "6.00", "1.0", "0.0", "0.0"],
+    LangevinExplorer: ["0.1", "100"],
+    AnnealingExplorer: ["20", "0.1", "10", "100", "0.00316"],
+}
 
 
 # ---- pages ------------------------------------------------------------------------------------------------------

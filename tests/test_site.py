@@ -74,17 +74,20 @@ def stored_and_shown(name, kind):
 
 
 def test_an_explorer_with_a_kernel_is_a_picture_with_words_and_a_line_how_to_run_it():
-    _, cell = stored_and_shown("07_annealing", "AnnealingExplorer")
+    _, cell = stored_and_shown("06_low_density", "ErrorExplorer")
     picture, line = cell.outputs[-2:]
     assert picture.data["image/png"] and "make lab" in line.data["text/markdown"]
     assert len(cell.metadata["mystnb"]["image"]["alt"]) > 20
 
 
-def test_an_explorer_in_the_page_is_there_as_the_notebook_has_it():
-    said, cell = stored_and_shown("02_langevin", "LangevinExplorer")
+@pytest.mark.parametrize(
+    ("notebook", "kind"), [("02_langevin", "LangevinExplorer"), ("07_annealing", "AnnealingExplorer")]
+)
+def test_an_explorer_in_the_page_is_there_as_the_notebook_has_it(notebook, kind):
+    said, cell = stored_and_shown(notebook, kind)
     text = html.unescape(cell.outputs[-1].data["text/html"])
     told = json.JSONDecoder().raw_decode(text[text.index("{") :])[0]
-    assert told["explorer"] == "LangevinExplorer" and told["controls"]
+    assert told["explorer"] == kind and told["controls"]
     for control in told["controls"]:
         assert f"{control['name']}={control['start']!r}" in said
 

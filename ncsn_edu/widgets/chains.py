@@ -16,7 +16,6 @@ from ..schedules import geometric, stable_alpha, stable_eps, stationary_variance
 from .base import (
     NO_LADDER,
     LabelsInside,
-    RunningExplorer,
     in_red,
     int_slider,
     log_slider,
@@ -24,7 +23,7 @@ from .base import (
     show_ends,
     wide,
 )
-from .page import PageExplorer
+from .page import PageExplorer, RunningPageExplorer, described
 
 
 class LangevinExplorer(PageExplorer):
@@ -47,14 +46,8 @@ class LangevinExplorer(PageExplorer):
         super().__init__(controls, size=(9.2, 4.2))
 
     def _fixed(self) -> dict[str, Any]:
-        c = self.mixture.covariances
-        mixture = {
-            "weights": self.mixture.weights.tolist(),
-            "means": self.mixture.means.tolist(),
-            "covariances": torch.stack([c[:, 0, 0], c[:, 0, 1], c[:, 1, 1]], 1).tolist(),
-        }
         sizes = {"extent": self.extent, "nChains": self.n_chains, "nDrawn": self.n_drawn, "nBars": self.n_bars}
-        return {"mixture": mixture, "places": self.places, **sizes}
+        return {"mixture": described(self.mixture), "places": self.places, **sizes}
 
     def _start(self, start: str, generator: torch.Generator) -> torch.Tensor:
         if start == "uniform":
@@ -109,11 +102,11 @@ class LangevinExplorer(PageExplorer):
         return f"step alpha <b>{alpha:.3g}</b>{stable}, <b>{n_steps}</b> steps; {rate}{result}"
 
 
-class AnnealingExplorer(RunningExplorer):
+class AnnealingExplorer(RunningPageExplorer):
     """Annealed Langevin dynamics on the mixture of Fig. 3: ladder and eps; stability before, result after the run."""
 
     mixture = GaussianMixture([[-5.0, -5.0], [5.0, 5.0]], 1.0, [0.2, 0.8])
-    extent, n_chains = 9.0, 640
+    extent, n_chains, start_width = 9.0, 640, 8.0
 
     def __init__(
         self,
@@ -132,6 +125,10 @@ class AnnealingExplorer(RunningExplorer):
             "eps": log_slider("eps", eps, -5, 0),
         }
         super().__init__(controls, size=(9.4, 3.6))
+
+    def _fixed(self) -> dict[str, Any]:
+        sizes = {"extent": self.extent, "nChains": self.n_chains, "startWidth": self.start_width}
+        return {"mixture": described(self.mixture), "noLadder": NO_LADDER, **sizes}
 
     def _draw(self) -> None:
         self.field, self.steps, self.shares = self.figure.subplots(1, 3)
@@ -179,7 +176,7 @@ class AnnealingExplorer(RunningExplorer):
             return
         eps, n_steps_each = self.values["eps"], self.values["n_steps_each"]
         generator = torch.Generator().manual_seed(0)
-        self.x = (2 * torch.rand(self.n_chains, 2, generator=generator) - 1) * 8
+        self.x = (2 * torch.rand(self.n_chains, 2, generator=generator) - 1) * self.start_width
         settings = {"eps": eps, "n_steps_each": n_steps_each, "generator": generator}
         try:
             for state in annealed_langevin(self.mixture, self.x, self.sigmas, **settings):

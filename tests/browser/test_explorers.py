@@ -285,13 +285,13 @@ class PageNotebook(Notebook):
         self.field(label).fill(text)
         self.field(label).press("Tab")
 
-    def values_in_python(self) -> str:
-        """What the explorer's values are in the kernel: the explorer is the last output, `_`."""
+    def in_python(self, expression: str) -> str:
+        """What an expression of the explorer is in the kernel, printed: the explorer is the last output, `_`."""
         self.cell.locator(".cm-content").click()
         self.page.keyboard.press("Escape")
         self.page.keyboard.press("b")
         self.page.keyboard.press("Enter")
-        self.page.keyboard.type("print(_.values)")
+        self.page.keyboard.type(f"print({expression})")
         self.page.keyboard.press("Control+Enter")
         output = self.cells.nth(self.place + 1).locator(".jp-OutputArea-output")
         output.wait_for()
@@ -348,7 +348,7 @@ def test_score_field_explorer(open_page):
     wait_for(lambda: notebook.number("distance {}") == 3, "the line under the picture follows what is typed")
     notebook.screenshot("moved")
 
-    values = ast.literal_eval(notebook.values_in_python())
+    values = ast.literal_eval(notebook.in_python("_.values"))
     assert values == {label: notebook.slider(control) for label, control in SCORE_FIELD.items()}
     python = widgets.ScoreFieldExplorer().set(**values).readout.value
     assert re.sub(r"<[^>]+>", "", python.replace("<br>", "\n")) == notebook.says()
@@ -520,12 +520,12 @@ def test_guidance_explorer(open_notebook):
     notebook.screenshot("far-out")
 
 
-def test_annealing_explorer(open_notebook):
-    notebook = open_notebook("07_annealing")
+def test_annealing_explorer(open_page):
+    notebook = open_page("07_annealing")
     notebook.run_explorer()
     notebook.check_layout()
     notebook.screenshot("start")
-    assert "Result" in notebook.says()
+    wait_for(lambda: "Result" in notebook.says(), "it comes with a result")
     run = notebook.button("Run")
 
     notebook.press("eps", "ArrowRight")
@@ -547,8 +547,7 @@ def test_annealing_explorer(open_notebook):
     notebook.wait_for_picture(other_than=before)
     notebook.screenshot("ran-away")
 
-    for _ in range(4):
-        notebook.press("eps", "PageDown")
+    notebook.type("eps", "0.003")
     wait_for(lambda: "unstable" not in notebook.says(), "a small eps is stable")
     assert "Result" not in notebook.says()
     before = notebook.picture()
@@ -559,6 +558,23 @@ def test_annealing_explorer(open_notebook):
     assert low < notebook.number("small mode {}") < high
     assert low <= 0.21 and high >= 0.19
     notebook.screenshot("settled")
+    assert "Result: small mode" in notebook.in_python("_.readout.value"), "Python ran it as well"
+
+    notebook.press("levels L", "End")
+    notebook.press("steps each T", "End")
+    start = time.monotonic()
+    run.press("Enter")
+    wait_for(lambda: "after level" in notebook.says(), "progress shows itself")
+    print(f"first progress after {1000 * (time.monotonic() - start):.0f} ms")
+    notebook.button("Stop").press("Space")
+    run.wait_for()
+    stopped = notebook.says()
+    assert "after level" in stopped and notebook.number("after level {} of") < 30
+    run.press("Enter")
+    wait_for(lambda: notebook.says() != stopped, "it begins anew")
+    notebook.handle("eps").press("ArrowRight")
+    wait_for(lambda: "Press Run" in notebook.says(), "a slider moved meanwhile poses another problem")
+    run.wait_for()
 
 
 def test_noise_level_explorer(open_notebook):

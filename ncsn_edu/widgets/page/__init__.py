@@ -14,12 +14,15 @@ import anywidget
 import ipywidgets as ipw
 import matplotlib as mpl
 import numpy as np
+import torch
 import traitlets
 
 from ... import plots
-from ..base import Explorer
+from ...distributions import GaussianMixture
+from ..base import Explorer, RunningExplorer
 
-FILES = ("scores.js", "draw.js", "controls.js", "score_field.js", "langevin.js")
+LIBRARY = ("scores.js", "schedules.js", "draw.js", "runs.js", "controls.js")
+FILES = (*LIBRARY, "score_field.js", "langevin.js", "annealing.js")
 MODULE = "export default { render: ({ model, el }) => show(el, model) };"
 CLASSIC = (
     'if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", showAll);\nelse showAll();'
@@ -43,12 +46,20 @@ def element(explorer: "PageExplorer") -> str:
     return f'<div data-ncsn-explorer="{settings}"><noscript>This explorer needs JavaScript.</noscript></div>'
 
 
+def described(mixture: GaussianMixture) -> dict[str, Any]:
+    """A mixture in the plane, as the page's scripts have it."""
+    c = mixture.covariances
+    covariances = torch.stack([c[:, 0, 0], c[:, 0, 1], c[:, 1, 1]], 1).tolist()
+    return {"weights": mixture.weights.tolist(), "means": mixture.means.tolist(), "covariances": covariances}
+
+
 class View(anywidget.AnyWidget):
-    """An explorer in the page. `values` go both ways, `settings` to the page."""
+    """An explorer in the page. `values`, and whether it `ran` for them, go both ways, `settings` to the page."""
 
     _esm = f"{source()}\n{MODULE}\n"
     settings = traitlets.Dict().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
+    ran = traitlets.Bool(False).tag(sync=True)
 
 
 class PageExplorer(Explorer):
@@ -63,7 +74,7 @@ class PageExplorer(Explorer):
 
     def settings(self) -> dict[str, Any]:
         """What the script is told, ready for JSON: its controls, which start as they are now, and its colours."""
-        controls = [_described(name, control, self.values[name]) for name, control in self.controls.items()]
+        controls = [_control(name, control, self.values[name]) for name, control in self.controls.items()]
         names = {"explorer": type(self).__name__, "alt": self._alt()}
         return {**names, "controls": controls, "fixed": self._fixed(), "look": _look()}
 
@@ -71,7 +82,7 @@ class PageExplorer(Explorer):
         raise NotImplementedError
 
     def _parts(self) -> list[ipw.Widget]:
-        for widget in (*self.controls.values(), self.rows, self.picture, self.readout):
+        for widget in (*self.rows.children, self.rows, self.picture, self.readout):
             widget.close()  # they live on without the page, which has its own
         self.view = View(settings=self.settings(), values=self.values)
         self.view.observe(self._moved, names="values")
@@ -98,7 +109,7 @@ class PageExplorer(Explorer):
     def _catch_up(self) -> None:
         if self._stale:
             self._stale = False
-            self._changed()
+            super()._changed()  # of which the page knows
 
     @property
     def picture(self) -> ipw.Image:
@@ -121,7 +132,45 @@ class PageExplorer(Explorer):
         self._readout = line
 
 
-def _described(name: str, control: ipw.Widget, value: Any) -> dict[str, Any]:
+class RunningPageExplorer(PageExplorer, RunningExplorer):
+    """An explorer of something that runs at a button, in the page. Its script has `steps`, which yields as `_steps`.
+
+    What has come to its end in the page is run in Python as well, when `picture` or `readout` are asked for; and what
+    was run in Python, in the page.
+    """
+
+    _run_of: dict[str, Any] | None = None  # the problem, as posed, that was run to its end here
+
+    def settings(self) -> dict[str, Any]:
+        """What the script is told, and what its button says."""
+        return {**super().settings(), "action": self.action}
+
+    def run(self) -> "RunningPageExplorer":
+        """Run to the end, here and in the page. Returns the explorer."""
+        super()._catch_up()
+        self._run_of = self._posed
+        if self.view is not None:
+            self.view.ran = True
+        super().run()
+        return self
+
+    def _changed(self, _: Any = None) -> None:
+        if self.view is not None and not self._by_page and self.view.values != self.values:
+            self.view.ran = False
+        super()._changed(_)
+
+    def _catch_up(self) -> None:
+        super()._catch_up()
+        if self.view is None or self.view.ran == (self._run_of is self._posed):
+            return
+        if self.view.ran:
+            self.run()
+        else:  # stopped, or moved and moved back
+            self._run_of, self._posed, self._shown = None, {}, {}
+            super()._changed()
+
+
+def _control(name: str, control: ipw.Widget, value: Any) -> dict[str, Any]:
     """A control in the script's words."""
     about = {"name": name, "label": control.description, "start": value}
     if isinstance(control, ipw.Checkbox):
@@ -134,6 +183,6 @@ def _described(name: str, control: ipw.Widget, value: Any) -> dict[str, Any]:
 
 def _look() -> dict[str, Any]:
     """The colours of plots.py; those of a density as bytes, from none to the highest."""
-    names = {name: getattr(plots, name.upper()) for name in ("blue", "orange", "green", "red", "grey")}
+    names = {name: getattr(plots, name.upper()) for name in ("blue", "orange", "green", "red", "purple", "grey")}
     density = (mpl.colormaps[plots.DENSITY_MAP](np.linspace(0, 1, 256))[:, :3] * 255).round().astype(int)
     return {**names, "arrow": plots.QUIVER["color"], "density": density.tolist()}

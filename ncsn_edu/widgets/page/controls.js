@@ -1,7 +1,11 @@
 // An explorer on a page: labelled controls, a canvas that follows them, a line of numbers.
-// `model` holds `settings` and `values`, in a notebook shared with Python. This file does NOT know what is explored.
+// `model` holds `settings`, `values`, and `ran`: whether the run for these values has come to its end; in a notebook
+// it is shared with Python. This file does NOT know what is explored.
 
-const explorers = {}; // by the name of the class: how many panels, and compute, draw, says
+// By the name of the class: the layout (see `boxes`), and compute, draw, says; what runs at a button has `steps`.
+// `idle` names the controls that change nothing while the others stand at these values.
+const explorers = {};
+const PIECE = 10; // milliseconds of a run between two pictures
 
 const STYLE = `
 .ncsn-explorer { max-width: 940px; font-size: 14px; }
@@ -11,9 +15,13 @@ const STYLE = `
 .ncsn-control.ncsn-check > label { flex: 1 1 auto; }
 .ncsn-control input[type=range] { flex: 1 1 80px; min-width: 60px; height: 26px; touch-action: pan-y; }
 .ncsn-control input[type=number] { width: 76px; }
-.ncsn-control select, .ncsn-control input[type=number], .ncsn-reset {
+.ncsn-control.ncsn-idle { opacity: 0.5; }
+.ncsn-control select, .ncsn-control input[type=number], .ncsn-buttons button {
   font: inherit; color: inherit; background: transparent; border: 1px solid #8888; border-radius: 3px; padding: 2px 6px; }
 .ncsn-control option { color: black; background: white; }
+.ncsn-buttons { display: flex; gap: 8px; align-items: center; min-height: 30px; }
+.ncsn-buttons button { min-width: 64px; }
+.ncsn-buttons button.ncsn-run { color: white; background: #0072B2; border-color: #0072B2; }
 .ncsn-explorer :focus-visible { outline: 2px solid #0072B2; outline-offset: 2px; }
 .ncsn-picture { display: block; margin: 8px 0; }
 .ncsn-readout { font-size: 110%; line-height: 1.45; min-height: 4.4em; }`;
@@ -83,21 +91,36 @@ const KINDS = { linear: sliderControl, log: sliderControl, choice: choiceControl
 // Put an explorer into the element `el`. Returns what takes it away again.
 function show(el, model) {
   const settings = model.get("settings"), explorer = explorers[settings.explorer];
+  const posed = new Posed(explorer, settings.fixed);
   const canvas = make("canvas", { className: "ncsn-picture" }), readout = make("div", { className: "ncsn-readout" });
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", settings.alt);
   readout.setAttribute("aria-live", "polite");
-  const change = (values) => {
-    model.set("values", { ...model.get("values"), ...values });
+  const tell = (news) => {
+    for (const [name, value] of Object.entries(news)) model.set(name, value);
     model.save_changes();
+  };
+  const change = (some) => {
+    const old = model.get("values"), values = { ...old, ...some };
+    if (JSON.stringify(values) !== JSON.stringify(old)) tell({ values, ran: false });
     follow();
   };
   const controls = settings.controls.map((control) => {
     return { name: control.name, ...KINDS[control.kind](control, (value) => change({ [control.name]: value })) };
   });
-  const reset = make("button", { type: "button", className: "ncsn-reset", textContent: "Reset" });
+  const reset = make("button", { type: "button", textContent: "Reset" });
   reset.addEventListener("click", () => change(Object.fromEntries(settings.controls.map((c) => [c.name, c.start]))));
-  const rows = make("div", { className: "ncsn-controls" }, [...controls.map((c) => c.element), make("div", {}, [reset])]);
+  const run = make("button", { type: "button", className: "ncsn-run", textContent: settings.action });
+  run.addEventListener("click", () => {
+    posed.pose(model.get("values"));
+    if (posed.running) {
+      posed.stop();
+      tell({ ran: false });
+    } else posed.start();
+    follow();
+  });
+  const buttons = make("div", { className: "ncsn-buttons" }, settings.action ? [run, reset] : [reset]);
+  const rows = make("div", { className: "ncsn-controls" }, [...controls.map((c) => c.element), buttons]);
   const root = make("div", { className: "ncsn-explorer" }, [make("style", { textContent: STYLE }), rows, canvas, readout]);
   for (const control of root.querySelectorAll("input, select, button")) {
     control.setAttribute("data-lm-suppress-shortcuts", "true"); // or JupyterLab takes its keys
@@ -107,13 +130,24 @@ function show(el, model) {
   let frame = 0, width = 0;
   const draw = () => {
     frame = 0;
-    const values = model.get("values"), found = explorer.compute(values, settings.fixed);
-    const { places, height } = boxes(explorer.panels, width);
-    explorer.draw(sheet(canvas, width, height), places, found, settings);
-    readout.innerHTML = explorer.says(values, found, settings);
+    posed.pose(model.get("values"));
+    if (model.get("ran") && !posed.done && !posed.running) posed.start(); // as it was shown before, or ran in Python
+    if (posed.running) posed.work(PIECE);
+    const { places, height } = boxes(explorer, width);
+    explorer.draw(sheet(canvas, width, height), places, posed.found, settings);
+    readout.setAttribute("aria-busy", posed.running); // is read aloud at the end of a run, and not all the way
+    readout.innerHTML = explorer.says(posed.values, posed.found, settings);
+    run.textContent = posed.running ? "Stop" : settings.action;
+    if (posed.running) frame = requestAnimationFrame(draw);
+    else if (posed.done && !model.get("ran")) tell({ ran: true });
   };
   const follow = () => { // at most once a frame, however many keys were pressed
-    for (const { name, show } of controls) show(model.get("values")[name]);
+    const values = model.get("values"), idle = explorer.idle ? explorer.idle(values) : [];
+    for (const { name, show, element } of controls) {
+      show(values[name]);
+      element.classList.toggle("ncsn-idle", idle.includes(name));
+      for (const part of element.querySelectorAll("input, select")) part.disabled = idle.includes(name);
+    }
     if (!frame && width) frame = requestAnimationFrame(draw);
   };
   const observer = new ResizeObserver(() => {
@@ -125,20 +159,23 @@ function show(el, model) {
   });
   observer.observe(root);
   model.on("change:values", follow);
+  model.on("change:ran", follow);
   follow();
   return () => {
     observer.disconnect();
     cancelAnimationFrame(frame);
     model.off("change:values", follow);
+    model.off("change:ran", follow);
     root.remove();
   };
 }
 
-// On a page without a kernel: the values live in the page alone.
+// On a page without a kernel: the values live in the page alone, and what runs is shown with a result.
 function showAll() {
   for (const el of document.querySelectorAll("[data-ncsn-explorer]:not([data-ncsn-shown])")) {
     const settings = JSON.parse(el.dataset.ncsnExplorer);
-    const held = { settings, values: Object.fromEntries(settings.controls.map((c) => [c.name, c.start])) };
+    const values = Object.fromEntries(settings.controls.map((c) => [c.name, c.start]));
+    const held = { settings, values, ran: "action" in settings };
     const none = () => {};
     el.setAttribute("data-ncsn-shown", "");
     show(el, { get: (name) => held[name], set: (name, value) => (held[name] = value), save_changes: none, on: none, off: none });

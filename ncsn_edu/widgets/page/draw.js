@@ -1,4 +1,4 @@
-// Pictures on a canvas with the look of plots.py: axes with ticks, heat maps, arrows, lines, dots, bars.
+// Pictures on a canvas with the look of plots.py: axes with ticks, heat maps, images, arrows, lines, dots, bars.
 // This file does NOT compute.
 
 const FONT = "'DejaVu Sans', Verdana, sans-serif";
@@ -17,18 +17,21 @@ function sheet(canvas, width, height) {
 }
 
 // Boxes of n panels, side by side, or one below the other where there is no room; and the height of all.
-function boxes(n, width) {
-  const stacked = width < 640, each = stacked ? width : width / n;
-  const height = Math.min(each - MARGIN.left - MARGIN.right, 370) + MARGIN.top + MARGIN.bottom;
+// `above`: room for a legend over the axes, in pixels; `strip`: the height of one more panel across, at the bottom.
+function boxes({ panels: n, above = 0, strip = 0 }, width) {
+  const stacked = width < (n > 2 ? 720 : 640), each = stacked ? width : width / n, top = MARGIN.top + above;
+  const height = Math.min(each - MARGIN.left - MARGIN.right, 370) + top + MARGIN.bottom;
   const places = Array.from({ length: n }, (_, i) => ({
-    x: stacked ? 0 : i * each, y: stacked ? i * height : 0, width: each, height,
+    x: stacked ? 0 : i * each, y: stacked ? i * height : 0, width: each, height, top,
   }));
-  return { places, height: stacked ? n * height : height };
+  const all = stacked ? n * height : height;
+  if (strip) places.push({ x: 0, y: all, width, height: strip, top: MARGIN.top });
+  return { places, height: all + strip };
 }
 
-// Round numbers from low to high, at most about `count` of them, and how each is written.
-function ticks(low, high, count) {
-  const rough = (high - low) / count, unit = 10 ** Math.floor(Math.log10(rough));
+// Round numbers from low to high, at most about `count` of them, and how each is written; a step is `least` or more.
+function ticks(low, high, count, least = 0) {
+  const rough = Math.max((high - low) / count, least), unit = 10 ** Math.floor(Math.log10(rough) + 1e-9);
   const step = unit * [1, 2, 5, 10].find((factor) => factor * unit >= rough * 0.999);
   const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
@@ -38,14 +41,44 @@ function ticks(low, high, count) {
   });
 }
 
+// Powers of ten from low to high, at most about `count` of them.
+function powers(low, high, count) {
+  const [first, last] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
+  const step = Math.max(1, Math.ceil((last - first) / count));
+  const from = Math.ceil(first / step) * step;
+  return Array.from({ length: Math.floor((last - from) / step) + 1 }, (_, i) => {
+    const power = from + i * step;
+    return [10 ** power, `10^{${String(power).replace("-", "\u2212")}}`];
+  });
+}
+
+// Write a text in which "_1" or "_{i}" stands below the line, and "^2" above it. `align` is a canvas's textAlign.
+function write(context, text, x, y, { size, align = "left", style = "" }) {
+  const parts = [...text.matchAll(/([_^])(?:\{([^}]*)\}|(.))|[^_^]+/gu)].map(([all, mark, many, one]) => {
+    return { words: mark ? many ?? one : all, lift: { _: 0.25, "^": -0.4 }[mark] ?? 0, share: mark ? 0.72 : 1 };
+  });
+  const font = ({ share }) => (context.font = `${share < 1 ? "" : style} ${Math.round(size * share)}px ${FONT}`);
+  const widths = parts.map((part) => font(part) && context.measureText(part.words).width);
+  const whole = widths.reduce((sum, width) => sum + width, 0);
+  let at = x - whole * { left: 0, center: 0.5, right: 1 }[align];
+  context.textAlign = "left";
+  parts.forEach((part, i) => {
+    font(part);
+    context.fillText(part.words, at, y + part.lift * size);
+    at += widths[i];
+  });
+  return whole;
+}
+
 class Panel {
-  // place: from `boxes`; x, y: [low, high] in data units. With `equal` a unit is as long in both directions.
-  constructor(context, place, { x, y, equal = false }) {
-    Object.assign(this, { context, x, y });
+  // place: from `boxes`; x, y: [low, high] in data units. With `equal` a unit is as long in both directions;
+  // `log` names the axes that are logarithmic: "x", "y" or "xy".
+  constructor(context, place, { x, y, equal = false, log = "" }) {
+    Object.assign(this, { context, x, y, log });
     this.left = place.x + MARGIN.left;
-    this.top = place.y + MARGIN.top;
+    this.top = place.y + place.top;
     this.width = place.width - MARGIN.left - MARGIN.right;
-    this.height = place.height - MARGIN.top - MARGIN.bottom;
+    this.height = place.height - place.top - MARGIN.bottom;
     if (equal) {
       const side = Math.min(this.width, this.height);
       this.left += (this.width - side) / 2;
@@ -54,11 +87,18 @@ class Panel {
   }
 
   right(x) {
-    return this.left + ((x - this.x[0]) / (this.x[1] - this.x[0])) * this.width;
+    return this.left + this._share(x, "x") * this.width;
   }
 
   down(y) {
-    return this.top + ((this.y[1] - y) / (this.y[1] - this.y[0])) * this.height;
+    return this.top + (1 - this._share(y, "y")) * this.height;
+  }
+
+  // How far along an axis a value lies, from 0 to 1.
+  _share(value, axis) {
+    const far = this.log.includes(axis) ? (number) => Math.log10(Math.max(number, 1e-300)) : (number) => number;
+    const [low, high] = this[axis];
+    return (far(value) - far(low)) / (far(high) - far(low));
   }
 
   // Draw within the axes alone.
@@ -89,6 +129,31 @@ class Panel {
     this.inside((context) => {
       context.imageSmoothingEnabled = true;
       context.drawImage(small, this.left - pad, this.top - pad, this.width + 2 * pad, this.height + 2 * pad);
+    });
+  }
+
+  // An image of grey values, 0 to 1, row by row from the top left, one pixel to a unit of the axes.
+  image(values, columns) {
+    const rows = values.length / columns, small = document.createElement("canvas");
+    Object.assign(small, { width: columns, height: rows });
+    const pixels = new ImageData(columns, rows);
+    values.forEach((value, i) => {
+      const grey = Math.round(255 * Math.min(1, Math.max(0, value)));
+      pixels.data.set([grey, grey, grey, 255], 4 * i);
+    });
+    small.getContext("2d").putImageData(pixels, 0, 0);
+    this.inside((context) => {
+      context.imageSmoothingEnabled = false;
+      context.drawImage(small, this.left, this.top, this.width, this.height);
+    });
+  }
+
+  // A part of the picture in a pale colour; without x or y, from edge to edge.
+  zone({ x = this.x, y = this.y, colour, alpha = 0.15 }) {
+    this.inside((context) => {
+      Object.assign(context, { fillStyle: colour, globalAlpha: alpha });
+      const [left, right, top, bottom] = [this.right(x[0]), this.right(x[1]), this.down(y[1]), this.down(y[0])];
+      context.fillRect(left, top, right - left, bottom - top);
     });
   }
 
@@ -150,21 +215,23 @@ class Panel {
     });
   }
 
-  // Axes, numbers and words, over what was drawn. A label "x_1" has its 1 below the line.
-  frame({ title, xlabel, ylabel = "" }) {
-    const { context, left, top, width, height } = this;
+  // Axes, numbers and words, over what was drawn. `whole`: only whole numbers along x. `xticks`, `yticks`: others
+  // than round ones. Labels as `write` has them; `bare`: no axis to the left.
+  frame({ title = "", xlabel, ylabel = "", whole = false, xticks, yticks, bare = false }) {
+    const { context, left, top, width, height, log } = this;
     Object.assign(context, { strokeStyle: "black", fillStyle: "black", lineWidth: 0.8 });
-    const path = [[left, top, left, top + height], [left, top + height, left + width, top + height]];
-    context.font = `13px ${FONT}`;
-    Object.assign(context, { textAlign: "center", textBaseline: "top" });
-    for (const [tick, text] of ticks(...this.x, Math.max(3, width / 40))) {
+    const path = [[left, top + height, left + width, top + height]];
+    const [across, up] = [Math.max(3, width / 40), Math.max(3, height / 40)];
+    context.textBaseline = "top";
+    for (const [tick, text] of xticks ?? (log.includes("x") ? powers : ticks)(...this.x, across, whole ? 1 : 0)) {
       path.push([this.right(tick), top + height, this.right(tick), top + height + 4]);
-      context.fillText(text, this.right(tick), top + height + 7);
+      write(context, text, this.right(tick), top + height + 7, { size: 13, align: "center" });
     }
-    Object.assign(context, { textAlign: "right", textBaseline: "middle" });
-    for (const [tick, text] of ticks(...this.y, Math.max(3, height / 40))) {
+    context.textBaseline = "middle";
+    if (!bare) path.push([left, top, left, top + height]);
+    for (const [tick, text] of bare ? [] : yticks ?? (log.includes("y") ? powers : ticks)(...this.y, up)) {
       path.push([left - 4, this.down(tick), left, this.down(tick)]);
-      context.fillText(text, left - 7, this.down(tick));
+      write(context, text, left - 7, this.down(tick), { size: 13, align: "right" });
     }
     context.beginPath();
     for (const [x1, y1, x2, y2] of path) {
@@ -172,39 +239,44 @@ class Panel {
       context.lineTo(x2, y2);
     }
     context.stroke();
-    Object.assign(context, { textAlign: "center", textBaseline: "alphabetic", font: `15px ${FONT}` });
-    context.fillText(title, left + width / 2, top - 9);
+    context.textBaseline = "alphabetic";
+    write(context, title, left + width / 2, top - 9, { size: 15, align: "center" });
     this._label(xlabel, left + width / 2, top + height + 38, 0);
     this._label(ylabel, left - 38, top + height / 2, -Math.PI / 2);
   }
 
   _label(text, x, y, angle) {
-    const { context } = this, [base, below = ""] = text.split("_");
+    const { context } = this;
     context.save();
     context.translate(x, y);
     context.rotate(angle);
-    context.font = `italic 14px ${FONT}`;
-    context.fillText(base, 0, 0);
-    const after = context.measureText(base).width / 2;
-    Object.assign(context, { font: `10px ${FONT}`, textAlign: "left" });
-    context.fillText(below, after + 1, 4);
+    write(context, text, 0, 0, { size: 14, align: "center", style: /[a-z]{2}/i.test(text) ? "" : "italic" }); // words, letters
     context.restore();
   }
 
-  // entries: [text, colour, "line" or "box"], from the top, at the left or the right.
-  legend(entries, side) {
-    const { context } = this;
+  // entries: [text, colour, "line", "box" or "dot"], from the top, at the left or the right; or above the axes.
+  legend(entries, side, { columns = 2 } = {}) {
+    const { context } = this, above = side === "above", size = above ? 12 : 13, step = above ? 17 : 20;
     context.save();
-    Object.assign(context, { font: `13px ${FONT}`, textAlign: "left", textBaseline: "middle" });
-    const wide = Math.max(...entries.map(([text]) => context.measureText(text).width)) + 40;
-    const x = side === "left" ? this.left + 12 : this.left + this.width - wide - 8;
+    context.font = `${size}px ${FONT}`;
+    const wide = Math.max(...entries.map(([text]) => context.measureText(text.replace(/[_^{}]/g, "")).width)) + 40;
+    const rows = above ? Math.ceil(entries.length / columns) : entries.length, across = above ? columns : 1;
+    const start = {
+      left: this.left + 12,
+      right: this.left + this.width - wide - 8,
+      above: Math.max(this.left, this.left + (this.width - across * (wide + 8)) / 2),
+    }[side];
     entries.forEach(([text, colour, kind], i) => {
-      const y = this.top + 18 + 20 * i;
-      context.globalAlpha = kind === "box" ? 0.6 : 1;
-      context.fillStyle = colour;
-      context.fillRect(x, y - (kind === "box" ? 5 : 1), 26, kind === "box" ? 10 : 2);
+      const x = start + Math.floor(i / rows) * (wide + 8);
+      const y = (above ? this.top - 10 - step * (rows - 1) : this.top + 18) + step * (i % rows);
+      Object.assign(context, { globalAlpha: kind === "box" ? 0.6 : 1, fillStyle: colour, textBaseline: "middle" });
+      if (kind === "dot") {
+        context.beginPath();
+        context.arc(x + 13, y, 4, 0, 2 * Math.PI);
+        context.fill();
+      } else context.fillRect(x, y - (kind === "box" ? 5 : 1), 26, kind === "box" ? 10 : 2);
       Object.assign(context, { fillStyle: "black", globalAlpha: 1 });
-      context.fillText(text, x + 36, y);
+      write(context, text, x + (above ? 32 : 36), y, { size });
     });
     context.restore();
   }

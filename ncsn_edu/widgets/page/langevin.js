@@ -16,20 +16,15 @@ explorers.LangevinExplorer = {
       if (bar >= 0 && bar < nBars) heights[bar] += 1 / nChains / width;
     }
     const components = noisy(mixture, 0);
-    let left = 0, outside = true;
-    for (let i = 0; i < nChains; i++) {
-      left += evaluate(components, first[i], second[i]).best === 0;
-      if (Math.abs(first[i]) < extent && Math.abs(second[i]) < extent) outside = false;
-    }
+    const left = claimed(components, ends)[0].count, outside = allOutside(ends, extent);
     return { path, ranAway, rate, first, second, edges, heights, outside, share: wilson(left, nChains) };
   },
 
   draw(context, places, found, { fixed: { mixture, extent, nDrawn }, look }) {
-    const whole = [-extent, extent], components = noisy(mixture, 0), axis = linspace(-extent, extent, 120);
+    const whole = [-extent, extent], components = noisy(mixture, 0);
     const field = new Panel(context, places[0], { x: whole, y: whole, equal: true });
-    this.density ??= Array.from(axis, (y) => Array.from(axis, (x) => evaluate(components, x, y).logProb)).flat();
-    const top = this.density.reduce((a, b) => Math.max(a, b));
-    field.heat(this.density.map((value) => Math.exp(value - top)), look.density);
+    this.density ??= relativeDensity(mixture, extent);
+    field.heat(this.density, look.density);
     for (let i = 0; i < nDrawn; i++) {
       const [xs, ys] = [0, 1].map((side) => found.path.map((state) => state[2 * i + side]));
       field.line(xs, ys, { colour: look.green, width: 1.1, alpha: 0.8 });

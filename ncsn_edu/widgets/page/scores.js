@@ -34,6 +34,14 @@ function evaluate(components, x, y, out = { shares: [] }) {
   return out;
 }
 
+// The density of a mixture over its largest value on the points of a grid, n x n, row by row from the bottom left.
+function relativeDensity(mixture, extent, n = 120) {
+  const components = noisy(mixture, 0), axis = linspace(-extent, extent, n);
+  const logProb = Array.from(axis, (y) => Array.from(axis, (x) => evaluate(components, x, y).logProb)).flat();
+  const top = logProb.reduce((a, b) => Math.max(a, b));
+  return logProb.map((value) => Math.exp(value - top));
+}
+
 // ---- random numbers --------------------------------------------------------------------------------------
 
 // Uniform numbers in (0, 1), by xorshift128 (Marsaglia 2003).
@@ -79,6 +87,11 @@ function noiseOf(seed) {
   return { start: remembered(start), normal: remembered(normal), uniform: remembered(uniform) };
 }
 
+// The same numbers for every run, drawn one after another and not kept: for runs that need millions.
+function streamsOf(seed) {
+  return { start: generator(3 * seed), normal: normals(generator(3 * seed + 1)) };
+}
+
 // ---- Langevin dynamics -----------------------------------------------------------------------------------
 
 // Chains from x = [x_1, y_1, x_2, y_2, ...], unadjusted or with the Metropolis correction (MALA).
@@ -114,6 +127,32 @@ function langevin(mixture, x, { alpha, nSteps, metropolis = false, sigma = 0, no
   return { path, ranAway: false, rate: accepted / (n * nSteps) };
 }
 
+// Chains down a ladder (Song & Ermon 2019, Algorithm 1), from x as above. Yields {x, level, step, ranAway} after each
+// update of all of them, level and step from 0; chains that run away end it.
+function* annealedLangevin(mixture, x, { sigmas, eps, nStepsEach, noise }) {
+  const out = { shares: [] }, smallest = sigmas[sigmas.length - 1];
+  let draw = 0;
+  for (let level = 0; level < sigmas.length; level++) {
+    const components = noisy(mixture, sigmas[level]);
+    const alpha = eps * (sigmas[level] / smallest) ** 2, root = Math.sqrt(alpha);
+    for (let step = 0; step < nStepsEach; step++) {
+      const to = new Float64Array(x.length);
+      for (let at = 0; at < x.length; at += 2) {
+        const [ax, ay] = [x[at], x[at + 1]];
+        if (!(ax * ax < LARGEST && ay * ay < LARGEST)) {
+          yield { x, level, step, ranAway: true };
+          return;
+        }
+        evaluate(components, ax, ay, out);
+        to[at] = ax + (alpha / 2) * out.scoreX + root * noise.normal(draw++);
+        to[at + 1] = ay + (alpha / 2) * out.scoreY + root * noise.normal(draw++);
+      }
+      x = to;
+      yield { x, level, step, ranAway: false };
+    }
+  }
+}
+
 // Steps on a Gaussian of variance 1 diverge from 4 on; below they settle in a variance above 1.
 const STABLE_ALPHA = 4;
 const stationaryVariance = (alpha) => (alpha < STABLE_ALPHA ? 1 / (1 - alpha / STABLE_ALPHA) : Infinity);
@@ -132,6 +171,32 @@ function wilson(count, n) {
 function variance(numbers) {
   const mean = numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
   return numbers.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (numbers.length - 1);
+}
+
+// How many of the chains x each component claims, as most likely to have made them; and the mean of the variances of
+// their two coordinates, NaN where there are fewer than two.
+function claimed(components, x) {
+  const parts = components.map(() => [[], []]), out = { shares: [] };
+  for (let at = 0; at < x.length; at += 2) {
+    const part = parts[evaluate(components, x[at], x[at + 1], out).best];
+    part[0].push(x[at]);
+    part[1].push(x[at + 1]);
+  }
+  return parts.map(([first, second]) => ({
+    count: first.length,
+    variance: first.length < 2 ? NaN : (variance(first) + variance(second)) / 2,
+  }));
+}
+
+// Whether no chain of x is in the picture, which goes from -extent to extent.
+function allOutside(x, extent) {
+  for (let at = 0; at < x.length; at += 2) if (Math.abs(x[at]) < extent && Math.abs(x[at + 1]) < extent) return false;
+  return true;
+}
+
+// A number as Python writes it with the format ".{digits}f".
+function decimal(x, digits) {
+  return Number.isFinite(x) ? x.toFixed(digits) : general(x, digits);
 }
 
 // A number as Python writes it with the format ".{digits}g".
