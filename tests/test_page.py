@@ -11,13 +11,21 @@ import torch
 from py_mini_racer import JSEvalException, MiniRacer
 from scipy import stats
 
+from ncsn_edu import schedules
 from ncsn_edu.distributions import GaussianMixture
 from ncsn_edu.mcmc import annealed_langevin, langevin, mala
 from ncsn_edu.schedules import geometric, stable_alpha, stable_eps, stationary_variance, step_sizes
-from ncsn_edu.widgets import AnnealingExplorer, LangevinExplorer, ScoreFieldExplorer, page
+from ncsn_edu.widgets import (
+    AnnealingExplorer,
+    LadderExplorer,
+    LangevinExplorer,
+    ScheduleExplorer,
+    ScoreFieldExplorer,
+    page,
+)
 from ncsn_edu.widgets.base import on_grid
 
-PAGES = (ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer)
+PAGES = (ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer, LadderExplorer, ScheduleExplorer)
 ALL = "(key, value) => ArrayBuffer.isView(value) ? Array.from(value) : value"
 GIVEN = """const given = (noise) => Object.fromEntries(
     Object.entries(noise).map(([name, numbers]) => [name, (i) => numbers[i]]));
@@ -140,6 +148,40 @@ def drawn(seed: int, n: int, n_steps: int, metropolis: bool, *, start: int = 0, 
     return noise(start=first, normal=torch.stack(normal), uniform=torch.cat(uniform))
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_techniques_2_and_4(js, seed):
+    generator = np.random.default_rng(seed)
+    dim, n = int(generator.choice([2, 64, 784, 3072])), int(generator.integers(1, 101))
+    high, low, levels = 10 ** generator.uniform(0, 2), 10 ** generator.uniform(-3, -1), int(generator.integers(2, 400))
+    sigmas = geometric(high, low, levels, dtype=torch.float64)
+    gamma, square = (sigmas[0] / sigmas[1]).item(), low**2
+    assert js("ratioOverlap", gamma, dim) == pytest.approx(schedules.ratio_overlap(gamma, dim), abs=1e-12)
+    assert js("levelsForHalf", high, low, dim) == schedules.levels_for_overlap(high, low, dim)
+    best = schedules.eps_for_steps(sigmas, n)
+    assert js("epsForSteps", gamma, n) == pytest.approx(best / square, rel=1e-4)
+    for eps in (0.01, best / square, 1.5, 3.9, 4.0):
+        one, whole = (f(sigmas, eps * square, n) for f in (schedules.variance_ratio, schedules.settled_variance_ratio))
+        assert js("varianceRatio", gamma, eps, n) == (pytest.approx(one, rel=1e-6) if one < np.inf else None)
+        assert js("settledVarianceRatio", gamma, eps, n) == (pytest.approx(whole, rel=1e-6) if whole < np.inf else None)
+
+
+@pytest.mark.parametrize("n", [10, 70, 1000])
+def test_schedules_of_ddpm(js, n):
+    for python, script in (
+        (schedules.ddpm_betas(n, 1e-4, 0.05), f"linearBetas({n}, 1e-4, 0.05)"),
+        (schedules.cosine_betas(n), f"cosineBetas({n})"),
+    ):
+        kept = schedules.alphas_bar_of(python)
+        found = js("((left) => [left, left.map(sigmaOfAlphaBar)])", Code(f"alphasBar({script})"))
+        np.testing.assert_allclose(found[0], kept, rtol=1e-9)
+        np.testing.assert_allclose(found[1], schedules.sigmas_of_alphas_bar(kept), rtol=1e-9)
+
+
+@pytest.mark.parametrize("dim", [2, 64, 3072])
+def test_lengths_of_noise(js, dim):
+    assert stats.kstest(js("lengthsOfNoise", dim, 20_000), stats.chi(dim).cdf).pvalue > 1e-3
+
+
 @pytest.mark.parametrize(("make", "cdf"), [("generator(5)", "uniform"), ("normals(generator(5))", "norm")])
 def test_random_numbers(js, make, cdf):
     many = np.array(js("((draw) => Array.from({length: 20000}, draw))", Code(make)))
@@ -197,6 +239,13 @@ def said(text: str) -> tuple[str, list[float]]:
     return re.sub(r"[\d.]+", "#", words), [float(number) for number in re.findall(r"\d+(?:\.\d+)?", words)]
 
 
+def agrees(line: object, explorer: page.PageExplorer) -> None:
+    """A line of the script has the words of Python's, and its numbers up to what rounding to its digits changes."""
+    words, numbers = said(line)
+    assert words == said(explorer.readout.value)[0]
+    np.testing.assert_allclose(numbers, said(explorer.readout.value)[1], rtol=1e-3, atol=1.1e-3)
+
+
 def test_score_field_says_and_draws_what_python_does(js):
     explorer = ScoreFieldExplorer()
     explorer._png = lambda: b""  # drawing is most of the time
@@ -205,8 +254,7 @@ def test_score_field_says_and_draws_what_python_does(js):
         settings = explorer.settings()
         found = js("explorers.ScoreFieldExplorer.compute", explorer.values, settings["fixed"])
         line = js("explorers.ScoreFieldExplorer.says", explorer.values, found, settings)
-        assert said(line)[0] == said(explorer.readout.value)[0]
-        np.testing.assert_allclose(said(line)[1], said(explorer.readout.value)[1], atol=1.1e-3)
+        agrees(line, explorer)
         np.testing.assert_allclose(found["heat"], explorer.heat.get_array().flatten(), atol=1e-9)
         arrows = np.array([[a["x"], a["y"], a["u"], a["v"]] for a in found["arrows"]])
         np.testing.assert_allclose(arrows[:, :2], explorer.arrows.get_offsets(), atol=1e-9)
@@ -228,8 +276,7 @@ def test_langevin_says_and_draws_what_python_does(js, start, alpha, metropolis):
     np.testing.assert_allclose(path, np.stack(explorer.paths.get_segments()), atol=1e-3)
     np.testing.assert_allclose(found["heights"], explorer.bars.get_data().values, atol=1e-6)
     line = js("explorers.LangevinExplorer.says", explorer.values, found, settings)
-    assert said(line)[0] == said(explorer.readout.value)[0]
-    np.testing.assert_allclose(said(line)[1], said(explorer.readout.value)[1], rtol=1e-3, atol=1.1e-3)
+    agrees(line, explorer)
 
 
 def test_langevin_runs_away_where_python_does(js):
@@ -271,18 +318,13 @@ def test_annealing_says_and_draws_what_python_does(js, changes):
     values, settings, n = explorer.values, explorer.settings(), explorer.n_chains
     name, n_steps = "explorers.AnnealingExplorer", explorer.values["n_levels"] * explorer.values["n_steps_each"]
 
-    def agree(found):
-        line = js(f"{name}.says", values, found, settings)
-        assert said(line)[0] == said(explorer.readout.value)[0]
-        np.testing.assert_allclose(said(line)[1], said(explorer.readout.value)[1], rtol=1e-3, atol=1.1e-3)
-
     found = js(f"{name}.compute", values, settings["fixed"])
-    agree(found)
+    agrees(js(f"{name}.says", values, found, settings), explorer)
     np.testing.assert_allclose(found["against"], explorer.bars.get_ydata(), rtol=1e-6)
     explorer.run()
     numbers = drawn(0, n, n_steps, False, start=n) if explorer.sigmas is not None else Code("undefined")
     found = js("ran", Code(name), values, settings["fixed"], numbers)
-    agree(found)
+    agrees(js(f"{name}.says", values, found, settings), explorer)
     np.testing.assert_allclose(found["shares"], explorer.in_small_mode, atol=1e-6)
     assert found["ranAway"] == ("ran away" in explorer.readout.value)
     if found["modes"]:
@@ -313,6 +355,63 @@ def test_annealing_of_the_page_agrees_with_python_up_to_its_noise(js):
     found = js("ran", Code("explorers.AnnealingExplorer"), AnnealingExplorer().values, settings["fixed"])
     assert found["shares"][-1] == pytest.approx(0.213, abs=4 * np.sqrt(0.2 * 0.8 / 640))  # of 15 360 chains in Python
     assert [mode["variance"] for mode in found["modes"]] == pytest.approx([1, 1], abs=0.2)
+
+
+def random_and_extreme(explorer: page.PageExplorer, n: int) -> list[dict[str, object]]:
+    """n random settings, and all the ends of all controls."""
+    ends = []
+    for control in explorer.settings()["controls"]:
+        if control["kind"] == "choice":
+            ends.append([control["options"][0], control["options"][-1]])
+        else:
+            ends.append([10 ** control[end] if control["kind"] == "log" else control[end] for end in ("min", "max")])
+    corners = [dict(zip(explorer.values, corner, strict=True)) for corner in itertools.product(*ends)]
+    return [random_values(explorer, seed) for seed in range(n)] + corners
+
+
+def test_ladder_says_and_draws_what_python_does(js):
+    """Given the lengths that Python drew."""
+    explorer, name = LadderExplorer(), "explorers.LadderExplorer"
+    explorer._png = lambda: b""
+    settings = explorer.settings()
+    lengths = {
+        data: np.sqrt(np.random.default_rng(0).chisquare(dim, 20_000)).tolist()
+        for data, dim in settings["fixed"]["sizes"].items()
+    }
+    for values in random_and_extreme(explorer, 5):
+        explorer.set(**values)
+        found = js(f"{name}.compute", explorer.values, settings["fixed"], lengths[explorer.values["data"]])
+        line = js(f"{name}.says", explorer.values, endless(found), settings)
+        agrees(line, explorer)
+        for script, python in (("upper", explorer.upper), ("lower", explorer.lower)):
+            if found["ladder"]:
+                np.testing.assert_allclose([found["line"], found[script]], python.get_data(), atol=1e-9)
+        for script, python in (("ratio", explorer.ratio), ("ladder", explorer.ladder)):
+            np.testing.assert_allclose(found.get(script) or [], python.get_ydata(), rtol=1e-6)
+        for script, python in (("inside", explorer.inside), ("outside", explorer.outside)):
+            np.testing.assert_allclose(found.get(script) or [0], python.get_data().values, atol=1e-9)
+
+
+def endless(found: object) -> Code:
+    """What was found, with the infinity that JSON does not know."""
+    return Code(f"((found) => ({{...found, below: found.below ?? Infinity}}))({json.dumps(found)})")
+
+
+def test_schedule_says_and_draws_what_python_does(js):
+    explorer, name = ScheduleExplorer(), "explorers.ScheduleExplorer"
+    explorer._png = lambda: b""
+    settings = explorer.settings()
+    for values in random_and_extreme(explorer, 20):
+        explorer.set(**values)
+        found = js(f"{name}.compute", explorer.values, settings["fixed"])
+        agrees(js(f"{name}.says", explorer.values, found, settings), explorer)
+        np.testing.assert_allclose(found["kept"], explorer.kept.get_ydata(), rtol=1e-6)
+        strip = np.asarray(explorer.strip.images[0].get_array())
+        for k, digit in enumerate(found["digits"]):
+            shown = np.reshape(digit, (8, 8)).clip(0, 1)
+            np.testing.assert_allclose(shown, strip[:, 9 * k : 9 * k + 8].reshape(8, 8), atol=1e-5)
+        idle = js(f"{name}.idle", explorer.values)
+        assert idle == [name for name, control in explorer.controls.items() if control.disabled]
 
 
 # ---- runs -------------------------------------------------------------------------------------------------------
@@ -392,6 +491,8 @@ WRITTEN = {
     ScoreFieldExplorer: ["0.20", "6.00", "1.0", "0.0", "0.0"],
     LangevinExplorer: ["0.1", "100"],
     AnnealingExplorer: ["20", "0.1", "10", "100", "0.00316"],
+    LadderExplorer: ["50.1", "0.01", "232", "5"],
+    ScheduleExplorer: ["1000", "0.02"],
 }
 
 

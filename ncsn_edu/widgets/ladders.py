@@ -4,6 +4,7 @@ This file does NOT sample images or train.
 """
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import ipywidgets as ipw
@@ -16,14 +17,16 @@ from ..diffusion import ddim, probability_flow
 from ..distributions import GaussianMixture
 from ..pictures import tile
 from .base import NO_LADDER, Explorer, in_red, int_slider, log_slider, outside_note, show_ends, slider, wide
+from .page import PageExplorer
 
 SIZES = {"points in the plane": 2, "8 x 8 digits": 64, "28 x 28 digits": 784, "32 x 32 x 3 photographs": 3072}
 TICKS = (1, 1.5, 2, 3, 5, 10, 30, 100, 1000)  # of variances
+EPS_ENDS = (1e-3, 1.9)  # in units of sigma_L^2
 ABOVE: dict[str, Any] = {"fontsize": 8, "loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}  # of the axes, a legend
 N_NORMS = 20_000  # of noise, whose share in the neighbour's shell is measured
 
 
-class LadderExplorer(Explorer):
+class LadderExplorer(PageExplorer):
     """A noise ladder: how much neighbouring levels overlap, predicted and measured, and the step size that suits it."""
 
     alt = (
@@ -41,6 +44,10 @@ class LadderExplorer(Explorer):
         }
         super().__init__(controls, size=(9.2, 3.8))
 
+    def _fixed(self) -> dict[str, Any]:
+        marks = {"epsEnds": EPS_ENDS, "ticks": TICKS, "noLadder": NO_LADDER}
+        return {"sizes": SIZES, "nLengths": N_NORMS, **marks}
+
     def _draw(self) -> None:
         self.shells, self.steps = self.figure.subplots(1, 2)
         self.band = self.shells.axvspan(0, 1, color=plots.BLUE, alpha=0.15, lw=0, label="within 3 std of it")
@@ -52,7 +59,7 @@ class LadderExplorer(Explorer):
         self.shells.set(xlabel=r"length of the noise, in units of $\sigma_i$", ylabel="density", ylim=(0, 0.7))
         order = [self.upper, self.band, self.lower, self.inside]
         self.shells.legend(handles=order, **ABOVE, ncols=2)
-        self.eps = np.geomspace(1e-3, 1.9, 120)  # in units of sigma_L^2
+        self.eps = np.geomspace(*EPS_ENDS, 120)  # in units of sigma_L^2
         (self.ladder,) = self.steps.loglog(self.eps, self.eps, color=plots.PURPLE, label="down the whole ladder")
         (self.ratio,) = self.steps.loglog(self.eps, self.eps, color=plots.RED, label="after one level (technique 4)")
         (self.best,) = self.steps.plot([1], [1], "o", color=plots.RED, label="its best eps")
@@ -64,6 +71,7 @@ class LadderExplorer(Explorer):
 
     def _update(self, data: str, sigma_1: float, sigma_L: float, n_levels: int, n_steps_each: int) -> str:
         if sigma_1 <= sigma_L:
+            self._clear()
             return in_red(NO_LADDER)
         dim = SIZES[data]
         sigmas = schedules.geometric(sigma_1, sigma_L, n_levels, dtype=torch.float64)
@@ -78,6 +86,13 @@ class LadderExplorer(Explorer):
             f"<b>{n_steps_each}</b> steps each: best eps {eps:.3g}, with {at_best:.3f} of the variance that is wanted "
             f"after one level, {settled} down the ladder; {n_levels * n_steps_each} evaluations of the net"
         )
+
+    def _clear(self) -> None:
+        for line in (self.upper, self.lower, self.ladder, self.ratio, self.best):
+            line.set_data([], [])
+        for bars in (self.inside, self.outside):
+            bars.set_data([0.0], [0.0, 1.0])
+        self.band.set(width=0)
 
     def _draw_shells(self, gamma: float, dim: int) -> float:
         """Lengths of the noise of two neighbours, as technique 2 sees them and as they are; the share in the band."""
@@ -102,7 +117,7 @@ class LadderExplorer(Explorer):
         one, whole = schedules.variance_ratio, schedules.settled_variance_ratio
         steps = self.eps * sigmas[-1].item() ** 2
         for line, found in ((self.ratio, one), (self.ladder, whole)):
-            line.set_ydata([min(found(sigmas, e, n_steps_each), 1e9) for e in steps])
+            line.set_data(self.eps, [min(found(sigmas, e, n_steps_each), 1e9) for e in steps])
         eps = schedules.eps_for_steps(sigmas, n_steps_each)
         at_best = one(sigmas, eps, n_steps_each)
         self.best.set_data([eps / sigmas[-1].item() ** 2], [at_best])
@@ -110,7 +125,7 @@ class LadderExplorer(Explorer):
         return eps, at_best, whole(sigmas, eps, n_steps_each)
 
 
-class ScheduleExplorer(Explorer):
+class ScheduleExplorer(PageExplorer):
     """Schedules of DDPM: the signal that is left, signal against noise, and a digit on its way into noise."""
 
     times = torch.linspace(0, 1, 11).tolist()  # of T
@@ -123,6 +138,13 @@ class ScheduleExplorer(Explorer):
             "beta_n": log_slider("largest beta (linear)", beta_n, -4, -0.05),
         }
         super().__init__(controls, size=(9.2, 4.6))
+
+    def _fixed(self) -> dict[str, Any]:
+        digit, noise = self.clean.flatten().tolist(), self.noise.flatten().tolist()
+        return {"times": self.times, "digit": digit, "noise": noise}
+
+    def _idle(self, *, schedule: str, **values: Any) -> Collection[str]:
+        return ("beta_n",) if schedule == "cosine" else ()
 
     def _draw(self) -> None:
         axes = self.figure.subplot_mosaic([["left", "snr"], ["strip", "strip"]], height_ratios=[2, 1])

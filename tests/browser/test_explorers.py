@@ -603,8 +603,8 @@ def test_noise_level_explorer(open_notebook):
     assert notebook.number(", level {} of") == 2
 
 
-def test_ladder_explorer(open_notebook):
-    notebook = open_notebook("14_improved_techniques")
+def test_ladder_explorer(open_page):
+    notebook = open_page("14_improved_techniques")
     notebook.run_explorer()
     notebook.check_layout()
     notebook.screenshot("start")
@@ -621,7 +621,7 @@ def test_ladder_explorer(open_notebook):
     notebook.press("steps each", "Home")
     wait_for(lambda: notebook.number("{} steps each") == 1, "one step at each level")
     assert notebook.number("{} down the ladder") > 1.5 > notebook.number("with {} of the variance")
-    notebook.control("data").locator("select").select_option("points in the plane")
+    notebook.cell.get_by_role("combobox", name="data").select_option("points in the plane")
     wait_for(lambda: notebook.number("predicted {},") > 0.99, "in the plane everything overlaps")
     notebook.screenshot("plane")
 

@@ -17,16 +17,19 @@ function sheet(canvas, width, height) {
 }
 
 // Boxes of n panels, side by side, or one below the other where there is no room; and the height of all.
-// `above`: room for a legend over the axes, in pixels; `strip`: the height of one more panel across, at the bottom.
-function boxes({ panels: n, above = 0, strip = 0 }, width) {
-  const stacked = width < (n > 2 ? 720 : 640), each = stacked ? width : width / n, top = MARGIN.top + above;
-  const height = Math.min(each - MARGIN.left - MARGIN.right, 370) + top + MARGIN.bottom;
+// `tall`: height of axes, at most; `above`: entries of a legend over the axes; `strip`: height to width of one more panel across, at the bottom.
+function boxes({ panels: n, tall = 370, above = 0, strip = 0 }, width) {
+  const stacked = width < (n > 2 ? 720 : 640), each = stacked ? width : width / n;
+  const columns = width < 880 ? 1 : 2, top = Math.max(MARGIN.top, 17 * Math.ceil(above / columns) + 6);
+  const height = Math.min(each - MARGIN.left - MARGIN.right, tall) + top + MARGIN.bottom;
   const places = Array.from({ length: n }, (_, i) => ({
-    x: stacked ? 0 : i * each, y: stacked ? i * height : 0, width: each, height, top,
+    x: stacked ? 0 : i * each, y: stacked ? i * height : 0, width: each, height, top, columns,
   }));
   const all = stacked ? n * height : height;
-  if (strip) places.push({ x: 0, y: all, width, height: strip, top: MARGIN.top });
-  return { places, height: all + strip };
+  if (!strip) return { places, height: all };
+  const below = strip * (width - MARGIN.left - MARGIN.right) + MARGIN.top + MARGIN.bottom;
+  places.push({ x: 0, y: all, width, height: below, top: MARGIN.top, columns });
+  return { places, height: all + below };
 }
 
 // Round numbers from low to high, at most about `count` of them, and how each is written; a step is `least` or more.
@@ -74,7 +77,7 @@ class Panel {
   // place: from `boxes`; x, y: [low, high] in data units. With `equal` a unit is as long in both directions;
   // `log` names the axes that are logarithmic: "x", "y" or "xy".
   constructor(context, place, { x, y, equal = false, log = "" }) {
-    Object.assign(this, { context, x, y, log });
+    Object.assign(this, { context, x, y, log, columns: place.columns });
     this.left = place.x + MARGIN.left;
     this.top = place.y + place.top;
     this.width = place.width - MARGIN.left - MARGIN.right;
@@ -216,11 +219,11 @@ class Panel {
   }
 
   // Axes, numbers and words, over what was drawn. `whole`: only whole numbers along x. `xticks`, `yticks`: others
-  // than round ones. Labels as `write` has them; `bare`: no axis to the left.
+  // than round ones. Labels as `write` has them; `bare`: numbers along x, and no axes.
   frame({ title = "", xlabel, ylabel = "", whole = false, xticks, yticks, bare = false }) {
     const { context, left, top, width, height, log } = this;
     Object.assign(context, { strokeStyle: "black", fillStyle: "black", lineWidth: 0.8 });
-    const path = [[left, top + height, left + width, top + height]];
+    const path = bare ? [] : [[left, top + height, left + width, top + height], [left, top, left, top + height]];
     const [across, up] = [Math.max(3, width / 40), Math.max(3, height / 40)];
     context.textBaseline = "top";
     for (const [tick, text] of xticks ?? (log.includes("x") ? powers : ticks)(...this.x, across, whole ? 1 : 0)) {
@@ -228,7 +231,6 @@ class Panel {
       write(context, text, this.right(tick), top + height + 7, { size: 13, align: "center" });
     }
     context.textBaseline = "middle";
-    if (!bare) path.push([left, top, left, top + height]);
     for (const [tick, text] of bare ? [] : yticks ?? (log.includes("y") ? powers : ticks)(...this.y, up)) {
       path.push([left - 4, this.down(tick), left, this.down(tick)]);
       write(context, text, left - 7, this.down(tick), { size: 13, align: "right" });
@@ -254,13 +256,26 @@ class Panel {
     context.restore();
   }
 
-  // entries: [text, colour, "line", "box" or "dot"], from the top, at the left or the right; or above the axes.
-  legend(entries, side, { columns = 2 } = {}) {
+  // What stands beside the words of a legend.
+  sample(kind, x, y) {
+    const { context } = this;
+    context.globalAlpha = { box: 0.6, pale: 0.2 }[kind] ?? 1;
+    if (kind === "line") context.fillRect(x, y - 1, 26, 2);
+    else if (kind === "dashes") [0, 10, 20].forEach((dash) => context.fillRect(x + dash, y - 1, 6, 2));
+    else if (kind === "dot") {
+      context.beginPath();
+      context.arc(x + 13, y, 4, 0, 2 * Math.PI);
+      context.fill();
+    } else context.fillRect(x, y - 5, 26, 10);
+  }
+
+  // entries: [text, colour, a key of `sample`], from the top, at the left or the right; or above the axes.
+  legend(entries, side) {
     const { context } = this, above = side === "above", size = above ? 12 : 13, step = above ? 17 : 20;
     context.save();
     context.font = `${size}px ${FONT}`;
     const wide = Math.max(...entries.map(([text]) => context.measureText(text.replace(/[_^{}]/g, "")).width)) + 40;
-    const rows = above ? Math.ceil(entries.length / columns) : entries.length, across = above ? columns : 1;
+    const across = above ? this.columns : 1, rows = Math.ceil(entries.length / across);
     const start = {
       left: this.left + 12,
       right: this.left + this.width - wide - 8,
@@ -269,12 +284,8 @@ class Panel {
     entries.forEach(([text, colour, kind], i) => {
       const x = start + Math.floor(i / rows) * (wide + 8);
       const y = (above ? this.top - 10 - step * (rows - 1) : this.top + 18) + step * (i % rows);
-      Object.assign(context, { globalAlpha: kind === "box" ? 0.6 : 1, fillStyle: colour, textBaseline: "middle" });
-      if (kind === "dot") {
-        context.beginPath();
-        context.arc(x + 13, y, 4, 0, 2 * Math.PI);
-        context.fill();
-      } else context.fillRect(x, y - (kind === "box" ? 5 : 1), 26, kind === "box" ? 10 : 2);
+      Object.assign(context, { fillStyle: colour, textBaseline: "middle" });
+      this.sample(kind, x, y);
       Object.assign(context, { fillStyle: "black", globalAlpha: 1 });
       write(context, text, x + (above ? 32 : 36), y, { size });
     });

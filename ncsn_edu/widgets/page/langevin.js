@@ -10,11 +10,8 @@ explorers.LangevinExplorer = {
     for (let i = 0; i < x.length; i++) x[i] = start in places ? places[start][i % 2] : (2 * noise.start(i) - 1) * extent;
     const { path, ranAway, rate } = langevin(mixture, x, { alpha, nSteps, metropolis, noise });
     const ends = path[path.length - 1], first = ends.filter((_, i) => i % 2 === 0), second = ends.filter((_, i) => i % 2);
-    const edges = linspace(-extent, extent, nBars + 1), width = (2 * extent) / nBars, heights = new Array(nBars).fill(0);
-    for (const value of first) {
-      const bar = value === extent ? nBars - 1 : Math.floor((value + extent) / width);
-      if (bar >= 0 && bar < nBars) heights[bar] += 1 / nChains / width;
-    }
+    const edges = linspace(-extent, extent, nBars + 1), width = (2 * extent) / nBars;
+    const heights = histogram(first, -extent, extent, nBars).map((count) => count / nChains / width);
     const components = noisy(mixture, 0);
     const left = claimed(components, ends)[0].count, outside = allOutside(ends, extent);
     return { path, ranAway, rate, first, second, edges, heights, outside, share: wilson(left, nChains) };

@@ -72,8 +72,18 @@ function normals(uniform) {
   };
 }
 
+// A function of numbers that computes once for each of them.
+function remembered(compute) {
+  const known = new Map();
+  return (...numbers) => {
+    const key = numbers.join();
+    if (!known.has(key)) known.set(key, compute(...numbers));
+    return known.get(key);
+  };
+}
+
 // The same numbers for every setting, by index, drawn as far as they are asked for.
-function remembered(draw) {
+function sequence(draw) {
   const numbers = [];
   return (i) => {
     while (numbers.length <= i) numbers.push(draw());
@@ -84,7 +94,7 @@ function remembered(draw) {
 // The noise of chains: where they start, what moves them, and what decides about a move.
 function noiseOf(seed) {
   const [start, normal, uniform] = [generator(3 * seed), normals(generator(3 * seed + 1)), generator(3 * seed + 2)];
-  return { start: remembered(start), normal: remembered(normal), uniform: remembered(uniform) };
+  return { start: sequence(start), normal: sequence(normal), uniform: sequence(uniform) };
 }
 
 // The same numbers for every run, drawn one after another and not kept: for runs that need millions.
@@ -171,6 +181,16 @@ function wilson(count, n) {
 function variance(numbers) {
   const mean = numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
   return numbers.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (numbers.length - 1);
+}
+
+// How many of the numbers lie in each of n bins between low and high, of which the last holds its end.
+function histogram(numbers, low, high, n) {
+  const counts = new Array(n).fill(0);
+  for (const number of numbers) {
+    const bin = number === high ? n - 1 : Math.floor(((number - low) / (high - low)) * n);
+    if (bin >= 0 && bin < n) counts[bin]++;
+  }
+  return counts;
 }
 
 // How many of the chains x each component claims, as most likely to have made them; and the mean of the variances of
