@@ -17,6 +17,7 @@ from ncsn_edu.mcmc import annealed_langevin, langevin, mala
 from ncsn_edu.schedules import geometric, stable_alpha, stable_eps, stationary_variance, step_sizes
 from ncsn_edu.widgets import (
     AnnealingExplorer,
+    DdimExplorer,
     LadderExplorer,
     LangevinExplorer,
     ScheduleExplorer,
@@ -25,7 +26,7 @@ from ncsn_edu.widgets import (
 )
 from ncsn_edu.widgets.base import on_grid
 
-PAGES = (ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer, LadderExplorer, ScheduleExplorer)
+PAGES = (*(ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer), *(LadderExplorer, ScheduleExplorer, DdimExplorer))
 ALL = "(key, value) => ArrayBuffer.isView(value) ? Array.from(value) : value"
 GIVEN = """const given = (noise) => Object.fromEntries(
     Object.entries(noise).map(([name, numbers]) => [name, (i) => numbers[i]]));
@@ -414,6 +415,36 @@ def test_schedule_says_and_draws_what_python_does(js):
         assert idle == [name for name, control in explorer.controls.items() if control.disabled]
 
 
+def test_ddim_says_and_draws_what_python_does(js):
+    """Given the noise that Python drew; without any, in the page's own run."""
+    explorer, name = DdimExplorer(), "explorers.DdimExplorer"
+    explorer._png = lambda: b""
+    settings, n = explorer.settings(), explorer.n_chains
+    for values in random_and_extreme(explorer, 6):
+        explorer.set(**values)
+        n_steps, eta, seed = explorer.values.values()
+        numbers = [drawn(seed, n, n_steps, False)] if eta else []
+        found = js(f"{name}.compute", explorer.values, settings["fixed"], *numbers)
+        agrees(js(f"{name}.says", explorer.values, found, settings), explorer)
+        left = np.array(found["toLeft"])
+        for dots, side in zip(explorer.dots, (~left, left), strict=True):
+            np.testing.assert_allclose(np.reshape(found["end"], (n, 2))[side].T, dots.get_data(), atol=1e-3)
+        for line, python in zip(found["lines"], explorer.lines, strict=True):
+            np.testing.assert_allclose([found["sigmas"], line["along"]], python.get_data(), atol=1e-3)
+        idle = js(f"{name}.idle", explorer.values)
+        assert idle == [name for name, control in explorer.controls.items() if control.disabled]
+
+
+def test_ddim_of_the_page_agrees_with_python_up_to_its_noise(js):
+    """Chains that are drawn anew: shares of 400."""
+    explorer = DdimExplorer(n_steps=100, eta=1.0)
+    found = js("explorers.DdimExplorer.compute", explorer.values, explorer.settings()["fixed"])
+    _, (_, _, _, left, _, spread, _, same, apart) = said(explorer.readout.value)
+    assert found["left"] == pytest.approx(left, abs=4 * np.sqrt(2 * 0.2 * 0.8 / 400))
+    assert found["spread"] == pytest.approx(spread, abs=0.2)
+    assert 100 * found["same"] == pytest.approx(same, abs=15) and found["apart"] == pytest.approx(apart, rel=0.25)
+
+
 # ---- runs -------------------------------------------------------------------------------------------------------
 
 COUNTING = """const counting = {
@@ -493,6 +524,7 @@ WRITTEN = {
     AnnealingExplorer: ["20", "0.1", "10", "100", "0.00316"],
     LadderExplorer: ["50.1", "0.01", "232", "5"],
     ScheduleExplorer: ["1000", "0.02"],
+    DdimExplorer: ["20", "1.00", "0"],
 }
 
 

@@ -16,8 +16,8 @@ from ..core import last
 from ..diffusion import ddim, probability_flow
 from ..distributions import GaussianMixture
 from ..pictures import tile
-from .base import NO_LADDER, Explorer, in_red, int_slider, log_slider, outside_note, show_ends, slider, wide
-from .page import PageExplorer
+from .base import NO_LADDER, in_red, int_slider, log_slider, outside_note, show_ends, slider, wide
+from .page import PageExplorer, described
 
 SIZES = {"points in the plane": 2, "8 x 8 digits": 64, "28 x 28 digits": 784, "32 x 32 x 3 photographs": 3072}
 TICKS = (1, 1.5, 2, 3, 5, 10, 30, 100, 1000)  # of variances
@@ -143,8 +143,8 @@ class ScheduleExplorer(PageExplorer):
         digit, noise = self.clean.flatten().tolist(), self.noise.flatten().tolist()
         return {"times": self.times, "digit": digit, "noise": noise}
 
-    def _idle(self, *, schedule: str, **values: Any) -> Collection[str]:
-        return ("beta_n",) if schedule == "cosine" else ()
+    def _idle(self, **values: Any) -> Collection[str]:
+        return ("beta_n",) if values["schedule"] == "cosine" else ()
 
     def _draw(self) -> None:
         axes = self.figure.subplot_mosaic([["left", "snr"], ["strip", "strip"]], height_ratios=[2, 1])
@@ -194,11 +194,12 @@ class ScheduleExplorer(PageExplorer):
         )
 
 
-class DdimExplorer(Explorer):
+class DdimExplorer(PageExplorer):
     """DDPM against DDIM from the same starts: chains, coloured by the mode that the flow without noise leads to."""
 
     extent = 8.0
     n_chains = 400
+    ends = (20.0, 0.05)  # of the ladder
 
     def __init__(self, *, n_steps: int = 20, eta: float = 1.0) -> None:
         controls = {
@@ -208,10 +209,18 @@ class DdimExplorer(Explorer):
         }
         super().__init__(controls, size=(9.2, 4.4))
 
+    def _fixed(self) -> dict[str, Any]:
+        start, flow = ([float(f"{x:.7g}") for x in at.flatten().tolist()] for at in (self.start, self.flow))
+        ladder = {"ends": self.ends, "extent": self.extent}
+        return {"mixture": described(self.mixture), "start": start, "flow": flow, **ladder}
+
+    def _idle(self, **values: Any) -> Collection[str]:
+        return ("seed",) if values["eta"] == 0 else ()
+
     def _draw(self) -> None:
         self.mixture = GaussianMixture([[-4.0, -4.0], [4.0, 4.0]], 1.0, [0.2, 0.8])
-        self.start = 20 * torch.randn(self.n_chains, 2, generator=torch.Generator().manual_seed(1))
-        fine = schedules.geometric(20.0, 0.05, 100)
+        self.start = self.ends[0] * torch.randn(self.n_chains, 2, generator=torch.Generator().manual_seed(1))
+        fine = schedules.geometric(*self.ends, 100)
         self.flow = last(probability_flow(self.mixture, self.start, fine))  # where each start leads without noise
         self.to_left = self.flow.sum(1) < 0
         ends, paths = self.figure.subplots(1, 2)
@@ -225,10 +234,10 @@ class DdimExplorer(Explorer):
         colors = [looks[int(self.to_left[i])][0] for i in self.shown]
         self.lines = [paths.plot([], [], "-", lw=1, color=color)[0] for color in colors]
         paths.set(title="eight of them on the way", xlabel=r"$\sigma$", ylabel=r"$x_1 / \sqrt{1 + \sigma^2}$")
-        paths.set(xscale="log", xlim=(20, 0.05), ylim=(-7, 7))
+        paths.set(xscale="log", xlim=self.ends, ylim=(-7, 7))
 
     def _update(self, n_steps: int, eta: float, seed: int) -> str:
-        sigmas = schedules.geometric(20.0, 0.05, n_steps + 1)
+        sigmas = schedules.geometric(*self.ends, n_steps + 1)
         generator, path = torch.Generator().manual_seed(seed), [self.start]
         path += [state.x for state in ddim(self.mixture, self.start, sigmas, eta=eta, generator=generator)]
         for i, line in zip(self.shown, self.lines, strict=True):

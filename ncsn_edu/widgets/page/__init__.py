@@ -22,7 +22,7 @@ from ...distributions import GaussianMixture
 from ..base import Explorer, RunningExplorer
 
 LIBRARY = ("scores.js", "schedules.js", "draw.js", "runs.js", "controls.js")
-FILES = (*LIBRARY, "score_field.js", "langevin.js", "annealing.js", "ladder.js", "schedule.js")
+FILES = (*LIBRARY, "score_field.js", "langevin.js", "annealing.js", "ladder.js", "schedule.js", "ddim.js")
 MODULE = "export default { render: ({ model, el }) => show(el, model) };"
 CLASSIC = (
     'if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", showAll);\nelse showAll();'

@@ -226,7 +226,8 @@ class Panel {
     const path = bare ? [] : [[left, top + height, left + width, top + height], [left, top, left, top + height]];
     const [across, up] = [Math.max(3, width / 40), Math.max(3, height / 40)];
     context.textBaseline = "top";
-    for (const [tick, text] of xticks ?? (log.includes("x") ? powers : ticks)(...this.x, across, whole ? 1 : 0)) {
+    const [low, high] = [Math.min(...this.x), Math.max(...this.x)]; // an axis may fall
+    for (const [tick, text] of xticks ?? (log.includes("x") ? powers : ticks)(low, high, across, whole ? 1 : 0)) {
       path.push([this.right(tick), top + height, this.right(tick), top + height + 4]);
       write(context, text, this.right(tick), top + height + 7, { size: 13, align: "center" });
     }
