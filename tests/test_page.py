@@ -28,11 +28,10 @@ from ncsn_edu.widgets.base import on_grid
 
 PAGES = (*(ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer), *(LadderExplorer, ScheduleExplorer, DdimExplorer))
 ALL = "(key, value) => ArrayBuffer.isView(value) ? Array.from(value) : value"
-GIVEN = """const given = (noise) => Object.fromEntries(
-    Object.entries(noise).map(([name, numbers]) => [name, (i) => numbers[i]]));
-const ran = (explorer, values, fixed, noise) => {
+GIVEN = """const given = (blocks) => ({ normals: () => blocks.shift(), uniforms: () => blocks.shift() });
+const ran = (explorer, values, fixed) => {
     const found = explorer.compute(values, fixed);
-    for (const _ of explorer.steps(found, values, fixed, noise));
+    for (const _ of explorer.steps(found, values, fixed));
     return found;
 };"""
 
@@ -55,10 +54,6 @@ def js():
 
 class Code(str):
     """An argument that is JavaScript."""
-
-
-def noise(**numbers: torch.Tensor) -> Code:
-    return Code(f"given({json.dumps({name: tensor.flatten().tolist() for name, tensor in numbers.items()})})")
 
 
 def random_mixture(seed: int) -> tuple[GaussianMixture, dict[str, object]]:
@@ -102,7 +97,7 @@ def test_langevin_with_the_same_noise(js, metropolis, seed):
         states = langevin(mixture, x, alpha=alpha, n_steps=n_steps, generator=generator)
     states = list(states)
     given = {"mixture": described, "alpha": alpha, "nSteps": n_steps, "metropolis": metropolis}
-    options = f"{{...{json.dumps(given)}, noise: {drawn(seed, n, n_steps, metropolis, **double)}}}"
+    options = f"{{...{json.dumps(given)}, noise: {drawn(seed, n, n_steps, metropolis)}}}"
     found = js("langevin", described, x.flatten().tolist(), Code(options))
     path = np.reshape(found["path"], (n_steps + 1, n, 2))
     np.testing.assert_allclose(path, torch.stack([x, *(state.x for state in states)]), atol=1e-7)
@@ -119,7 +114,7 @@ def test_annealed_langevin_with_the_same_noise(js, seed):
     sigmas = geometric(10.0, 0.2, n_levels, dtype=torch.float64)
     settings = {"eps": 0.01, "n_steps_each": n_steps, "generator": torch.Generator().manual_seed(seed)}
     wanted = list(annealed_langevin(mixture, x, sigmas, **settings))
-    numbers = drawn(seed, n, n_levels * n_steps, False, **double)
+    numbers = drawn(seed, n, n_levels * n_steps, False)
     options = f"{{eps: 0.01, nStepsEach: {n_steps}, sigmas: geometric(10, 0.2, {n_levels}), noise: {numbers}}}"
     found = js("((...all) => [...annealedLangevin(...all)])", described, x.flatten().tolist(), Code(options))
     assert [(state["level"], state["step"]) for state in found] == [(state.level, state.step) for state in wanted]
@@ -138,15 +133,14 @@ def test_ladders_and_their_limits(js, seed):
     assert js("stableEps", sigmas.tolist()) == pytest.approx(stable_eps(sigmas, 1.0))
 
 
-def drawn(seed: int, n: int, n_steps: int, metropolis: bool, *, start: int = 0, **options: object) -> Code:
-    """The numbers that n chains of the package draw from torch's generator of this seed."""
-    generator = torch.Generator().manual_seed(seed)
-    first, normal, uniform = torch.rand(start, 2, generator=generator, **options), [], [torch.zeros(0)]
+def drawn(seed: int, n: int, n_steps: int, metropolis: bool) -> Code:
+    """The noise that n chains of the package draw from torch's generator of this seed, in float64."""
+    generator, blocks = torch.Generator().manual_seed(seed), []
     for _ in range(n_steps):
-        normal.append(torch.randn(n, 2, generator=generator, **options))
+        blocks.append(torch.randn(n, 2, generator=generator, dtype=torch.float64).flatten().tolist())
         if metropolis:
-            uniform.append(torch.rand(n, generator=generator, **options))
-    return noise(start=first, normal=torch.stack(normal), uniform=torch.cat(uniform))
+            blocks.append(torch.rand(n, generator=generator, dtype=torch.float64).tolist())
+    return Code(f"given({json.dumps(blocks)})")
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -183,14 +177,24 @@ def test_lengths_of_noise(js, dim):
     assert stats.kstest(js("lengthsOfNoise", dim, 20_000), stats.chi(dim).cdf).pvalue > 1e-3
 
 
-@pytest.mark.parametrize(("make", "cdf"), [("generator(5)", "uniform"), ("normals(generator(5))", "norm")])
-def test_random_numbers(js, make, cdf):
-    many = np.array(js("((draw) => Array.from({length: 20000}, draw))", Code(make)))
-    assert stats.kstest(many, cdf).pvalue > 1e-3
-    for lag in (1, 2, 3):
-        assert stats.spearmanr(many[lag:], many[:-lag]).pvalue > 1e-3
-    again, other = (js(f"(() => {make.replace('5', seed)}())") for seed in "56")
-    assert again == many[0] != other
+@pytest.mark.parametrize("seed", [0, 1, 7, 2**31])
+def test_noise_is_what_torch_draws(js, seed):
+    """Blocks one after another, of one generator."""
+    found = js("((noise) => [noise.uniforms(700), noise.normals(1280), noise.uniforms(5), noise.normals(16)])",
+               Code(f"torchNoise({seed})"))  # fmt: skip
+    generator = torch.Generator().manual_seed(seed)
+    for numbers, draw in zip(found, (torch.rand, torch.randn, torch.rand, torch.randn), strict=True):
+        np.testing.assert_allclose(numbers, draw(len(numbers), generator=generator), atol=1e-5)
+
+
+def test_noise_that_is_replayed(js):
+    first, second, again = js("""(() => {
+        const noise = replayed(torchNoise(0)), draw = () => [...noise.normals(16), ...noise.uniforms(3)];
+        const two = [draw(), draw()];
+        noise.rewind();
+        return [...two, draw()];
+    })""")
+    assert first == again != second and len(first) == 19
 
 
 def test_numbers_are_written_as_in_python(js):
@@ -267,11 +271,9 @@ def test_score_field_says_and_draws_what_python_does(js):
 @pytest.mark.parametrize("metropolis", [False, True])
 @pytest.mark.parametrize(("start", "alpha"), [("uniform", 0.1), ("one far point", 1.0), ("left mode", 1.99526)])
 def test_langevin_says_and_draws_what_python_does(js, start, alpha, metropolis):
-    """Given the numbers that Python drew; in the page they are others."""
     explorer = LangevinExplorer().set(alpha=alpha, start=start, metropolis=metropolis, n_steps=40)
     n, settings = explorer.n_chains, explorer.settings()
-    numbers = drawn(0, n, 40, metropolis, start=n if start == "uniform" else 0)
-    found = js("explorers.LangevinExplorer.compute", explorer.values, settings["fixed"], numbers)
+    found = js("explorers.LangevinExplorer.compute", explorer.values, settings["fixed"])
     np.testing.assert_allclose([found["first"], found["second"]], explorer.dots.get_data(), atol=1e-3)
     path = np.reshape(found["path"], (41, n, 2))[:, : explorer.n_drawn].transpose(1, 0, 2)
     np.testing.assert_allclose(path, np.stack(explorer.paths.get_segments()), atol=1e-3)
@@ -283,15 +285,14 @@ def test_langevin_says_and_draws_what_python_does(js, start, alpha, metropolis):
 def test_langevin_runs_away_where_python_does(js):
     explorer = LangevinExplorer().set(alpha=10, n_steps=60)
     settings = explorer.settings()
-    numbers = drawn(0, explorer.n_chains, 60, False, start=explorer.n_chains)
-    found = js("explorers.LangevinExplorer.compute", explorer.values, settings["fixed"], numbers)
+    found = js("explorers.LangevinExplorer.compute", explorer.values, settings["fixed"])
     line = js("explorers.LangevinExplorer.says", explorer.values, found, settings)
     assert found["outside"] and "unstable" in line
     assert f"<div class='ncsn-readout' style='font-size:110%'>{line}</div>" == explorer.readout.value
 
 
-def test_chains_of_the_page_agree_with_python_up_to_their_noise(js):
-    """With noise of its own, and 500 steps: the long run that theory has (MALA), and the step's bias (without)."""
+def test_long_chains_of_the_page_have_the_variances_that_theory_has(js):
+    """500 steps: the truth's (MALA), and the one of large steps (without)."""
     settings = LangevinExplorer().settings()
     values = {"alpha": 1.0, "n_steps": 500, "start": "right mode"}
     exact, biased = (
@@ -309,22 +310,21 @@ def test_chains_of_the_page_agree_with_python_up_to_their_noise(js):
         {"n_levels": 4, "n_steps_each": 20},
         {"sigma_1": 1.0, "sigma_L": 10**-1.5, "n_levels": 2, "n_steps_each": 10, "eps": 0.001},
         {"n_levels": 3, "n_steps_each": 15, "eps": 1.0},
+        {"n_levels": 10, "n_steps_each": 100},
         {"sigma_1": 1.0, "sigma_L": 1.0},
     ],
     ids=str,
 )
 def test_annealing_says_and_draws_what_python_does(js, changes):
-    """Given the numbers that Python drew: before the run, half-way and at its end."""
+    """Before the run, and at its end."""
     explorer = AnnealingExplorer(n_levels=2, n_steps_each=5).set(**changes)
     values, settings, n = explorer.values, explorer.settings(), explorer.n_chains
-    name, n_steps = "explorers.AnnealingExplorer", explorer.values["n_levels"] * explorer.values["n_steps_each"]
-
+    name = "explorers.AnnealingExplorer"
     found = js(f"{name}.compute", values, settings["fixed"])
     agrees(js(f"{name}.says", values, found, settings), explorer)
     np.testing.assert_allclose(found["against"], explorer.bars.get_ydata(), rtol=1e-6)
     explorer.run()
-    numbers = drawn(0, n, n_steps, False, start=n) if explorer.sigmas is not None else Code("undefined")
-    found = js("ran", Code(name), values, settings["fixed"], numbers)
+    found = js("ran", Code(name), values, settings["fixed"])
     agrees(js(f"{name}.says", values, found, settings), explorer)
     np.testing.assert_allclose(found["shares"], explorer.in_small_mode, atol=1e-6)
     assert found["ranAway"] == ("ran away" in explorer.readout.value)
@@ -333,7 +333,6 @@ def test_annealing_says_and_draws_what_python_does(js, changes):
 
 
 def test_annealing_at_the_ends_of_its_controls(js):
-    """The page's own noise: the same verdict."""
     explorer = AnnealingExplorer(n_levels=2, n_steps_each=5)
     explorer._png = lambda: b""
     settings = explorer.settings()
@@ -343,19 +342,12 @@ def test_annealing_at_the_ends_of_its_controls(js):
         explorer.set(sigma_1=sigma_1, sigma_L=sigma_L, eps=eps, n_levels=n_levels).run()
         found = js("ran", Code("explorers.AnnealingExplorer"), explorer.values, settings["fixed"])
         line = js("explorers.AnnealingExplorer.says", explorer.values, found, settings)
-        if "ran away" in explorer.readout.value or not found["x"]:
-            assert f"<div class='ncsn-readout' style='font-size:110%'>{line}</div>" == explorer.readout.value
-        else:
-            unlike = re.compile(r"nan|#")  # a mode without chains in one of the two
-            assert unlike.sub("", said(line)[0]) == unlike.sub("", said(explorer.readout.value)[0])
-
-
-def test_annealing_of_the_page_agrees_with_python_up_to_its_noise(js):
-    """With noise of its own, where chains have time: shares and widths of the mixture."""
-    settings = AnnealingExplorer().settings()
-    found = js("ran", Code("explorers.AnnealingExplorer"), AnnealingExplorer().values, settings["fixed"])
-    assert found["shares"][-1] == pytest.approx(0.213, abs=4 * np.sqrt(0.2 * 0.8 / 640))  # of 15 360 chains in Python
-    assert [mode["variance"] for mode in found["modes"]] == pytest.approx([1, 1], abs=0.2)
+        if "unstable" not in line:
+            agrees(line, explorer)
+            continue
+        python = explorer.readout.value  # where chains are at 1e20, rounding decides about modes
+        assert ("ran away at level" in line) == ("ran away at level" in python)
+        assert line.partition("Result")[0] == re.sub(r"^<div[^>]*>", "", python).partition("Result")[0]
 
 
 def random_and_extreme(explorer: page.PageExplorer, n: int) -> list[dict[str, object]]:
@@ -416,15 +408,12 @@ def test_schedule_says_and_draws_what_python_does(js):
 
 
 def test_ddim_says_and_draws_what_python_does(js):
-    """Given the noise that Python drew; without any, in the page's own run."""
     explorer, name = DdimExplorer(), "explorers.DdimExplorer"
     explorer._png = lambda: b""
     settings, n = explorer.settings(), explorer.n_chains
     for values in random_and_extreme(explorer, 6):
         explorer.set(**values)
-        n_steps, eta, seed = explorer.values.values()
-        numbers = [drawn(seed, n, n_steps, False)] if eta else []
-        found = js(f"{name}.compute", explorer.values, settings["fixed"], *numbers)
+        found = js(f"{name}.compute", explorer.values, settings["fixed"])
         agrees(js(f"{name}.says", explorer.values, found, settings), explorer)
         left = np.array(found["toLeft"])
         for dots, side in zip(explorer.dots, (~left, left), strict=True):
@@ -433,16 +422,6 @@ def test_ddim_says_and_draws_what_python_does(js):
             np.testing.assert_allclose([found["sigmas"], line["along"]], python.get_data(), atol=1e-3)
         idle = js(f"{name}.idle", explorer.values)
         assert idle == [name for name, control in explorer.controls.items() if control.disabled]
-
-
-def test_ddim_of_the_page_agrees_with_python_up_to_its_noise(js):
-    """Chains that are drawn anew: shares of 400."""
-    explorer = DdimExplorer(n_steps=100, eta=1.0)
-    found = js("explorers.DdimExplorer.compute", explorer.values, explorer.settings()["fixed"])
-    _, (_, _, _, left, _, spread, _, same, apart) = said(explorer.readout.value)
-    assert found["left"] == pytest.approx(left, abs=4 * np.sqrt(2 * 0.2 * 0.8 / 400))
-    assert found["spread"] == pytest.approx(spread, abs=0.2)
-    assert 100 * found["same"] == pytest.approx(same, abs=15) and found["apart"] == pytest.approx(apart, rel=0.25)
 
 
 # ---- runs -------------------------------------------------------------------------------------------------------

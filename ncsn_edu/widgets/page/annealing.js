@@ -1,4 +1,4 @@
-// Annealed Langevin dynamics on the mixture of Fig. 3, as chains.py has it; the noise is another, as it is drawn here.
+// Annealed Langevin dynamics on the mixture of Fig. 3, as chains.py has it, with the same noise.
 
 explorers.AnnealingExplorer = {
   panels: 3,
@@ -10,11 +10,11 @@ explorers.AnnealingExplorer = {
   },
 
   // `shares`: of the chains in the small mode, after each level. `modes`: what there is of both at the end.
-  *steps(found, { eps, n_steps_each: nStepsEach }, { mixture, nChains, startWidth }, noise = streamsOf(0)) {
+  *steps(found, { eps, n_steps_each: nStepsEach }, { mixture, nChains, startWidth }) {
     Object.assign(found, { shares: [], modes: null, ranAway: false });
     if (!found.sigmas) return;
-    const clean = noisy(mixture, 0), start = new Float64Array(2 * nChains);
-    found.x = start.map((_, i) => (2 * noise.start(i) - 1) * startWidth);
+    const clean = noisy(mixture, 0), noise = torchNoise(0);
+    found.x = noise.uniforms(2 * nChains).map((u) => (2 * u - 1) * startWidth);
     const chains = annealedLangevin(mixture, found.x, { sigmas: found.sigmas, eps, nStepsEach, noise });
     for (const { x, step, ranAway } of chains) {
       Object.assign(found, { x, ranAway });

@@ -1,20 +1,17 @@
-// DDPM against DDIM from the same starts, as ladders.py has it; fresh noise is another, as it is drawn here.
+// DDPM against DDIM from the same starts, as ladders.py has it, with the same noise.
 
 // DDIM's steps down a ladder from x = [x_1, y_1, x_2, ...] (Song, Meng & Ermon 2021, eq. 12). Returns all states.
 function ddim(mixture, x, { sigmas, eta, noise }) {
   const path = [x], out = { shares: [] };
-  let draw = 0;
   for (let level = 0; level + 1 < sigmas.length; level++) {
     const [sigma, lower] = [sigmas[level], sigmas[level + 1]], components = noisy(mixture, sigma);
     const fresh = eta * lower * Math.sqrt(1 - (lower / sigma) ** 2), left = Math.sqrt(lower ** 2 - fresh ** 2);
     const from = path[level], to = new Float64Array(from.length);
+    const z = eta ? noise.normals(from.length) : to;
     for (let at = 0; at < from.length; at += 2) {
       evaluate(components, from[at], from[at + 1], out);
-      to[at] = from[at] + sigma * (sigma - left) * out.scoreX;
-      to[at + 1] = from[at + 1] + sigma * (sigma - left) * out.scoreY;
-      if (!eta) continue;
-      to[at] += fresh * noise.normal(draw++);
-      to[at + 1] += fresh * noise.normal(draw++);
+      to[at] = from[at] + sigma * (sigma - left) * out.scoreX + fresh * z[at];
+      to[at + 1] = from[at + 1] + sigma * (sigma - left) * out.scoreY + fresh * z[at + 1];
     }
     path.push(to);
   }
@@ -31,9 +28,9 @@ explorers.DdimExplorer = {
     return eta === 0 ? ["seed"] : [];
   },
 
-  compute({ n_steps: nSteps, eta, seed }, { mixture, start, flow, ends: [highest, lowest] }, noise) {
+  compute({ n_steps: nSteps, eta, seed }, { mixture, start, flow, ends: [highest, lowest] }) {
     const sigmas = geometric(highest, lowest, nSteps + 1);
-    const path = ddim(mixture, start, { sigmas, eta, noise: noise ?? streamsOf(seed) });
+    const path = ddim(mixture, start, { sigmas, eta, noise: torchNoise(seed) });
     const end = path[nSteps], left = goesLeft(end), toLeft = goesLeft(flow);
     const right = [0, 1].map((side) => end.filter((_, at) => at % 2 === side && !left[Math.floor(at / 2)]));
     const shown = [false, true].flatMap((side) => [...toLeft.keys()].filter((i) => toLeft[i] === side).slice(0, 4));

@@ -229,7 +229,8 @@ class Panel {
     const [low, high] = [Math.min(...this.x), Math.max(...this.x)]; // an axis may fall
     for (const [tick, text] of xticks ?? (log.includes("x") ? powers : ticks)(low, high, across, whole ? 1 : 0)) {
       path.push([this.right(tick), top + height, this.right(tick), top + height + 4]);
-      write(context, text, this.right(tick), top + height + 7, { size: 13, align: "center" });
+      const below = log.includes("x") ? 11 : 7; // room for powers
+      write(context, text, this.right(tick), top + height + below, { size: 13, align: "center" });
     }
     context.textBaseline = "middle";
     for (const [tick, text] of bare ? [] : yticks ?? (log.includes("y") ? powers : ticks)(...this.y, up)) {

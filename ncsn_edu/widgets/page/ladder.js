@@ -2,13 +2,15 @@
 
 // Lengths of n vectors of standard normal noise in so many dimensions, by Marsaglia and Tsang's gamma numbers (2000).
 const lengthsOfNoise = remembered((dim, n) => {
-  const uniform = generator(0), normal = normals(generator(1)), d = dim / 2 - 1 / 3, c = 1 / Math.sqrt(9 * d);
-  return Float64Array.from({ length: n }, () => {
-    for (;;) {
-      const x = normal(), v = (1 + c * x) ** 3;
-      if (v > 0 && Math.log(uniform()) < (x * x) / 2 + d * (1 - v + Math.log(v))) return Math.sqrt(2 * d * v);
-    }
-  });
+  const noise = torchNoise(0), d = dim / 2 - 1 / 3, c = 1 / Math.sqrt(9 * d), lengths = [];
+  while (lengths.length < n) {
+    const u = noise.uniforms(4096);
+    noise.normals(4096).forEach((x, i) => {
+      const v = (1 + c * x) ** 3;
+      if (v > 0 && Math.log(u[i]) < (x * x) / 2 + d * (1 - v + Math.log(v))) lengths.push(Math.sqrt(2 * d * v));
+    });
+  }
+  return lengths.slice(0, n);
 });
 
 // Noise of two neighbours, as technique 2 sees it and as it is.

@@ -1,13 +1,17 @@
-// Chains of Langevin dynamics on two unit Gaussians, as chains.py has it; the noise is another, as it is drawn here.
+// Chains of Langevin dynamics on two unit Gaussians, as chains.py has it, with the same noise.
 
-const NOISE = noiseOf(0); // the same for every setting: what changes is due to the setting
+// By what is drawn in turn: starts or none, normal numbers with or without uniform ones.
+const langevinNoise = remembered((drawsStarts, metropolis) => replayed(torchNoise(0)));
 
 explorers.LangevinExplorer = {
   panels: 2,
 
-  compute({ alpha, n_steps: nSteps, start, metropolis }, { mixture, extent, nChains, places, nBars }, noise = NOISE) {
-    const x = new Float64Array(2 * nChains);
-    for (let i = 0; i < x.length; i++) x[i] = start in places ? places[start][i % 2] : (2 * noise.start(i) - 1) * extent;
+  compute({ alpha, n_steps: nSteps, start, metropolis }, { mixture, extent, nChains, places, nBars }) {
+    const noise = langevinNoise(!(start in places), metropolis);
+    noise.rewind();
+    const x = start in places
+      ? Float64Array.from({ length: 2 * nChains }, (_, i) => places[start][i % 2])
+      : noise.uniforms(2 * nChains).map((u) => (2 * u - 1) * extent);
     const { path, ranAway, rate } = langevin(mixture, x, { alpha, nSteps, metropolis, noise });
     const ends = path[path.length - 1], first = ends.filter((_, i) => i % 2 === 0), second = ends.filter((_, i) => i % 2);
     const edges = linspace(-extent, extent, nBars + 1), width = (2 * extent) / nBars;

@@ -44,62 +44,64 @@ function relativeDensity(mixture, extent, n = 120) {
 
 // ---- random numbers --------------------------------------------------------------------------------------
 
-// Uniform numbers in (0, 1), by xorshift128 (Marsaglia 2003).
-function generator(seed) {
-  let [x, y, z, w] = [123456789, 362436069, 521288629, (seed ^ 88675123) | 0];
-  const next = () => {
-    const t = x ^ (x << 11);
-    [x, y, z] = [y, z, w];
-    w = w ^ (w >>> 19) ^ t ^ (t >>> 8);
-    return ((w >>> 0) + 0.5) / 2 ** 32;
-  };
-  for (let i = 0; i < 20; i++) next(); // seeds that differ in a bit start alike
-  return next;
-}
-
-// Standard normal numbers, by Box and Muller (1958).
-function normals(uniform) {
-  let spare = null;
+// Whole numbers below 2^32, by the Mersenne Twister (Matsumoto & Nishimura 1998).
+function twister(seed) {
+  const state = new Uint32Array(624);
+  state[0] = seed;
+  for (let i = 1; i < 624; i++) state[i] = Math.imul(1812433253, state[i - 1] ^ (state[i - 1] >>> 30)) + i;
+  let at = 624;
   return () => {
-    if (spare !== null) {
-      const kept = spare;
-      spare = null;
-      return kept;
+    if (at === 624) {
+      for (let i = 0; i < 624; i++) {
+        const y = (state[i] & 0x80000000) | (state[(i + 1) % 624] & 0x7fffffff);
+        state[i] = state[(i + 397) % 624] ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
+      }
+      at = 0;
     }
-    const radius = Math.sqrt(-2 * Math.log(uniform())), angle = 2 * Math.PI * uniform();
-    spare = radius * Math.sin(angle);
-    return radius * Math.cos(angle);
+    let y = state[at++];
+    y ^= y >>> 11;
+    y ^= (y << 7) & 0x9d2c5680;
+    y ^= (y << 15) & 0xefc60000;
+    return (y ^ (y >>> 18)) >>> 0;
   };
 }
 
-// A function of numbers that computes once for each of them.
+// The noise that PyTorch draws on a CPU in float32, from torch.Generator().manual_seed(seed): by torch.rand(n), and by
+// torch.randn(n) where n is a multiple of 16 (Box & Muller 1958, eight pairs at a time).
+function torchNoise(seed) {
+  const draw = twister(seed), uniforms = (n) => Float64Array.from({ length: n }, () => (draw() & 0xffffff) / 2 ** 24);
+  const normals = (n) => {
+    const numbers = uniforms(n);
+    for (let i = 0; i < n; i++) {
+      if (i % 16 >= 8) continue;
+      const radius = Math.sqrt(-2 * Math.log(1 - numbers[i])), angle = 2 * Math.PI * numbers[i + 8];
+      [numbers[i], numbers[i + 8]] = [radius * Math.cos(angle), radius * Math.sin(angle)];
+    }
+    return numbers;
+  };
+  return { uniforms, normals };
+}
+
+// Noise that is drawn once, and from `rewind` on is the same again.
+function replayed(noise) {
+  const blocks = [];
+  let at = 0;
+  const next = (draw) => (n) => {
+    if (at === blocks.length) blocks.push(draw(n));
+    return blocks[at++];
+  };
+  const rewind = () => (at = 0);
+  return { uniforms: next(noise.uniforms), normals: next(noise.normals), rewind };
+}
+
+// A function that computes once for each of its arguments.
 function remembered(compute) {
   const known = new Map();
-  return (...numbers) => {
-    const key = numbers.join();
-    if (!known.has(key)) known.set(key, compute(...numbers));
+  return (...of) => {
+    const key = of.join();
+    if (!known.has(key)) known.set(key, compute(...of));
     return known.get(key);
   };
-}
-
-// The same numbers for every setting, by index, drawn as far as they are asked for.
-function sequence(draw) {
-  const numbers = [];
-  return (i) => {
-    while (numbers.length <= i) numbers.push(draw());
-    return numbers[i];
-  };
-}
-
-// The noise of chains: where they start, what moves them, and what decides about a move.
-function noiseOf(seed) {
-  const [start, normal, uniform] = [generator(3 * seed), normals(generator(3 * seed + 1)), generator(3 * seed + 2)];
-  return { start: sequence(start), normal: sequence(normal), uniform: sequence(uniform) };
-}
-
-// The same numbers for every run, drawn one after another and not kept: for runs that need millions.
-function streamsOf(seed) {
-  return { start: generator(3 * seed), normal: normals(generator(3 * seed + 1)) };
 }
 
 // ---- Langevin dynamics -----------------------------------------------------------------------------------
@@ -112,18 +114,19 @@ function langevin(mixture, x, { alpha, nSteps, metropolis = false, sigma = 0, no
   let accepted = 0;
   for (let i = 0; i < n; i++) evaluate(components, x[2 * i], x[2 * i + 1], now[i]);
   for (let step = 0; step < nSteps; step++) {
-    const old = path[step], to = new Float64Array(old.length);
+    const old = path[step], to = new Float64Array(old.length), z = noise.normals(2 * n);
+    const u = metropolis ? noise.uniforms(n) : null;
     for (let i = 0; i < n; i++) {
-      const at = 2 * i, draw = 2 * (step * n + i), [ax, ay, here] = [old[at], old[at + 1], now[i]];
+      const at = 2 * i, [ax, ay, here] = [old[at], old[at + 1], now[i]];
       if (!metropolis && !(ax * ax < LARGEST && ay * ay < LARGEST)) return { path, ranAway: true, rate: 0 };
-      const bx = ax + (alpha / 2) * here.scoreX + root * noise.normal(draw);
-      const by = ay + (alpha / 2) * here.scoreY + root * noise.normal(draw + 1);
+      const bx = ax + (alpha / 2) * here.scoreX + root * z[at];
+      const by = ay + (alpha / 2) * here.scoreY + root * z[at + 1];
       evaluate(components, bx, by, next);
       if (metropolis) {
         const back = (ax - bx - (alpha / 2) * next.scoreX) ** 2 + (ay - by - (alpha / 2) * next.scoreY) ** 2;
         const forth = (bx - ax - (alpha / 2) * here.scoreX) ** 2 + (by - ay - (alpha / 2) * here.scoreY) ** 2;
         const ratio = next.logProb - here.logProb + (forth - back) / (2 * alpha);
-        if (!(Math.log(noise.uniform(step * n + i)) < ratio)) {
+        if (!(Math.log(u[i]) < ratio)) {
           [to[at], to[at + 1]] = [ax, ay];
           continue;
         }
@@ -141,12 +144,11 @@ function langevin(mixture, x, { alpha, nSteps, metropolis = false, sigma = 0, no
 // update of all of them, level and step from 0; chains that run away end it.
 function* annealedLangevin(mixture, x, { sigmas, eps, nStepsEach, noise }) {
   const out = { shares: [] }, smallest = sigmas[sigmas.length - 1];
-  let draw = 0;
   for (let level = 0; level < sigmas.length; level++) {
     const components = noisy(mixture, sigmas[level]);
     const alpha = eps * (sigmas[level] / smallest) ** 2, root = Math.sqrt(alpha);
     for (let step = 0; step < nStepsEach; step++) {
-      const to = new Float64Array(x.length);
+      const to = new Float64Array(x.length), z = noise.normals(x.length);
       for (let at = 0; at < x.length; at += 2) {
         const [ax, ay] = [x[at], x[at + 1]];
         if (!(ax * ax < LARGEST && ay * ay < LARGEST)) {
@@ -154,8 +156,8 @@ function* annealedLangevin(mixture, x, { sigmas, eps, nStepsEach, noise }) {
           return;
         }
         evaluate(components, ax, ay, out);
-        to[at] = ax + (alpha / 2) * out.scoreX + root * noise.normal(draw++);
-        to[at + 1] = ay + (alpha / 2) * out.scoreY + root * noise.normal(draw++);
+        to[at] = ax + (alpha / 2) * out.scoreX + root * z[at];
+        to[at + 1] = ay + (alpha / 2) * out.scoreY + root * z[at + 1];
       }
       x = to;
       yield { x, level, step, ranAway: false };
