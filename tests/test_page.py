@@ -18,6 +18,7 @@ from ncsn_edu.schedules import geometric, stable_alpha, stable_eps, stationary_v
 from ncsn_edu.widgets import (
     AnnealingExplorer,
     DdimExplorer,
+    DiffusionExplorer,
     LadderExplorer,
     LangevinExplorer,
     ScheduleExplorer,
@@ -25,8 +26,12 @@ from ncsn_edu.widgets import (
     page,
 )
 from ncsn_edu.widgets.base import on_grid
+from ncsn_edu.widgets.sdes import SDES, WAYS
 
-PAGES = (*(ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer), *(LadderExplorer, ScheduleExplorer, DdimExplorer))
+PAGES = (
+    *(ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer),
+    *(LadderExplorer, ScheduleExplorer, DdimExplorer, DiffusionExplorer),
+)
 ALL = "(key, value) => ArrayBuffer.isView(value) ? Array.from(value) : value"
 GIVEN = """const given = (blocks) => ({ normals: () => blocks.shift(), uniforms: () => blocks.shift() });
 const ran = (explorer, values, fixed) => {
@@ -177,14 +182,16 @@ def test_lengths_of_noise(js, dim):
     assert stats.kstest(js("lengthsOfNoise", dim, 20_000), stats.chi(dim).cdf).pvalue > 1e-3
 
 
+@pytest.mark.parametrize("bits", [32, 64])
 @pytest.mark.parametrize("seed", [0, 1, 7, 2**31])
-def test_noise_is_what_torch_draws(js, seed):
+def test_noise_is_what_torch_draws(js, seed, bits):
     """Blocks one after another, of one generator."""
-    found = js("((noise) => [noise.uniforms(700), noise.normals(1280), noise.uniforms(5), noise.normals(16)])",
-               Code(f"torchNoise({seed})"))  # fmt: skip
-    generator = torch.Generator().manual_seed(seed)
+    found = js("((noise) => [noise.uniforms(700), noise.normals(1285), noise.uniforms(5), noise.normals(16)])",
+               Code(f"torchNoise({seed}, {bits})"))  # fmt: skip
+    generator, dtype = torch.Generator().manual_seed(seed), {32: torch.float32, 64: torch.float64}[bits]
     for numbers, draw in zip(found, (torch.rand, torch.randn, torch.rand, torch.randn), strict=True):
-        np.testing.assert_allclose(numbers, draw(len(numbers), generator=generator), atol=1e-5)
+        wanted = draw(len(numbers), generator=generator, dtype=dtype)
+        np.testing.assert_allclose(numbers, wanted, rtol=0, atol=1e-5 if bits == 32 else 1e-12)
 
 
 def test_noise_that_is_replayed(js):
@@ -424,6 +431,27 @@ def test_ddim_says_and_draws_what_python_does(js):
         assert idle == [name for name, control in explorer.controls.items() if control.disabled]
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("sde", SDES)
+def test_diffusion_says_and_draws_what_python_does(js, sde, way):
+    explorer, name = DiffusionExplorer(n_steps=10), "explorers.DiffusionExplorer"
+    explorer._png = lambda: b""
+    settings = explorer.settings()
+    for n_steps in (5, 60, 200):
+        explorer.set(sde=sde, way=way, n_steps=n_steps)
+        ran_to = ("start", "end") if n_steps == 5 else ("end",)
+        for place in ran_to:
+            found = Code(f"{name}.compute({json.dumps(explorer.values)}, {json.dumps(settings['fixed'])})")
+            if place == "end":
+                explorer.run()
+                found = Code(f"ran({name}, {json.dumps(explorer.values)}, {json.dumps(settings['fixed'])})")
+            agrees(js(f"{name}.says", explorer.values, found, settings), explorer)
+    got = js("((found) => [found.path, found.heat, found.times])", found)
+    np.testing.assert_allclose(got[0], torch.stack(explorer.way_gone)[..., 0], rtol=0, atol=2e-4)
+    np.testing.assert_allclose(got[1], explorer.back.get_array().flatten(), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(got[2], explorer.times)
+
+
 # ---- runs -------------------------------------------------------------------------------------------------------
 
 COUNTING = """const counting = {
@@ -504,6 +532,7 @@ WRITTEN = {
     LadderExplorer: ["50.1", "0.01", "232", "5"],
     ScheduleExplorer: ["1000", "0.02"],
     DdimExplorer: ["20", "1.00", "0"],
+    DiffusionExplorer: ["100"],
 }
 
 

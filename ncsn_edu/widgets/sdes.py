@@ -5,7 +5,9 @@ This file does NOT sample images or train.
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from itertools import pairwise
+from typing import Any, cast
 
 import ipywidgets as ipw
 import numpy as np
@@ -18,7 +20,8 @@ from ..diffusion import predictor_corrector, probability_flow, reverse_sde
 from ..distributions import GaussianMixture
 from ..metrics import quantiles
 from ..sdes import SDE, VE, VP, SubVP
-from .base import Explorer, RunningExplorer, int_slider, wide
+from .base import Explorer, int_slider, wide
+from .page import RunningPageExplorer
 
 SDES: dict[str, SDE] = {"VE": VE(0.02, 8.0), "VP": VP(), "sub-VP": SubVP()}
 DATA = GaussianMixture(torch.tensor([[-1.5], [1.0]], dtype=torch.float64), 0.06, [0.3, 0.7])
@@ -42,7 +45,13 @@ def density(sde: SDE, t: float, x: Tensor) -> Tensor:
     return DATA.log_prob(x[:, None] / scale, sde.sigma(t)).exp() / scale
 
 
-class DiffusionExplorer(RunningExplorer):
+def _camel(name: str) -> str:
+    """A name as the page's scripts have it: sigma_min is sigmaMin."""
+    first, *others = name.split("_")
+    return first + "".join(other.capitalize() for other in others)
+
+
+class DiffusionExplorer(RunningPageExplorer):
     """Particles that become noise, or data again by the reverse SDE or the flow, with the exact density behind them."""
 
     alt = (
@@ -58,6 +67,14 @@ class DiffusionExplorer(RunningExplorer):
             "n_steps": int_slider("steps", n_steps, 5, 200, 5),
         }
         super().__init__(controls, size=(9.2, 4.0))
+
+    def _fixed(self) -> dict[str, Any]:
+        own = {"means": DATA.means[:, 0].tolist(), "variance": DATA.covariances[0, 0, 0].item()}
+        sdes = {name: {"kind": name, "tMin": sde.t_min, "priorStd": sde.prior_std} for name, sde in SDES.items()}
+        for name, sde in SDES.items():
+            sdes[name] |= {_camel(field.name): getattr(sde, field.name) for field in fields(cast(Any, sde))}
+        data = {"weights": DATA.weights.tolist(), **own}
+        return {"data": data, "sdes": sdes, "nPoints": self.n_points, "shown": self.shown}
 
     def _draw(self) -> None:
         self.paths, self.side = self.figure.subplots(1, 2, width_ratios=(2.6, 1))

@@ -8,7 +8,7 @@ import html
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anywidget
 import ipywidgets as ipw
@@ -22,7 +22,16 @@ from ...distributions import GaussianMixture
 from ..base import Explorer, RunningExplorer
 
 LIBRARY = ("scores.js", "schedules.js", "draw.js", "runs.js", "controls.js")
-FILES = (*LIBRARY, "score_field.js", "langevin.js", "annealing.js", "ladder.js", "schedule.js", "ddim.js")
+FILES = (
+    *LIBRARY,
+    "score_field.js",
+    "langevin.js",
+    "annealing.js",
+    "ladder.js",
+    "schedule.js",
+    "ddim.js",
+    "diffusion.js",
+)
 MODULE = "export default { render: ({ model, el }) => show(el, model) };"
 CLASSIC = (
     'if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", showAll);\nelse showAll();'
@@ -182,7 +191,11 @@ def _control(name: str, control: ipw.Widget, value: Any) -> dict[str, Any]:
 
 
 def _look() -> dict[str, Any]:
-    """The colours of plots.py; those of a density as bytes, from none to the highest."""
+    """The colours of plots.py; those of maps as bytes, from the lowest to the highest."""
     names = {name: getattr(plots, name.upper()) for name in ("blue", "orange", "green", "red", "purple", "grey")}
-    density = (mpl.colormaps[plots.DENSITY_MAP](np.linspace(0, 1, 256))[:, :3] * 255).round().astype(int)
-    return {**names, "arrow": plots.QUIVER["color"], "density": density.tolist()}
+    return {**names, "arrow": plots.QUIVER["color"], "density": _colours(plots.DENSITY_MAP), "greys": _colours("Greys")}
+
+
+def _colours(name: str) -> list[list[int]]:
+    colours: np.ndarray = (mpl.colormaps[name](np.linspace(0, 1, 256))[:, :3] * 255).round().astype(int)
+    return cast(list[list[int]], colours.tolist())

@@ -17,14 +17,16 @@ function sheet(canvas, width, height) {
 }
 
 // Boxes of n panels, side by side, or one below the other where there is no room; and the height of all.
-// `tall`: height of axes, at most; `above`: entries of a legend over the axes; `strip`: height to width of one more panel across, at the bottom.
-function boxes({ panels: n, tall = 370, above = 0, strip = 0 }, width) {
+// `widths` of panels side by side, in shares; `tall`: height of axes, at most; `above`: entries of a legend over the axes; `strip`: height to width of one more panel across, at the bottom.
+function boxes({ panels: n, widths, tall = 370, above = 0, strip = 0 }, width) {
   const stacked = width < (n > 2 ? 720 : 640), each = stacked ? width : width / n;
   const columns = width < 880 ? 1 : 2, top = Math.max(MARGIN.top, 17 * Math.ceil(above / columns) + 6);
   const height = Math.min(each - MARGIN.left - MARGIN.right, tall) + top + MARGIN.bottom;
-  const places = Array.from({ length: n }, (_, i) => ({
-    x: stacked ? 0 : i * each, y: stacked ? i * height : 0, width: each, height, top, columns,
-  }));
+  const shares = (widths ?? new Array(n).fill(1)).map((share, _, all) => share / all.reduce((sum, one) => sum + one, 0));
+  const places = shares.map((share, i) => {
+    const x = width * shares.slice(0, i).reduce((sum, one) => sum + one, 0);
+    return { x: stacked ? 0 : x, y: stacked ? i * height : 0, width: stacked ? width : share * width, height, top, columns };
+  });
   const all = stacked ? n * height : height;
   if (!strip) return { places, height: all };
   const below = strip * (width - MARGIN.left - MARGIN.right) + MARGIN.top + MARGIN.bottom;
@@ -115,20 +117,21 @@ class Panel {
     context.restore();
   }
 
-  // values: n x n, row by row from the bottom left, 0 to 1, at the points of a grid from edge to edge.
-  heat(values, colours) {
-    const n = Math.sqrt(values.length), small = document.createElement("canvas");
-    small.width = small.height = n;
-    const pixels = new ImageData(n, n);
-    for (let row = 0; row < n; row++) {
-      for (let column = 0; column < n; column++) {
-        const value = Math.min(1, Math.max(0, values[row * n + column]));
+  // values: row by row from the bottom left, 0 to 1, at the points of a square grid from edge to edge; or of so many
+  // columns, as pixels that fill the axes.
+  heat(values, colours, columns = null) {
+    const across = columns ?? Math.sqrt(values.length), rows = values.length / across;
+    const small = Object.assign(document.createElement("canvas"), { width: across, height: rows });
+    const pixels = new ImageData(across, rows);
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < across; column++) {
+        const value = Math.min(1, Math.max(0, values[row * across + column]));
         const colour = colours[Math.round(value * (colours.length - 1))];
-        pixels.data.set([...colour, 255], 4 * ((n - 1 - row) * n + column));
+        pixels.data.set([...colour, 255], 4 * ((rows - 1 - row) * across + column));
       }
     }
     small.getContext("2d").putImageData(pixels, 0, 0);
-    const pad = this.width / (n - 1) / 2; // pixels are centred on the points
+    const pad = columns ? 0 : this.width / (across - 1) / 2; // pixels are centred on the points
     this.inside((context) => {
       context.imageSmoothingEnabled = true;
       context.drawImage(small, this.left - pad, this.top - pad, this.width + 2 * pad, this.height + 2 * pad);
@@ -205,16 +208,29 @@ class Panel {
     });
   }
 
-  // Bars of these heights between edges, one more than heights.
-  bars(edges, heights, { colour, alpha }) {
+  // Bars of these heights between edges, one more than heights; `sideways`: from the left.
+  bars(edges, heights, { colour, alpha, sideways = false }) {
     this.inside((context) => {
       Object.assign(context, { fillStyle: colour, globalAlpha: alpha });
       context.beginPath();
       heights.forEach((height, i) => {
+        if (sideways) {
+          const [low, high, start] = [this.down(edges[i]), this.down(edges[i + 1]), this.right(0)];
+          context.rect(start, high, this.right(height) - start, low - high);
+          return;
+        }
         const [from, to, top] = [this.right(edges[i]), this.right(edges[i + 1]), this.down(height)];
         context.rect(from, top, to - from, this.down(0) - top);
       });
       context.fill();
+    });
+  }
+
+  // Short lines over the lower edge, at these x.
+  rug(xs, colour) {
+    this.inside((context) => {
+      context.fillStyle = colour;
+      for (const x of xs) context.fillRect(this.right(x) - 0.6, this.top + this.height - 6, 1.2, 6);
     });
   }
 

@@ -66,16 +66,24 @@ function twister(seed) {
   };
 }
 
-// The noise that PyTorch draws on a CPU in float32, from torch.Generator().manual_seed(seed): by torch.rand(n), and by
-// torch.randn(n) where n is a multiple of 16 (Box & Muller 1958, eight pairs at a time).
-function torchNoise(seed) {
-  const draw = twister(seed), uniforms = (n) => Float64Array.from({ length: n }, () => (draw() & 0xffffff) / 2 ** 24);
-  const normals = (n) => {
-    const numbers = uniforms(n);
-    for (let i = 0; i < n; i++) {
-      if (i % 16 >= 8) continue;
+// The noise that PyTorch draws on a CPU, in float32 or in float64, from torch.Generator().manual_seed(seed): by
+// torch.rand(n), and by torch.randn(n) of 16 or more (Box & Muller 1958, eight pairs at a time; the last 16 anew).
+function torchNoise(seed, bits = 32) {
+  const draw = twister(seed);
+  const one = bits === 32 ? () => (draw() & 0xffffff) / 2 ** 24 : () => ((draw() & 0x1fffff) * 2 ** 32 + draw()) / 2 ** 53;
+  const uniforms = (n) => Float64Array.from({ length: n }, one);
+  const sixteen = (numbers, from) => {
+    for (let i = from; i < from + 8; i++) {
       const radius = Math.sqrt(-2 * Math.log(1 - numbers[i])), angle = 2 * Math.PI * numbers[i + 8];
       [numbers[i], numbers[i + 8]] = [radius * Math.cos(angle), radius * Math.sin(angle)];
+    }
+  };
+  const normals = (n) => {
+    const numbers = uniforms(n);
+    for (let from = 0; from + 16 <= n; from += 16) sixteen(numbers, from);
+    if (n % 16) {
+      numbers.set(uniforms(16), n - 16);
+      sixteen(numbers, n - 16);
     }
     return numbers;
   };
