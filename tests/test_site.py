@@ -81,7 +81,12 @@ def test_an_explorer_with_a_kernel_is_a_picture_with_words_and_a_line_how_to_run
 
 
 @pytest.mark.parametrize(
-    ("notebook", "kind"), [("02_langevin", "LangevinExplorer"), ("07_annealing", "AnnealingExplorer")]
+    ("notebook", "kind"),
+    [
+        *(("02_langevin", "LangevinExplorer"), ("07_annealing", "AnnealingExplorer")),
+        *(("14_improved_techniques", "LadderExplorer"), ("16_ddpm", "ScheduleExplorer"), ("16_ddpm", "DdimExplorer")),
+        ("17_sdes", "DiffusionExplorer"),
+    ],
 )
 def test_an_explorer_in_the_page_is_there_as_the_notebook_has_it(notebook, kind):
     said, cell = stored_and_shown(notebook, kind)

@@ -20,6 +20,7 @@ import numpy as np
 from ncsn_edu.widgets import (
     AnnealingExplorer,
     DdimExplorer,
+    DiffusionExplorer,
     LadderExplorer,
     LangevinExplorer,
     ScheduleExplorer,
@@ -66,7 +67,7 @@ RUN = """async () => {
 }"""
 EXPLORERS = (
     *(ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer),
-    *(LadderExplorer, ScheduleExplorer, DdimExplorer),
+    *(LadderExplorer, ScheduleExplorer, DdimExplorer, DiffusionExplorer),
 )
 
 
