@@ -301,8 +301,8 @@ NO_LADDER = "sigma_1 must be larger than sigma_L: a ladder leads down"
 
 
 def in_red(text: str) -> str:
-    """A warning, as HTML for the line under the picture."""
-    return f"<b style='color:{plots.RED}'>{text}</b>"
+    """A warning, as HTML for the line under the picture: a red line below it, as red words are too pale on white."""
+    return f"<b style='border-bottom:2px solid {plots.RED}'>{text}</b>"
 
 
 def relative_density(log_p: torch.Tensor) -> np.ndarray:

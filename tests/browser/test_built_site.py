@@ -15,7 +15,7 @@ PHONE = (
     *("ncsn_edu/weights/ddpm_digits.html", "api/mcmc.html", "search.html"),
     "notebooks/02_langevin.html",  # with an explorer that lives
 )
-DESK = ("notebooks/symbols.html", "api/schedules.html")
+DESK = ("notebooks/symbols.html", "api/schedules.html", "notebooks/07_annealing.html")  # with a run at a button
 
 
 @pytest.fixture(scope="module")

@@ -49,14 +49,14 @@ explorers.AnnealingExplorer = {
   },
 
   says({ sigma_1: sigma1, sigma_L: sigmaL, n_levels: nLevels, n_steps_each: nStepsEach, eps }, found, { fixed, look }) {
-    const red = (text) => `<b style='color:${look.red}'>${text}</b>`, { limit, x, shares, modes, ranAway } = found;
-    if (!found.sigmas) return red(fixed.noLadder);
-    const stable = eps < limit ? "stable" : red("unstable: with enough steps the chains run away");
+    const { limit, x, shares, modes, ranAway } = found;
+    if (!found.sigmas) return inRed(fixed.noLadder, look);
+    const stable = eps < limit ? "stable" : inRed("unstable: with enough steps the chains run away", look);
     const before =
       `sigma ${general(sigma1, 3)} to ${general(sigmaL, 3)}, L <b>${nLevels}</b>, T <b>${nStepsEach}</b>: ` +
       `${nLevels * nStepsEach} evaluations<br>eps <b>${general(eps, 3)}</b> against a limit of ${general(limit, 3)}: ${stable}`;
     if (!x) return `${before}. Press Run`;
-    if (ranAway) return `${before}.<br>Result: ${red(`the chains ran away at level ${shares.length + 1}`)}`;
+    if (ranAway) return `${before}.<br>Result: ${inRed(`the chains ran away at level ${shares.length + 1}`, look)}`;
     if (!modes) return `${before}.<br>after level ${shares.length} of ${nLevels}`;
     const [small, big] = modes.map((mode) => decimal(Math.sqrt(mode.variance), 2));
     const [share, low, high] = wilson(modes[0].count, fixed.nChains).map((value) => decimal(value, 3));

@@ -88,9 +88,8 @@ explorers.LadderExplorer = {
   },
 
   says({ sigma_1: sigma1, sigma_L: sigmaL, n_levels: nLevels, n_steps_each: n }, found, { fixed: { noLadder }, look }) {
-    const red = (text) => `<b style='color:${look.red}'>${text}</b>`;
-    if (!found.ladder) return red(noLadder);
-    const settled = found.below < Infinity ? decimal(found.below, 3) : red("more at every level");
+    if (!found.ladder) return inRed(noLadder, look);
+    const settled = found.below < Infinity ? decimal(found.below, 3) : inRed("more at every level", look);
     return (
       `<b>${nLevels}</b> levels from <b>${general(sigma1, 3)}</b> to <b>${general(sigmaL, 3)}</b>, ` +
       `ratio ${decimal(found.gamma, 4)}; overlap: predicted <b>${decimal(found.predicted, 3)}</b>, ` +

@@ -44,13 +44,12 @@ explorers.LangevinExplorer = {
   },
 
   says({ alpha, n_steps: nSteps, metropolis }, { path, ranAway, rate, second, share }, { look }) {
-    const red = (text) => `<b style='color:${look.red}'>${text}</b>`;
-    const stable = alpha < STABLE_ALPHA || metropolis ? "" : `, ${red("unstable")}`;
+    const stable = alpha < STABLE_ALPHA || metropolis ? "" : `, ${inRed("unstable", look)}`;
     const moved = metropolis ? `acceptance rate <b>${rate.toFixed(3)}</b>; ` : "";
     const [found, low, high] = share.map((value) => value.toFixed(3));
     const expected = general(metropolis ? 1 : stationaryVariance(alpha), 4);
     const result = ranAway
-      ? red(`the chains ran away at step ${path.length}`)
+      ? inRed(`the chains ran away at step ${path.length}`, look)
       : `left mode <b>${found}</b> [${low}, ${high}], truth 0.200<br>` +
         `variance of x<sub>2</sub> ${general(variance(second), 4)}, expected in the long run ${expected}`;
     return `step alpha <b>${general(alpha, 3)}</b>${stable}, <b>${nSteps}</b> steps; ${moved}${result}`;

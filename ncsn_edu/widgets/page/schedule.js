@@ -46,7 +46,7 @@ explorers.ScheduleExplorer = {
   says({ schedule, n_steps: n, beta_n: largest }, { kept, half, bits }, { look }) {
     const middle = half
       ? `signal and noise are equal at t = ${half}`
-      : `<b style='color:${look.red}'>the signal never gets below the noise</b>`;
+      : inRed("the signal never gets below the noise", look);
     const beta = schedule === "cosine" ? "" : `, largest beta <b>${general(largest, 3)}</b>`;
     const [first, last] = [kept[0], kept[n - 1]].map((left) => general(sigmaOfAlphaBar(left), 3));
     return (

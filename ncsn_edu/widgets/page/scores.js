@@ -224,6 +224,9 @@ function allOutside(x, extent) {
   return true;
 }
 
+// A warning, as HTML, as base.py has it.
+const inRed = (text, look) => `<b style='border-bottom:2px solid ${look.red}'>${text}</b>`;
+
 // A number as Python writes it with the format ".{digits}f".
 function decimal(x, digits) {
   return Number.isFinite(x) ? x.toFixed(digits) : general(x, digits);
