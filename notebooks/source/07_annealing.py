@@ -716,7 +716,7 @@ for name, score in (("kernel", lambda x, sigma: (x_0 - x) / sigma**2), ("margina
 # level, the step as a share of its limit; a level in the shaded area
 # explodes. Change the sliders, say what will happen, then press **Run**.
 #
-# - Raise **eps** until the prediction turns red, and Run. At which level do
+# - Raise **eps** until the prediction says unstable, and Run. At which level do
 #   the chains run away just beyond the limit, and at which far beyond it?
 #   Why never at a late one?
 # - Lower **sigma_1** to 1. The share in the small mode freezes; at which
