@@ -133,9 +133,13 @@ class Training(Iterator[TrainState]):
             raise ValueError(f"{type(model).__name__} has no parameters to train")
         self.device = self._parameters[0].device
         self.model, self.batches, self.objective, self.ema = model, iter(batches), objective, ema
-        fused = self.device.type == "cuda"
-        self.optimiser = torch.optim.AdamW(
-            self._parameters, rate.lr, betas, weight_decay=check_scale("weight_decay", weight_decay), fused=fused
+        self.optimiser = torch.optim.Adam(
+            self._parameters,
+            rate.lr,
+            betas,
+            weight_decay=check_scale("weight_decay", weight_decay),
+            decoupled_weight_decay=True,
+            fused=self.device.type == "cuda",
         )
         self.generators = generators_of(objective)
         self.n_steps, self.step = rate.n_steps, 0
