@@ -33,6 +33,7 @@ from .. import plots
 from ..bars import outputs_are_stored
 from ..checks import check_points
 from ..outputs import in_notebook
+from .redraw import Redraw
 
 DEAD = (
     "If the controls do not answer or are not there (the page was loaded again, the kernel was started anew): "
@@ -59,6 +60,7 @@ class Explorer(ipw.VBox):
             self._draw()
         self.figure.canvas.draw()
         self.figure.set_layout_engine("none")  # lay out once: a picture that shifts is hard to compare
+        self._redraw = Redraw(self.figure)
         width, height = self.figure.canvas.get_width_height()
         self.picture = ipw.Image(format="png", width=width, height=height)
         self.readout = ipw.HTML()
@@ -136,7 +138,8 @@ class Explorer(ipw.VBox):
         old.close()
 
     def _png(self) -> bytes:
-        return png(self.figure)
+        self._redraw.draw()
+        return as_png(self.figure)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.values.items())})"
@@ -264,9 +267,8 @@ def between_0_and_1(images: torch.Tensor) -> torch.Tensor:
     return images
 
 
-def png(figure: Figure) -> bytes:
-    """A figure of the Agg canvas as it is now, as a PNG file."""
-    figure.canvas.draw()
+def as_png(figure: Figure) -> bytes:
+    """A figure of the Agg canvas as it was last drawn, as a PNG file."""
     buffer = io.BytesIO()
     pixels = np.asarray(cast(FigureCanvasAgg, figure.canvas).buffer_rgba())[:, :, :3]
     Image.fromarray(pixels).save(buffer, "png", compress_level=1)

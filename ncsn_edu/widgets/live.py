@@ -18,7 +18,7 @@ from ..devices import device_of, random_state_apart
 from ..outputs import in_notebook
 from ..pictures import tile
 from ..training import TrainState, mean_by_level
-from .base import moving_mean, png
+from .base import as_png, moving_mean
 
 Sample = Callable[[nn.Module], Tensor]
 
@@ -121,7 +121,8 @@ class View:
             FigureCanvasAgg(figure)
             for ax, part in zip(np.atleast_1d(figure.subplots(1, len(parts))), parts, strict=True):
                 part(ax)
-            picture = png(figure)
+            figure.canvas.draw()
+            picture = as_png(figure)
         self.figure = figure
         width, height = figure.canvas.get_width_height()
         self.image.width, self.image.height, self.image.value = str(width), str(height), picture

@@ -1,0 +1,175 @@
+"""A picture of which only what has changed is drawn anew is that of a full draw, to the last pixel."""
+
+import random
+
+import ipywidgets as ipw
+import numpy as np
+import pytest
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.spines import Spine
+from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator
+
+from ncsn_edu import widgets
+from ncsn_edu.distributions import Empirical
+from ncsn_edu.nets.vae import ConvVAE
+from ncsn_edu.schedules import geometric
+from ncsn_edu.widgets import Explorer
+from ncsn_edu.widgets.base import RunningExplorer
+from ncsn_edu.widgets.page import PageExplorer
+from ncsn_edu.widgets.redraw import Redraw
+
+IMAGES = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+SCORE, LADDER = Empirical(IMAGES), geometric(1.0, 0.1, 3)
+
+
+def vae() -> ConvVAE:
+    torch.manual_seed(0)
+    return ConvVAE(1, 8, 4).eval().requires_grad_(False)
+
+
+# What one draws that is not drawn in the page: with few steps, as the steps are not looked at.
+MADE = {
+    "AnnealingExplorer": lambda kind: kind(n_levels=3, n_steps_each=5),
+    "DiffusionExplorer": lambda kind: kind(n_steps=10),
+    "ObjectiveExplorer": lambda kind: kind(n_steps=100),
+    "ErrorExplorer": lambda kind: kind(n_steps=250),
+    "ManifoldExplorer": lambda kind: kind(n_steps=100),
+    "NoiseLevelExplorer": lambda kind: kind(IMAGES),
+    "SamplingExplorer": lambda kind: kind(SCORE, LADDER, (1, 8, 8), n=4, n_steps_each=3),
+    "InpaintingExplorer": lambda kind: kind(SCORE, LADDER, IMAGES, n_steps_each=3),
+    "LatentExplorer": lambda kind: kind(vae(), IMAGES),
+}
+KINDS = [kind for name, kind in sorted(vars(widgets).items()) if name.endswith("Explorer")]
+DRAWN = [
+    kind
+    for kind in KINDS
+    if kind not in (Explorer, RunningExplorer, widgets.TrainingExplorer) and not issubclass(kind, PageExplorer)
+]
+
+
+def places(control: ipw.Widget) -> list:
+    """All values of a control."""
+    if hasattr(control, "options"):
+        return [option[1] if isinstance(option, tuple) else option for option in control.options]
+    if not hasattr(control, "min"):
+        return [False, True]
+    steps = round((control.max - control.min) / control.step)
+    values = [control.min + k * control.step for k in range(steps + 1)]
+    return [control.base**value for value in values] if isinstance(control, ipw.FloatLogSlider) else values
+
+
+def test_all_that_the_kernel_draws_are_here():
+    assert len(DRAWN) == 15 and {*MADE} <= {kind.__name__ for kind in DRAWN}
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_explorers_show_what_a_full_draw_shows(kind):
+    """Moved at random, beside a twin that draws all of its figure each time."""
+    explorer, twin = (MADE.get(kind.__name__, lambda kind: kind())(kind) for _ in range(2))
+    assert explorer.picture.value == twin.picture.value
+    twin._redraw.draw = twin.figure.canvas.draw
+    draw = random.Random(0)
+    for turn in range(5):
+        for each in draw.sample(list(explorer.controls), 2 if turn % 2 else 1):
+            value = draw.choice(places(explorer.controls[each]))
+            for one in (explorer, twin):
+                one.set(**{each: value})
+        assert explorer.picture.value == twin.picture.value, explorer
+    if isinstance(explorer, widgets.TrainingExplorer):
+        return
+    for one in (explorer, twin):
+        if isinstance(one, RunningExplorer):
+            one.run()
+    assert explorer.picture.value == twin.picture.value
+
+
+# ---- what may be done to a figure ----------------------------------------------------------------------------------
+
+
+def drawn() -> tuple[Figure, dict]:
+    """A figure with two axes, and its artists."""
+    figure = Figure(figsize=(4, 2), dpi=50)
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    left.set(title="left", xlim=(0, 3), ylim=(1, 10))
+    (line,) = left.plot([0, 1, 2, 3], [1, 4, 2, 5], label="line")
+    right.plot([0, 1], [0, 1], label="best")
+    image = right.imshow(np.eye(3), extent=(0, 1, 0, 1), aspect="auto")
+    names = {"left": left, "right": right, "line": line, "image": image, "text": left.text(1, 2, "words")}
+    return figure, names | {"legend": right.legend(loc="best"), "fixed": left.legend(loc="upper left")}
+
+
+CHANGES = {
+    "nothing": lambda a: None,
+    "a line": lambda a: a["line"].set_ydata([1, 2, 6, 3]),
+    "an image under a legend": lambda a: a["image"].set_data(1 - np.eye(3)),
+    "a legend that seeks its place": lambda a: a["right"].lines[0].set_data([0, 0.1, 1], [0.9, 0.9, 0.1]),
+    "limits": lambda a: a["left"].set_xlim(-1, 4),
+    "limits that follow": lambda a: (a["left"].plot([5], [20], "o"), a["left"].autoscale()),
+    "the same limits": lambda a: a["left"].set_xlim(0, 3),
+    "a scale": lambda a: a["left"].set_yscale("log"),
+    "a shape": lambda a: a["left"].set_aspect(0.5),
+    "a place": lambda a: a["left"].set_position((0.2, 0.2, 0.2, 0.5)),
+    "a title": lambda a: a["left"].set_title("two\nlines"),
+    "words": lambda a: a["text"].set(text="others", position=(2, 4)),
+    "out of sight": lambda a: a["text"].set_visible(False),
+    "words of a legend": lambda a: a["fixed"].get_texts()[0].set_text("longer words"),
+    "ticks": lambda a: a["left"].set_xticks([0, 2], ["none", "two"]),
+    "the colour of one tick": lambda a: a["left"].get_xticklabels()[1].set_color("red"),
+    "a rule for ticks": lambda a: a["left"].yaxis.set_major_locator(FixedLocator([2, 7])),
+    "no axis": lambda a: a["left"].set_axis_off(),
+    "no frame": lambda a: a["left"].set_frame_on(False),
+    "the order": lambda a: a["line"].set_zorder(9),
+    "one more": lambda a: a["left"].axvspan(1, 2, zorder=0),
+    "one less": lambda a: a["line"].remove(),
+    "contours": lambda a: a["right"].contour(np.arange(9).reshape(3, 3) / 8, [0.5], extent=(0, 1, 0, 1)),
+    "a note that points": lambda a: a["left"].annotate("here", (1, 4), (2, 8), arrowprops={"arrowstyle": "->"}),
+    "another size": lambda a: a["left"].figure.set_dpi(60),
+    "wider": lambda a: a["left"].figure.set_size_inches(5, 2),
+    "other axes": lambda a: a["left"].figure.add_axes((0.4, 0.4, 0.2, 0.2)),
+    "axes in axes": lambda a: a["left"].inset_axes((0.5, 0.5, 0.4, 0.4)).plot([1, 2]),
+    "a colour of the figure": lambda a: a["left"].figure.set_facecolor("yellow"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_of_a_figure_is_seen(change):
+    """Drawn, changed, drawn; and, as others have drawn it meanwhile, changed back and forth."""
+    figure, artists = drawn()
+    redraw = Redraw(figure)
+    redraw.draw(), redraw.draw()
+    CHANGES[change](artists)
+    redraw.draw()
+    found = np.asarray(figure.canvas.buffer_rgba()).copy()
+    other, others = drawn()
+    other.canvas.draw()
+    CHANGES[change](others)
+    other.canvas.draw()
+    assert np.array_equal(found, np.asarray(other.canvas.buffer_rgba()))
+    artists["line"].set_color("red"), others["line"].set_color("red")
+    figure.canvas.draw(), other.canvas.draw()
+    redraw.draw()
+    assert np.array_equal(np.asarray(figure.canvas.buffer_rgba()), np.asarray(other.canvas.buffer_rgba()))
+
+
+def test_only_what_has_changed_is_asked(monkeypatch):
+    """A line under a legend: no tick, no title, no legend and nothing of the other axes."""
+    asked = []
+    for kind in (Line2D, Text, AxesImage, Spine):
+        real = kind.draw
+        monkeypatch.setattr(kind, "draw", lambda self, renderer, real=real: (asked.append(self), real(self, renderer)))
+    figure, artists = drawn()
+    redraw = Redraw(figure)
+    redraw.draw()
+    assert len(asked) > 40
+    asked.clear()
+    artists["line"].set_ydata([1, 2, 6, 3])
+    artists["left"].set_xlim(0, 3)  # as they are
+    redraw.draw()
+    best = artists["legend"].findobj()  # of a legend that seeks its place
+    assert [artist for artist in asked if artist not in best] == [artists["line"]]
