@@ -27,6 +27,10 @@ RUNS = {
             r"median of ratios\) +[\d.]+",
         ],
     ),
+    "bench_explorers.py": (
+        ["--moves", "2", "--only", "Ladder"],
+        [r"LadderExplorer +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +\d+"],
+    ),
     "bench_gpu.py": (
         [*("--width", "4", "--batch", "4", "--steps", "1", "--repeats", "1"), "--ways", "plain", "ours", "bf16"],
         [rf"{what}, {way} +[\d.]+ +[\d.]+ +[\d.]+%" for what in ("training", "sampling") for way in ("plain", "bf16")],
