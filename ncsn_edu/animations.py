@@ -16,8 +16,8 @@ from PIL import Image
 from scipy.spatial import KDTree
 
 from .checks import check_positive
-from .figures import check_figure, keep, picture_of, record_of
-from .outputs import check_words, in_notebook, show_caption
+from .figures import DPI, check_figure, keep, picture_of, record_of
+from .outputs import check_words, in_notebook, sharpness, show_caption
 from .pictures import animated_png
 from .widgets import Player
 
@@ -55,7 +55,7 @@ def save_animation(
     check_figure(fig, "save_animation")
     words = check_words(f"figure {name}", alt, caption)
     record = record_of(fig, name, numbers, tolerance) | words | {"fps": check_positive("fps", fps)}
-    pictures = few_colours(list(_drawn(fig, name, draw, frames)))
+    pictures = few_colours(list(_drawn(fig, name, draw, frames, sharp := list[bytes]())))
     file = to_apng(pictures, fps)
     if len(file) > MOST_BYTES:
         width, height = pictures[0].size
@@ -67,14 +67,16 @@ def save_animation(
     if in_notebook():
         from IPython.display import display
 
-        display(Player(pictures, file, fps=fps, alt=words["alt"]))
+        display(Player(pictures, file, fps=fps, alt=words["alt"], sharp=sharp))
         show_caption(words["caption"])
         pyplot.close(fig)
 
 
-def _drawn(fig: Figure, name: str, draw: Callable[[Frame], object], frames: Iterable[Frame]) -> Iterable[Image.Image]:
-    """A picture of each frame, RGB."""
-    number = 0
+def _drawn(
+    fig: Figure, name: str, draw: Callable[[Frame], object], frames: Iterable[Frame], sharp: list[bytes]
+) -> Iterable[Image.Image]:
+    """A picture of each frame, RGB; where pictures are shown sharp, files with more pixels are added to `sharp`."""
+    number, scale = 0, sharpness() if in_notebook() else 1
     for number, frame in enumerate(islice(frames, MOST_FRAMES + 1), start=1):
         if number > MOST_FRAMES:
             raise ValueError(f"figure {name} has more than {MOST_FRAMES} frames: take every so many, every(states, 10)")
@@ -82,6 +84,8 @@ def _drawn(fig: Figure, name: str, draw: Callable[[Frame], object], frames: Iter
         if number == 1:
             fig.canvas.draw()
             fig.set_layout_engine("none")  # laid out once: what shifts is hard to follow
+        if scale > 1:
+            sharp.append(picture_of(fig, scale * DPI))
         yield Image.open(BytesIO(picture_of(fig))).convert("RGB")
     if number < 2:
         raise ValueError(f"figure {name} has {number} frames, and an animation at least 2: use save_figure for one")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .files import expanded, why, write_whole
-from .outputs import check_words, in_notebook, show_picture
+from .outputs import check_words, in_notebook, sharpness, show_picture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -210,8 +210,8 @@ def _show(fig: "Figure", picture: bytes, words: Mapping[str, str]) -> None:
         from matplotlib import pyplot
 
         alt, caption = words.get("alt", ""), words.get("caption", "")
-        if os.environ.get("NCSN_EDU_FIGURES_SHARP") == "1":
-            show_picture(picture_of(fig, 2 * DPI), repr(fig), alt, caption, size=_size(picture))
+        if (scale := sharpness()) > 1:
+            show_picture(picture_of(fig, scale * DPI), repr(fig), alt, caption, size=_size(picture))
         else:
             show_picture(picture, repr(fig), alt, caption)
         pyplot.close(fig)

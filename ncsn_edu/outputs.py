@@ -4,6 +4,7 @@ This file does NOT draw, and stores nothing.
 """
 
 import base64
+import os
 import sys
 
 LONGEST = 300  # characters: what is read aloud in the place of a picture, or stands below it, is no paragraph
@@ -16,6 +17,11 @@ def in_notebook() -> bool:
     from IPython import get_ipython
 
     return getattr(get_ipython(), "kernel", None) is not None
+
+
+def sharpness() -> int:
+    """How many pixels a picture has for each one of the page: 2 with NCSN_EDU_FIGURES_SHARP=1, else 1."""
+    return 2 if os.environ.get("NCSN_EDU_FIGURES_SHARP") == "1" else 1
 
 
 def check_words(what: str, alt: str | None, caption: str | None) -> dict[str, str]:

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 
+import IPython.display
 import matplotlib
 
 matplotlib.use("agg")
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from ncsn_edu import save_animation
+from ncsn_edu import animations, save_animation
 from ncsn_edu.figures import FigureDiffers, figure_sources
 from ncsn_edu.kernels import run_cells
 
@@ -254,6 +255,19 @@ fig, ax = plt.subplots(figsize=(2, 2))
 (line,) = ax.plot([0, 1], [0, 1])
 save_animation(fig, "turns", lambda k: line.set_ydata([0, k]), range(4), alt="A line turns.", caption="A line turns.")
 """
+
+
+def test_where_a_screen_is_sharp_the_player_has_more_pixels_and_the_file_is_the_same(folder, monkeypatch):
+    animate()
+    stored, shown = (folder / "goes.png").read_bytes(), []
+    monkeypatch.setattr(animations, "in_notebook", lambda: True)
+    monkeypatch.setattr(IPython.display, "display", lambda *parts, **options: shown.append(parts[0]))
+    monkeypatch.setenv("NCSN_EDU_FIGURES_SHARP", "1")
+    animate()
+    assert (folder / "goes.png").read_bytes() == stored
+    player, width = shown[0], Image.open(io.BytesIO(stored)).width
+    assert player.picture.width == str(width) and len(player.sharp) == len(player.pictures)
+    assert Image.open(io.BytesIO(player.picture.value)).width == 2 * width
 
 
 def test_a_notebook_shows_a_player_the_file_and_the_caption(folder, tmp_path):

@@ -878,6 +878,26 @@ def test_a_line_beside_the_explorer_says_what_to_run_when_its_kernel_is_gone(exp
     assert "run the cells above, then this one" in shown[0]
 
 
+def test_where_a_screen_is_sharp_an_explorer_has_twice_the_pixels_at_its_size(explorer_of, monkeypatch):
+    plain = explorer_of(ScheduleExplorer)
+    monkeypatch.setenv("NCSN_EDU_FIGURES_SHARP", "1")
+    sharp = ScheduleExplorer()
+    for explorer in (plain, sharp):
+        explorer.set(schedule="cosine")
+    width, height = int(plain.picture.width), int(plain.picture.height)
+    assert (sharp.picture.width, sharp.picture.height) == (str(width), str(height))
+    shown = pixels(sharp.picture.value)
+    assert shown.shape == (2 * height, 2 * width, 3)
+    far = [
+        image.reshape(height // 20, -1, width // 20, side, 3).mean((1, 3))
+        for image, side in ((shown, 40), (pixels(plain.picture.value), 20))
+    ]
+    assert np.corrcoef(far[0].ravel(), far[1].ravel())[0, 1] > 0.95  # from afar they are the same
+    bundle, about = sharp._repr_mimebundle_()
+    assert base64.b64decode(bundle["image/png"]) == sharp.picture.value
+    assert {"width": width, "height": height}.items() < about["image/png"].items()
+
+
 # ---- the player of animations ----------------------------------------------------------------------------------
 
 
@@ -925,6 +945,16 @@ def test_a_stored_notebook_keeps_the_file_whatever_frame_is_shown():
         assert base64.b64decode(bundle["image/png"]) == b"the file"
         assert metadata == {"image/png": {"alt": "Noise."}}
         assert bundle["text/plain"] == f"Player(frame={k}, speed=1.0)"
+
+
+def test_a_player_shows_frames_that_are_sharp_at_the_size_of_the_others(monkeypatch):
+    monkeypatch.setenv("NCSN_EDU_FIGURES_SHARP", "1")
+    shown, _ = player(2, sharp=[b"first", b"second"])
+    assert (shown.picture.width, shown.picture.height, shown.picture.value) == ("60", "40", b"first")
+    assert shown.set(frame=2).picture.value == b"second"
+    bundle, about = shown._repr_mimebundle_()
+    assert base64.b64decode(bundle["image/png"]) == b"the file"
+    assert about == {"image/png": {"alt": "Noise.", "width": 60, "height": 40}}
 
 
 # ---- ladders and schedules -----------------------------------------------------------------------------------------

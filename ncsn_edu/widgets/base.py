@@ -32,7 +32,7 @@ from PIL import Image
 from .. import plots
 from ..bars import outputs_are_stored
 from ..checks import check_points
-from ..outputs import in_notebook
+from ..outputs import in_notebook, sharpness
 from .redraw import Redraw
 
 DEAD = (
@@ -54,14 +54,15 @@ class Explorer(ipw.VBox):
         self, controls: dict[str, ipw.Widget], *, size: tuple[float, float], buttons: Sequence[ipw.Widget] = ()
     ):
         self.controls = controls
+        self._scale = sharpness()
         with plots.style():
-            self.figure = Figure(figsize=size, dpi=100, layout="constrained")
+            self.figure = Figure(figsize=size, dpi=100 * self._scale, layout="constrained")
             FigureCanvasAgg(self.figure)
             self._draw()
         self.figure.canvas.draw()
         self.figure.set_layout_engine("none")  # lay out once: a picture that shifts is hard to compare
         self._redraw = Redraw(self.figure)
-        width, height = self.figure.canvas.get_width_height()
+        width, height = (pixels // self._scale for pixels in self.figure.canvas.get_width_height())
         self.picture = ipw.Image(format="png", width=width, height=height)
         self.readout = ipw.HTML()
         for control in controls.values():
@@ -151,7 +152,10 @@ class Explorer(ipw.VBox):
             display(HTML(f"<small>{DEAD}</small>"))
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         still = base64.b64encode(self._still()).decode()
-        return {**bundle, "text/plain": repr(self), "image/png": still}, {"image/png": {"alt": self._alt()}}
+        about: dict[str, Any] = {"alt": self._alt()}
+        if self._scale > 1:
+            about |= {"width": int(self.picture.width), "height": int(self.picture.height)}
+        return {**bundle, "text/plain": repr(self), "image/png": still}, {"image/png": about}
 
     def _alt(self) -> str:
         return self.alt or (inspect.getdoc(type(self)) or "").partition("\n")[0]

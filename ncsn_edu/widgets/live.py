@@ -15,7 +15,7 @@ from .. import plots
 from ..bars import outputs_are_stored, progress
 from ..checks import check_count
 from ..devices import device_of, random_state_apart
-from ..outputs import in_notebook
+from ..outputs import in_notebook, sharpness
 from ..pictures import tile
 from ..training import TrainState, mean_by_level
 from .base import as_png, moving_mean
@@ -96,7 +96,8 @@ class View:
         """Put a picture that stays in the place of the widget, which would be lost with its kernel."""
         from IPython.display import Image
 
-        self.handle.update(Image(data=self.image.value, alt="Losses of training over its steps."))
+        size = {"width": int(self.image.width), "height": int(self.image.height)} if sharpness() > 1 else {}
+        self.handle.update(Image(data=self.image.value, alt="Losses of training over its steps.", **size))
         self.image.close()
 
     def add(self, states: list[TrainState]) -> None:
@@ -117,14 +118,15 @@ class View:
         if self.sample is not None:
             parts.append(self._draw_samples)
         with plots.style():
-            figure = Figure(figsize=(3.1 * max(len(parts), 2), 2.9), dpi=100, layout="constrained")
+            scale = sharpness()
+            figure = Figure(figsize=(3.1 * max(len(parts), 2), 2.9), dpi=100 * scale, layout="constrained")
             FigureCanvasAgg(figure)
             for ax, part in zip(np.atleast_1d(figure.subplots(1, len(parts))), parts, strict=True):
                 part(ax)
             figure.canvas.draw()
             picture = as_png(figure)
         self.figure = figure
-        width, height = figure.canvas.get_width_height()
+        width, height = (pixels // scale for pixels in figure.canvas.get_width_height())
         self.image.width, self.image.height, self.image.value = str(width), str(height), picture
 
     def _draw_losses(self, ax: Axes) -> None:

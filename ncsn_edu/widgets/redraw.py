@@ -82,7 +82,7 @@ class Redraw:
 
     def draw(self) -> None:
         """Draw the figure as it stands now."""
-        renderer: Any = self.figure.canvas.get_renderer()  # type: ignore[attr-defined]
+        renderer: Any = self.figure.canvas.get_renderer()  # type: ignore[attr-defined]  # of Agg's canvas
         agg = renderer._renderer
         if agg is not self._agg:  # of another size
             self._agg = agg
@@ -107,15 +107,16 @@ class Redraw:
             for artist in (ax, *ax.get_children()):
                 if "draw" not in vars(artist):
                     draw = partial(self._draw_axes, ax) if artist is ax else partial(self._draw_artist, ax, artist)
-                    artist.draw = partial(draw, artist.draw)  # type: ignore[method-assign]
+                    artist.draw = partial(draw, artist.draw)  # type: ignore[method-assign]  # of this one alone
 
     def _draw_axes(self, ax: Axes, draw: Draw, renderer: Any) -> None:
         if self._listener is None:  # somebody else draws
             draw(renderer)
             return
-        frame = [ax.patch, ax.title, ax._left_title, ax._right_title, *ax.spines.values()]  # type: ignore[attr-defined]
+        titles = ax.title, ax._left_title, ax._right_title  # type: ignore[attr-defined]  # its types lack them
+        moved = any(artist.stale for artist in (ax.patch, *titles, *ax.spines.values()))
         panel = self._panels.get(ax)
-        if panel and panel[:2] == self._standing(ax) and not any(artist.stale for artist in frame):
+        if panel and panel[:2] == self._standing(ax) and not moved:
             for artist in panel.order:
                 artist.draw(renderer)
             ax.stale = False
