@@ -7,8 +7,10 @@ import pytest
 
 # Files that take longest come first, so that at the end no worker waits for the other.
 LONGEST = (
-    *("test_assignments", "test_grading", "test_widgets", "test_runs", "test_benchmarks"),
-    *("10_train_and_sample", "06_low_density", "11_inpainting", "05_manifold", "08_noise_conditional"),
+    *("test_assignments", "test_grading", "test_widgets", "test_runs", "test_trained", "test_benchmarks"),
+    *("test_grading_folders", "test_redraw"),
+    *("10_train_and_sample", "14_improved_techniques", "11_inpainting", "15_vae", "16_ddpm", "06_low_density"),
+    *("18_any_model_any_sampler", "13_cifar10_at_full_scale", "09_architecture", "05_manifold", "07_annealing"),
 )
 
 # Scripts that the notebooks are made from, and notebooks that are not yet answered.
