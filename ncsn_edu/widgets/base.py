@@ -23,6 +23,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import LayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.quiver import Quiver
 from matplotlib.text import Text
@@ -59,7 +60,7 @@ class Explorer(ipw.VBox):
             self.figure = Figure(figsize=size, dpi=100 * self._scale, layout="constrained")
             FigureCanvasAgg(self.figure)
             self._draw()
-        self.figure.canvas.draw()
+        cast(LayoutEngine, self.figure.get_layout_engine()).execute(self.figure)
         self.figure.set_layout_engine("none")  # lay out once: a picture that shifts is hard to compare
         self._redraw = Redraw(self.figure)
         width, height = (pixels // self._scale for pixels in self.figure.canvas.get_width_height())
