@@ -2,7 +2,8 @@
 
 The picture is drawn by Matplotlib's Agg canvas into a plain image widget, and its artists are changed in place, so that
 only those that change are drawn anew (redraw.py): no flicker, and only core ipywidgets, so that JupyterLab, VS Code and
-Colab show it. (Notebook 7.6 shows it as well, but with ipywidgets 8.1.9 no slider moves there, not even a plain one: use JupyterLab.)
+Colab show it. (Notebook 7.6 shows it as well, but with ipywidgets 8.1.9 no slider moves there, not even a plain one: use
+JupyterLab.)
 Where no kernel runs (GitHub, a static page) the stored notebook shows the picture as it was. Explorers in closed form
 run in the page instead: see page/.
 This file does NOT know what is explored.
