@@ -2,8 +2,8 @@
 
 The picture is drawn by Matplotlib's Agg canvas into a plain image widget, and its artists are changed in place, so that
 only those that change are drawn anew (redraw.py): no flicker, and only core ipywidgets, so that JupyterLab, VS Code and
-Colab show it. (Notebook 7.6 shows it as well, but with ipywidgets 8.1.9 no slider moves there, not even a plain one: use
-JupyterLab.)
+Colab show it. (Notebook 7.6 shows it as well, but with ipywidgets 8.1.9 no slider moves there, not even a plain one:
+use JupyterLab.)
 Where no kernel runs (GitHub, a static page) the stored notebook shows the picture as it was. Explorers in closed form
 run in the page instead: see page/.
 This file does NOT know what is explored.
@@ -61,7 +61,8 @@ class Explorer(ipw.VBox):
             self.figure = Figure(figsize=size, dpi=100 * self._scale, layout="constrained")
             FigureCanvasAgg(self.figure)
             self._draw()
-        cast(LayoutEngine, self.figure.get_layout_engine()).execute(self.figure)
+        if self.figure.axes:
+            cast(LayoutEngine, self.figure.get_layout_engine()).execute(self.figure)
         self.figure.set_layout_engine("none")  # lay out once: a picture that shifts is hard to compare
         self._redraw = Redraw(self.figure)
         width, height = (pixels // self._scale for pixels in self.figure.canvas.get_width_height())
