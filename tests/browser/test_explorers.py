@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from ncsn_edu import plots, widgets
+from ncsn_edu.outputs import sharpness
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -226,7 +227,7 @@ class Notebook:
         """The picture has its own size, and nothing of the explorer lies outside of its cell."""
         size = self.sizes()
         assert size[0] / size[2] == pytest.approx(size[1] / size[3], abs=0.01), f"the picture is stretched: {size}"
-        assert 0.9 <= size[0] / size[2] <= 1, f"the picture is not shown at about its own size: {size}"
+        assert 0.9 <= sharpness() * size[0] / size[2] <= 1, f"the picture is not shown at about its own size: {size}"
         cut = self.cell.evaluate(
             """cell => {
                 const right = cell.querySelector(".jp-OutputArea-output").getBoundingClientRect().right;
