@@ -76,6 +76,18 @@ def test_states_pass_unchanged(notebook):
     assert len(notebook.shown) == len(notebook.stays) == 1
 
 
+def test_where_a_screen_is_sharp_the_picture_has_twice_the_pixels_at_its_size(notebook, monkeypatch):
+    sizes = []
+    for sharp in "01":
+        monkeypatch.setenv("NCSN_EDU_FIGURES_SHARP", sharp)
+        list(watch(by_hand(3), every=3))
+        image, stays = notebook.shown[-1], notebook.stays[-1]
+        sizes.append(((int(image.width), int(image.height)), Image.open(io.BytesIO(stays.data)).size))
+    (shown, pixels), (shown_sharp, pixels_sharp) = sizes
+    assert shown == pixels == shown_sharp == (stays.width, stays.height)
+    assert pixels_sharp == (2 * pixels[0], 2 * pixels[1])
+
+
 def test_what_is_learned_does_not_depend_on_watching(notebook, device):
     losses = [state.loss for state in training(device=device)]
     samples = []
