@@ -164,7 +164,8 @@ def test_every_control_is_watched_and_shown(explorer_of, kind):
         shown = [(control["name"], control["label"]) for control in explorer.settings()["controls"]]
         assert shown == [(name, control.description) for name, control in explorer.controls.items()]
         return
-    rows, picture, readout = explorer.children
+    words, rows, picture, readout = explorer.children
+    assert words.names == {"img": explorer._repr_mimebundle_()[1]["image/png"]["alt"]} and not words.busy
     for name, control in explorer.controls.items():
         assert control in rows.children, name
         assert control.has_trait("value") and explorer._changed in control._trait_notifiers["value"]["change"], name
@@ -933,7 +934,7 @@ def test_the_button_moves_the_slider_in_the_browser():
     link = shown._link
     assert isinstance(link, ipw.widgets.widget_link.Link)
     assert {link.source, link.target} == {(shown.play, "value"), (shown.controls["frame"], "value")}
-    rows, picture, readout = shown.children
+    _, rows, picture, readout = shown.children
     assert {shown.play, *shown.controls.values()} == set(rows.children)
     assert (picture, readout) == (shown.picture, shown.readout)
 

@@ -479,6 +479,18 @@ def mouse(explorer: InpaintingExplorer, event: str, x: float, y: float) -> None:
     explorer.easel.canvas._handle_frontend_event(None, {"event": event, "x": x, "y": y}, [])
 
 
+def test_a_stroke_of_a_finger_does_what_the_mouse_does(drawn):
+    by_mouse, by_finger = inpainting().clear(), inpainting().clear()
+    for event, x in (("start", 36), ("move", 176), ("end", None)):
+        if x is not None:
+            mouse(by_mouse, f"mouse_{'down' if event == 'start' else event}", x, 71)
+        fingers = [] if x is None else [{"x": x, "y": 71}, {"x": 1, "y": 1}]
+        by_finger.easel.canvas._handle_frontend_event(None, {"event": f"touch_{event}", "touches": fingers}, [])
+    mouse(by_mouse, "mouse_up", 176, 71)
+    assert torch.equal(by_finger.mask, by_mouse.mask) and by_finger.mask.sum() == 48 - 5
+    assert says(by_finger) == says(by_mouse)
+
+
 def test_a_stroke_of_the_mouse(drawn):
     explorer = inpainting().clear()
     mouse(explorer, "mouse_move", 100, 100)  # the button is not down

@@ -174,12 +174,15 @@ def test_the_number_of_steps_is_that_of_the_training(notebook):
 
 
 def test_the_widget_changes_and_a_picture_takes_its_place(notebook):
-    pictures = []
+    pictures, alts = [], []
     for _ in watch(by_hand(6), every=2):
-        (widget,) = notebook.shown
+        (box,) = notebook.shown
+        words, widget = box.children
         pictures.append(widget.value)
+        alts.append(words.names["img"])
     assert len(set(pictures)) == 4  # the empty one and three more
     assert notebook.stays[0].data == pictures[-1]
+    assert len(set(alts)) == 4 and "the last of which is 6:" in alts[-1] and notebook.stays[0].alt == alts[-1]
     assert Image.open(io.BytesIO(pictures[-1])).size == (int(widget.width), int(widget.height))
 
 

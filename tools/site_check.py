@@ -102,15 +102,16 @@ def looked_at(browser: Any, address: str, names: Sequence[str], axe: str, views:
             page.evaluate("() => window.MathJax?.startup?.promise")
             width = page.evaluate("() => document.documentElement.scrollWidth")
             found += [f"{place}: {width} pixels wide"] * (width > size["width"])
-            found += [f"{place}: {problem}" for problem in _axe(page, axe)]
+            found += [f"{place}: {problem}" for problem in findings(page, axe)]
         found += [f"asks outside: {url}" for url in asked if not url.startswith((address, "data:"))]
         context.close()
     return found
 
 
-def _axe(page: Any, axe: str) -> list[str]:
+def findings(page: Any, axe: str, within: str = "html") -> list[str]:
+    """What axe finds in the parts of an open page that a selector names: the serious and the critical."""
     page.evaluate(axe)
-    result = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    result = page.evaluate("part => axe.run({include: [[part]]}, {resultTypes: ['violations']})", within)
     rules = [rule for rule in result["violations"] if rule["impact"] in SERIOUS]
     return [f"{rule['id']} ({len(rule['nodes'])}), {rule['nodes'][0]['html'][:160]}" for rule in rules]
 

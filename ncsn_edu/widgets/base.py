@@ -36,11 +36,16 @@ from ..bars import outputs_are_stored
 from ..checks import check_points
 from ..outputs import in_notebook, sharpness
 from .redraw import Redraw
+from .words import Words
 
 DEAD = (
     "If the controls do not answer or are not there (the page was loaded again, the kernel was started anew): "
     "run the cells above, then this one."
 )
+COLUMN, WHOLE = (
+    "min(100%, 400px)",
+    "calc(100% - 4px)",
+)  # of controls, of a box without margins: windows may be narrow
 
 
 class Explorer(ipw.VBox):
@@ -66,19 +71,20 @@ class Explorer(ipw.VBox):
         self.figure.set_layout_engine("none")  # lay out once: a picture that shifts is hard to compare
         self._redraw = Redraw(self.figure)
         width, height = (pixels // self._scale for pixels in self.figure.canvas.get_width_height())
-        self.picture = ipw.Image(format="png", width=width, height=height)
+        self.picture = ipw.Image(format="png", width=width, height=height, layout=ipw.Layout(max_width=WHOLE))
         self.readout = ipw.HTML()
         for control in controls.values():
             control.observe(self._changed, names="value")
-        two = ipw.Layout(grid_template_columns="repeat(2, 400px)")
-        self.rows = ipw.GridBox([*controls.values(), *buttons], layout=two)
+        columns = ipw.Layout(grid_template_columns=f"repeat(auto-fill, {COLUMN})", max_width="820px")  # two, or one
+        self.rows = ipw.GridBox([*controls.values(), *buttons], layout=columns)
         self._shown: dict[str, Any] = {}
         self._changed()
         super().__init__(self._parts())
 
     def _parts(self) -> list[ipw.Widget]:
         """What is shown while a kernel runs, from top to bottom."""
-        return [self.rows, self.picture, self.readout]
+        self.words = Words(names={"img": self._alt()})
+        return [self.words, self.rows, self.picture, self.readout]
 
     @property
     def values(self) -> dict[str, Any]:
@@ -209,6 +215,7 @@ class RunningExplorer(Explorer):
             self.run()
         else:
             self._label("Stop", "stop")
+            self.words.busy = True
             self._task = loop.create_task(self._run_beside())
 
     def stop(self) -> None:
@@ -233,6 +240,7 @@ class RunningExplorer(Explorer):
     def _ended(self) -> None:
         self._task = None
         self._label(self.action, "play")
+        self.words.busy = False
 
     def _label(self, text: str, icon: str) -> None:
         self.button.description, self.button.icon = text, icon
@@ -361,4 +369,4 @@ def show_ends(x: torch.Tensor | None, dots: Line2D, outside: Text, extent: float
 
 def wide() -> dict[str, Any]:
     """The common layout of sliders."""
-    return {"style": {"description_width": "130px"}, "layout": ipw.Layout(width="390px")}
+    return {"style": {"description_width": "145px"}, "layout": ipw.Layout(width="390px", max_width=WHOLE)}

@@ -23,6 +23,7 @@ from ..mcmc import annealed_langevin, inpaint
 from ..pictures import MASKS, preset_mask, tile
 from ..schedules import geometric, max_pairwise_distance, ratio_overlap, step_sizes
 from .base import (
+    COLUMN,
     NO_LADDER,
     Explorer,
     LabelsInside,
@@ -295,10 +296,11 @@ class InpaintingExplorer(RunningExplorer):
         clear.on_click(lambda _: self.clear())
         self.easel = Easel(self)
         super().__init__(controls, size=(9.2, 3.0), buttons=[clear])
-        rows, picture, readout = self.children
-        rows.layout.grid_template_columns = "400px"
-        top = ipw.HBox([self.easel, rows], layout=ipw.Layout(align_items="flex-start"))
-        self.children = [top, picture, readout]
+        words, rows, picture, readout = self.children
+        words.names = words.names | {"canvas": "The image, to paint on by mouse or finger, or by what is below it."}
+        rows.layout.grid_template_columns, rows.layout.flex = COLUMN, "1 1 300px"
+        top = ipw.HBox([self.easel, rows], layout=ipw.Layout(align_items="flex-start", flex_flow="row wrap"))
+        self.children = [words, top, picture, readout]
 
     def paint(self, row: int, col: int, radius: int, known: bool = False) -> "InpaintingExplorer":
         """Make the pixels within `radius` of a pixel missing, or known again. Returns the explorer."""
@@ -398,7 +400,7 @@ class InpaintingExplorer(RunningExplorer):
 class Easel(ipw.VBox):
     """The image of an InpaintingExplorer, enlarged, to paint on: missing pixels are covered by a colour.
 
-    One paints by mouse, or chooses a place by two sliders, where a frame appears, and presses a button.
+    One paints by mouse or finger, or chooses a place by two sliders, where a frame appears, and presses a button.
     """
 
     side = 280  # screen pixels
@@ -436,6 +438,10 @@ class Easel(ipw.VBox):
         self.canvas.on_mouse_move(self.move)
         self.canvas.on_mouse_up(self.up)
         self.canvas.on_mouse_out(self.up)
+        self.canvas.on_touch_start(lambda fingers: self.down(*fingers[0]))
+        self.canvas.on_touch_move(lambda fingers: self.move(*fingers[0]))
+        self.canvas.on_touch_end(self.up)
+        self.canvas.on_touch_cancel(self.up)
         super().__init__([self.canvas, *parts])
 
     def _place(self, name: str, n: int) -> ipw.IntSlider:
@@ -477,8 +483,8 @@ class Easel(ipw.VBox):
         self.place = x, y
         self.draw(self.explorer.mask != before)
 
-    def up(self, x: float, y: float) -> None:
-        """The mouse is released, or leaves the picture: the stroke ends."""
+    def up(self, *_: Any) -> None:
+        """The mouse is released, or leaves the picture, or fingers do: the stroke ends."""
         if self.place is not None:
             self.place = None
             self.explorer.painted()

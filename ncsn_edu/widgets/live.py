@@ -19,6 +19,7 @@ from ..outputs import in_notebook, sharpness
 from ..pictures import tile
 from ..training import TrainState, mean_by_level
 from .base import as_png, moving_mean
+from .words import Words
 
 Sample = Callable[[nn.Module], Tensor]
 
@@ -88,17 +89,28 @@ class View:
         """Show an empty picture, which changes from now on."""
         from IPython.display import display
 
-        self.image = ipw.Image(format="png")
+        self.image, self.words = ipw.Image(format="png"), Words()
         self.draw()
-        self.handle = display(self.image, display_id=True)
+        self.box = ipw.VBox([self.words, self.image])
+        self.handle = display(self.box, display_id=True)
 
     def close(self) -> None:
         """Put a picture that stays in the place of the widget, which would be lost with its kernel."""
         from IPython.display import Image
 
         size = {"width": int(self.image.width), "height": int(self.image.height)} if sharpness() > 1 else {}
-        self.handle.update(Image(data=self.image.value, alt="Losses of training over its steps.", **size))
-        self.image.close()
+        self.handle.update(Image(data=self.image.value, alt=self.alt(), **size))
+        for widget in (self.box, self.image, self.words):
+            widget.close()
+
+    def alt(self) -> str:
+        """What the picture shows, in words."""
+        if not self.losses:
+            return "Losses of training over its steps: there are none yet."
+        return (
+            f"Losses of training over its steps, the last of which is {self.steps[-1]}: the newest mean is "
+            f"{self.mean_losses()[-1]:.4g}."
+        )
 
     def add(self, states: list[TrainState]) -> None:
         """Read the losses of these states from the device: one transfer for all of them."""
@@ -128,6 +140,7 @@ class View:
         self.figure = figure
         width, height = (pixels // scale for pixels in figure.canvas.get_width_height())
         self.image.width, self.image.height, self.image.value = str(width), str(height), picture
+        self.words.names = {"img": self.alt()}
 
     def _draw_losses(self, ax: Axes) -> None:
         of = f" of {self.n_steps}" if self.n_steps else ""

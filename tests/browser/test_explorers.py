@@ -15,6 +15,7 @@ import matplotlib.colors
 import nbformat
 import numpy as np
 import pytest
+import site_check
 from PIL import Image
 
 from ncsn_edu import plots, widgets
@@ -55,6 +56,12 @@ READ_PICTURE = """async image => {
         reader.readAsDataURL(blob);
     });
 }"""
+
+OUTPUTS = ".jp-OutputArea:has(.ncsn-readout)"
+CONTROLS = "[role=slider], [role=textbox], .jp-OutputArea-output :is(input, select, button)"
+NAMELESS = """controls => controls.filter(c => c.offsetParent
+    && !(c.ariaLabel || c.innerText.trim() || [...(c.labels ?? [])].some(label => label.innerText.trim()))
+).map(c => c.outerHTML)"""
 
 READ_CANVAS = """(canvas, [right, down]) => [...canvas.getContext("2d").getImageData(
     Math.floor(right * canvas.width), Math.floor(down * canvas.height), 1, 1).data]"""
@@ -228,6 +235,10 @@ class Notebook:
         size = self.sizes()
         assert size[0] / size[2] == pytest.approx(size[1] / size[3], abs=0.01), f"the picture is stretched: {size}"
         assert 0.9 <= sharpness() * size[0] / size[2] <= 1, f"the picture is not shown at about its own size: {size}"
+        self.check_nothing_is_cut()
+        self.check_words()
+
+    def check_nothing_is_cut(self) -> None:
         cut = self.cell.evaluate(
             """cell => {
                 const right = cell.querySelector(".jp-OutputArea-output").getBoundingClientRect().right;
@@ -237,6 +248,18 @@ class Notebook:
             }"""
         )
         assert not cut, f"cut off on the right: {cut}"
+
+    def check_words(self) -> None:
+        """A screen reader finds a name for every control, and what the picture shows; axe has nothing to say.
+
+        JupyterLab's own frame around it is not ours, and is not asked.
+        """
+        controls = self.cell.locator(CONTROLS).evaluate_all(NAMELESS)
+        assert not controls, f"without a name: {controls}"
+        for picture in self.cell.get_by_role("img").all():
+            line = self.page.locator(f"[id='{picture.get_attribute('aria-describedby')}'][aria-live=polite]")
+            assert line.inner_text() == self.says(), "the picture is described by the line of numbers"
+        assert site_check.findings(self.page, site_check.axe_script(), within=OUTPUTS) == []
 
     @property
     def canvas(self) -> Locator:
@@ -254,6 +277,20 @@ class Notebook:
         """Red, green and blue at a place of the canvas."""
         place = [right, down]
         return np.array(self.canvas.evaluate(READ_CANVAS, place)[:3], float)
+
+    def finger(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """The same as `drag`, by a finger."""
+        box = self.canvas.bounding_box()
+        browser = self.page.context.new_cdp_session(self.page)
+        for kind, place in (("touchStart", start), ("touchMove", end), ("touchEnd", None)):
+            x, y = (box["x"] + place[0] * box["width"], box["y"] + place[1] * box["height"]) if place else (0, 0)
+            browser.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}] if place else []})
+
+    def restart_kernel(self) -> None:
+        self.page.get_by_role("menuitem", name="Kernel", exact=True).click()
+        self.page.get_by_role("menuitem", name=re.compile("^Restart Kernel…")).click()
+        self.page.locator(".jp-Dialog-button.jp-mod-accept").click()
+        self.cell.locator(".jupyter-widgets-disconnected").first.wait_for(timeout=60 * SECONDS)
 
     def screenshot(self, what: str) -> None:
         self.cell.scroll_into_view_if_needed()
@@ -360,6 +397,21 @@ def test_score_field_explorer(open_page):
     notebook.screenshot("narrow")
     notebook.button("Reset").press("Enter")
     wait_for(lambda: notebook.says() == start, "Reset goes back to the start")
+
+    alone = notebook.cell.get_by_text("Run the cell again for Python to follow")
+    assert not alone.is_visible()
+    notebook.restart_kernel()
+    alone.wait_for()
+    notebook.there_and_back("distance", "distance {}")  # it lives on without the kernel
+    assert no_broken_links(notebook)
+    notebook.screenshot("kernel-gone")
+
+
+def no_broken_links(notebook: Notebook) -> bool:
+    """ipywidgets marks what has lost its kernel with a broken link, in the place of the labels."""
+    shown = "e => getComputedStyle(e, '::before').display"
+    marked = notebook.cell.locator(".jupyter-widgets-disconnected").all()
+    return {part.evaluate(shown) for part in marked} == {"none"}
 
 
 SCORE_FIELD = {
@@ -522,6 +574,14 @@ def test_guidance_explorer(open_notebook):
     assert notebook.number("energy distance to the class {}") > near + 1
     notebook.draws_what_python_draws(scale=10.0)
     notebook.screenshot("far-out")
+
+    gone = notebook.cell.get_by_role("status")
+    assert not gone.is_visible()
+    notebook.restart_kernel()
+    wait_for(lambda: "run the cells above" in gone.inner_text(), "a line says what to run")
+    assert no_broken_links(notebook)
+    assert notebook.handle("scale").evaluate("h => h.closest('[inert]') !== null"), "no control moves in vain"
+    notebook.screenshot("kernel-gone")
 
 
 def test_annealing_explorer(open_page):
@@ -697,6 +757,14 @@ def test_inpainting_explorer(open_notebook):
     wait_for(lambda: notebook.number("{}% missing") < share, "pixels can be made known again")
     wait_for(lambda: np.abs(notebook.canvas_colour(0.7, 0.7) - (2 * hidden - colour)).max() < 3, "they are uncovered")
     notebook.screenshot("painted")
+    share = notebook.number("{}% missing")
+    notebook.finger((0.6, 0.3), (0.9, 0.3))
+    wait_for(lambda: notebook.number("{}% missing") < share, "a finger paints as well")
+    notebook.handle("brush").press("Shift+Tab")
+    for _ in range(2):
+        notebook.page.keyboard.press("Shift+Tab")
+    assert not notebook.canvas.evaluate("c => c.contains(document.activeElement)"), "the canvas keeps no keys"
+    assert "to paint on" in notebook.canvas.get_attribute("aria-label")
 
     before = notebook.picture()
     notebook.button("Complete").press("Enter")
@@ -715,6 +783,10 @@ def test_inpainting_explorer(open_notebook):
     assert "Press Complete" in notebook.says()
     wait_for(lambda: np.ptp(notebook.canvas_colour(0.3, 0.7)) > 50, "the lower half is covered")
     notebook.there_and_back("image", "image {},")
+    notebook.page.set_viewport_size({"width": 500, "height": 900})
+    notebook.page.keyboard.press("Control+b")  # JupyterLab's list of files goes
+    notebook.check_nothing_is_cut()
+    notebook.screenshot("narrow")
     notebook.button("Complete").press("Enter")
     wait_for(lambda: "spread by" in notebook.says(), "it begins", seconds=60)
     notebook.button("Stop").press("Space")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
+import site_check
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -22,6 +23,15 @@ fig, ax = plt.subplots(figsize=(3, 3))
 (line,) = ax.plot([0, 1], [0, 1])
 save_animation(fig, "turns", lambda k: line.set_ydata([0, k]), range(12), alt="A line turns.", caption="It turns.")
 """
+WATCH = """
+import os, time, torch
+from ncsn_edu import TrainState
+from ncsn_edu.widgets import watch
+os.environ["NCSN_EDU_PROGRESS"] = "1"
+for k, state in enumerate(watch([TrainState(k, torch.rand(4), None, None, None) for k in range(1, 31)], every=10)):
+    time.sleep(3 * (k == 20))
+"""
+OUTPUTS = ".jp-OutputArea:has(.widget-image)"
 SECONDS = 1000  # Playwright counts milliseconds
 
 
@@ -43,7 +53,7 @@ def slider(cell: Locator) -> int:
 
 def test_player(page: Page, lab: Lab, screenshots: Path) -> None:
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)], metadata=kernel)
+    notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, (CELL, WATCH))), metadata=kernel)
     nbformat.write(notebook, lab.notebooks / "player.ipynb")
     page.goto(lab.notebook("player"))
     cell = page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-Cell").first
@@ -64,6 +74,9 @@ def test_player(page: Page, lab: Lab, screenshots: Path) -> None:
     handle.press("ArrowLeft")
     wait_for(lambda: frame(cell) == 1, "and back")
 
+    assert image.get_attribute("alt") == "A line turns."
+    assert site_check.findings(page, site_check.axe_script(), within=OUTPUTS) == []
+
     play, stop, *_ = cell.locator(".widget-play button").all()
     play.press("Enter")
     wait_for(lambda: frame(cell) > 3, "it plays")
@@ -77,3 +90,12 @@ def test_player(page: Page, lab: Lab, screenshots: Path) -> None:
     wait_for(lambda: frame(cell) == 12, "it goes on to the last frame")
     stop.press("Enter")
     wait_for(lambda: frame(cell) == 1, "stopped, it is at its beginning")
+
+    cell = page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-Cell").nth(1)
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    live = cell.locator("img.widget-image[alt*='the last of which is 20:']")  # training, while it goes on
+    live.wait_for(timeout=60 * SECONDS)
+    assert site_check.findings(page, site_check.axe_script(), within=OUTPUTS) == []
+    cell.locator(".jp-RenderedImage img").wait_for(timeout=60 * SECONDS)  # and a picture that stays
+    assert live.count() == 0

@@ -24,6 +24,8 @@ const STYLE = `
 .ncsn-buttons button.ncsn-run { color: white; background: #0072B2; border-color: #0072B2; }
 .ncsn-explorer :focus-visible { outline: 2px solid #0072B2; outline-offset: 2px; }
 .ncsn-picture { display: block; margin: 8px 0; }
+.ncsn-alone, .jupyter-widgets-disconnected:has(> div > .ncsn-explorer)::before { display: none; }
+.jupyter-widgets-disconnected .ncsn-alone { display: block; }
 .ncsn-readout { font-size: 110%; line-height: 1.45; min-height: 4.4em; }`;
 
 function make(tag, properties = {}, children = []) {
@@ -45,6 +47,8 @@ function written(control, value) {
   const digits = (String(control.step).split(".")[1] || "").length;
   return value.toFixed(digits);
 }
+
+const ALONE = "The kernel has ended or was started anew: this goes on in the page. Run the cell again for Python to follow.";
 
 let made = 0; // ids are unique on a page
 
@@ -95,7 +99,10 @@ function show(el, model) {
   const canvas = make("canvas", { className: "ncsn-picture" }), readout = make("div", { className: "ncsn-readout" });
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", settings.alt);
+  readout.id = `ncsn-says-${made++}`;
   readout.setAttribute("aria-live", "polite");
+  canvas.setAttribute("aria-describedby", readout.id);
+  const alone = make("small", { className: "ncsn-alone", textContent: ALONE });
   const tell = (news) => {
     for (const [name, value] of Object.entries(news)) model.set(name, value);
     model.save_changes();
@@ -121,7 +128,7 @@ function show(el, model) {
   });
   const buttons = make("div", { className: "ncsn-buttons" }, settings.action ? [run, reset] : [reset]);
   const rows = make("div", { className: "ncsn-controls" }, [...controls.map((c) => c.element), buttons]);
-  const root = make("div", { className: "ncsn-explorer" }, [make("style", { textContent: STYLE }), rows, canvas, readout]);
+  const root = make("div", { className: "ncsn-explorer" }, [make("style", { textContent: STYLE }), rows, canvas, readout, alone]);
   for (const control of root.querySelectorAll("input, select, button")) {
     control.setAttribute("data-lm-suppress-shortcuts", "true"); // or JupyterLab takes its keys
   }

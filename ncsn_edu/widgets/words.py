@@ -1,0 +1,27 @@
+"""What ipywidgets leaves out: names that a screen reader says, and a line for when the kernel is gone.
+
+Sliders and pictures of ipywidgets have no names in the page, and once their kernel has ended they show broken links
+and move on in vain. A widget of no size beside them mends both: see words.js.
+"""
+
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+GONE = (
+    "The kernel that answered these controls has ended, or was started anew: run the cells above, then this one again."
+)
+
+
+class Words(anywidget.AnyWidget):
+    """The words for the box that it is put into.
+
+    names  CSS selector -> what the picture there shows, in words; the line of numbers is its description
+    busy   the line changes many times a second: it is read aloud when that has ended
+    """
+
+    _esm = (Path(__file__).parent / "words.js").read_text(encoding="utf-8")
+    names = traitlets.Dict().tag(sync=True)
+    busy = traitlets.Bool(False).tag(sync=True)
+    gone = traitlets.Unicode(GONE).tag(sync=True)
