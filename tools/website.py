@@ -64,8 +64,12 @@ def check_needed() -> None:
 
 
 def with_words(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook, with alt texts where myst-nb looks for them, and what a page has in the place of an explorer."""
+    """The notebook, with alt texts where myst-nb looks for them, and what a page has in the place of an explorer.
+
+    The first line of an assignment's tests, which is no Python, becomes a comment.
+    """
     for cell in notebook.cells:
+        cell.source = re.sub(r"^(%%tests [^(\n]*\S).*", r"# \1", cell.source)
         outputs = []
         for output in cell.get("outputs", []):
             metadata = output.get("metadata", {})
@@ -188,8 +192,11 @@ def lay_out(source: Path) -> None:
     for name in copied:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, source / name)
-    for path in (ROOT / "notebooks").glob("*.ipynb"):
-        nbformat.write(with_words(nbformat.read(path, 4)), source / "notebooks" / path.name)
+    notebooks = ROOT / "notebooks"
+    for path in [*notebooks.glob("*.ipynb"), *notebooks.glob("assignments/release/*/*.ipynb")]:
+        place = source / path.relative_to(ROOT)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(with_words(nbformat.read(path, 4)), place)
     (source / "api").mkdir()
     for name, text in [("gallery.md", gallery()), ("models.md", models()), *reference()]:
         (source / name).write_text(text, encoding="utf-8")

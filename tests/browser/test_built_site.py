@@ -12,6 +12,7 @@ import website  # noqa: E402
 
 PHONE = (
     *("index.html", "notebooks/00_start_here.html", "notebooks/assignments/for_students.html"),
+    "notebooks/assignments/release/a3_annealing/a3_annealing.html",
     *("ncsn_edu/weights/ddpm_digits.html", "api/mcmc.html", "search.html"),
     "notebooks/02_langevin.html",  # with an explorer that lives
 )
@@ -31,6 +32,8 @@ def test_every_link_and_picture_is_there_and_nothing_asks_outside(site: Path) ->
     print(f"{pages} pages, {asked} links and pictures")
     assert pages > 60 and asked > 5000
     assert (broken, outside, silent) == ([], [], [])
+    assert len([*site.glob("notebooks/assignments/release/*/a?_*.html")]) == 5
+    assert "Apache License" in (site / "_static" / "mathjax" / "LICENSE").read_text("utf-8")
     live, still = ((site / "notebooks" / f"{n}.html").read_text("utf-8") for n in ("01_scores", "06_low_density"))
     says = "In JupyterLab this picture has controls"
     assert "data-ncsn-explorer=" in live and says not in live and says in still
