@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import jupytext
 import pytest
 import yaml
+from IPython.core.interactiveshell import InteractiveShell
 
 from ncsn_edu.commands.lab import looks
 
@@ -17,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 import address  # noqa: E402 (from tools)
 
-FILES = ("README.md", "CONTRIBUTING.md", "CITATION.cff")
+NOTEBOOK = "notebooks/source/00_start_here.py"
 GITHUB, GITLAB, OTHER = (
     "https://github.com/some/thing",
     "https://gitlab.com/a/b/thing",
@@ -29,7 +31,8 @@ GITHUB, GITLAB, OTHER = (
 def copy(tmp_path, monkeypatch):
     """A copy of the files, with no address; and a function that gives them one."""
     project = re.sub("^Repository.*\n", "", (ROOT / "pyproject.toml").read_text("utf-8"), flags=re.MULTILINE)
-    for name in FILES:
+    (tmp_path / NOTEBOOK).parent.mkdir(parents=True)
+    for name in address.FILES:
         (tmp_path / name).write_text((ROOT / name).read_text("utf-8"), encoding="utf-8")
     monkeypatch.setattr(address, "ROOT", tmp_path)
 
@@ -39,7 +42,7 @@ def copy(tmp_path, monkeypatch):
         return address.main(list(arguments))
 
     assert give(None) == 0
-    return give, lambda: {name: (tmp_path / name).read_text("utf-8") for name in FILES}
+    return give, lambda: {name: (tmp_path / name).read_text("utf-8") for name in address.FILES}
 
 
 def test_the_files_have_the_address_that_pyproject_has():
@@ -90,24 +93,32 @@ def test_what_is_no_address_is_refused(copy, capsys, given):
     assert "https://github.com/OWNER/NAME" in capsys.readouterr().err
 
 
-def test_the_colab_cell_does_nothing_elsewhere(copy, monkeypatch):
-    give, texts = copy
-    give(GITHUB)
-    (cell,) = re.findall(r"```py\n(.*?)```", texts()["README.md"], re.DOTALL)
-    from IPython.core.interactiveshell import InteractiveShell
+def colab_cells(texts):
+    """What is run on Colab: README's cell, and that of the first notebook."""
+    (first,) = re.findall(r"```py\n(.*?)```", texts["README.md"], re.DOTALL)
+    cells = [cell.source for cell in jupytext.reads(texts[NOTEBOOK], "py:percent").cells if cell.cell_type == "code"]
+    return [first, cells[0]]
 
-    lines = InteractiveShell.instance().transform_cell(cell)
+
+def run_as_a_cell(source):
+    """The magics that a cell calls."""
     ran = []
-    exec(lines, {"get_ipython": lambda: type("Shell", (), {"run_line_magic": lambda _, *words: ran.append(words)})()})
-    assert ran == []
-    sys.modules["google.colab"] = sys
-    try:
-        exec(
-            lines, {"get_ipython": lambda: type("Shell", (), {"run_line_magic": lambda _, *words: ran.append(words)})()}
-        )
-    finally:
-        del sys.modules["google.colab"]
-    assert ran == [("pip", f"install -q git+{GITHUB}")]
+    shell = type("Shell", (), {"run_line_magic": lambda _, *words: ran.append(words)})()
+    exec(InteractiveShell.instance().transform_cell(source), {"get_ipython": lambda: shell})
+    return ran
+
+
+def test_the_colab_cells_do_nothing_elsewhere(copy, monkeypatch):
+    give, texts = copy
+    unknown = colab_cells(texts())[1]
+    give(GITHUB)
+    known = colab_cells(texts())
+    assert [run_as_a_cell(cell) for cell in [*known, unknown]] == [[], [], []]
+    monkeypatch.setitem(sys.modules, "google.colab", sys)
+    for cell in known:
+        assert run_as_a_cell(cell) == [("pip", f"install -q git+{GITHUB}")]
+    with pytest.raises(SystemExit, match="address of the project's repository"):
+        run_as_a_cell(unknown)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Binder is Linux")

@@ -1,10 +1,10 @@
 """Write the repository's address, which pyproject.toml has in [project.urls], where readers need it.
 
-    python tools/address.py            README.md, CONTRIBUTING.md and CITATION.cff
+    python tools/address.py            README.md, CONTRIBUTING.md, CITATION.cff and the first notebook's source
     python tools/address.py --check    only say which of them has another one
 
-From it come the line that clones, the badges of Colab and Binder, and the link for JupyterHubs. Without an address
-there are no badges, and the other lines say what to put in.
+From it come the line that clones, the badges of Colab and Binder, the link for JupyterHubs, and what the first notebook
+installs on Colab. Without an address there are no badges, and the other lines say what to put in.
 """
 
 import argparse
@@ -21,6 +21,9 @@ else:
 ROOT = Path(__file__).resolve().parents[1]
 BRANCH, FIRST = "main", "00_start_here.ipynb"
 UNKNOWN = "<address of this repository>"
+FILES = ("README.md", "CONTRIBUTING.md", "CITATION.cff", "notebooks/source/00_start_here.py")
+ON_COLAB = 'if "google.colab" in sys.modules:\n'
+ASKED = """raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")"""
 BADGES = "<!-- badges, made by `make address` -->", "<!-- end of badges -->"
 PLACES = "<!-- places, made by `make address` -->", "<!-- end of places -->"
 ELSEWHERE = """\
@@ -96,6 +99,9 @@ def written(name: str, text: str, address: str | None) -> str:
         text = re.sub(r"^repository-code: .*\n", "", text, flags=re.MULTILINE)
         line = f'repository-code: "{address}"\n' if address else ""
         return re.sub(r"^(type: software\n)", rf"\1{line}", text, flags=re.MULTILINE)
+    if name.endswith(".py"):
+        line = f"# %pip install -q git+{address}" if address else ASKED  # jupytext makes a magic of the comment
+        return re.sub(f"{ON_COLAB}.*\n", lambda _: f"{ON_COLAB}    {line}\n", text)
     folder = (address or "ncsn_edu").rpartition("/")[2]
     text = re.sub(r"git clone .+ && cd \S+", lambda _: f"git clone {address or UNKNOWN} && cd {folder}", text)
     for (begin, end), made in ((BADGES, badges(address) if address else ""), (PLACES, elsewhere(address))):
@@ -114,11 +120,12 @@ def main(argv: list[str] | None = None) -> int:
         print(f"address: {error}", file=sys.stderr)
         return 1
     others = 0
-    for name in ("README.md", "CONTRIBUTING.md", "CITATION.cff"):
+    for name in FILES:
         text = (ROOT / name).read_text(encoding="utf-8")
         if (new := written(name, text, address)) != text:
             others += 1
-            print(f"{name} {'has another address: make address' if check else 'written'}")
+            also = ", and now: make notebooks ARGS=00" if name.endswith(".py") else ""
+            print(f"{name} {'has another address: make address' if check else f'written{also}'}")
             if not check:
                 (ROOT / name).write_text(new, encoding="utf-8")
     return int(check and others > 0)

@@ -14,6 +14,14 @@
 # all this goes, the map, and how to work with the notebooks.
 #
 # ## Is everything there?
+#
+# On Google's Colab the next cell gets the package; anywhere else it does nothing.
+
+# %%
+import sys
+
+if "google.colab" in sys.modules:
+    raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")
 
 # %%
 from ncsn_edu.doctor import missing
