@@ -27,6 +27,7 @@ function nameAll(root, model) {
     const number = slider.querySelector(".widget-readout"), handle = slider.querySelector(".noUi-handle");
     const off = handle.closest("[disabled]") ? "true" : null;
     put(handle, "aria-label", label);
+    put(handle, "data-lm-suppress-shortcuts", "true"); // or Notebook 7 takes its arrow keys
     put(handle, "aria-valuetext", number.textContent.trim()); // of a slider over powers of ten not the exponent
     put(handle, "aria-disabled", off);
     put(number, "role", "textbox");

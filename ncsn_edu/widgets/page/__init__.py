@@ -1,7 +1,7 @@
 """Explorers in closed form, which run in the page itself: plain JavaScript beside this file, put together here.
 
-One text serves JupyterLab, Notebook 7, VS Code and Colab, as an anywidget module, and a page without a kernel, as a
-classic script. What Python draws is the picture of a stored notebook, and what the script is tested against.
+One text serves every front end that knows anywidget (tried: JupyterLab 4.6, Notebook 7.6), and, as a classic script, a
+page without a kernel. What Python draws is the picture of a stored notebook, and what the script is tested against.
 """
 
 import html
