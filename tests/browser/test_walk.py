@@ -1,21 +1,24 @@
 """The newcomer's walk: a fresh clone, `make lab`, every notebook run in the browser, every explorer operated.
 
-`make walk` runs it, and `make test` does not: it takes half an hour. It prints a table of seconds, memory and moves.
-NCSN_EDU_WALK names the notebooks, separated by commas, if not all of them are to be walked through.
+`make walk` runs it, and `make test` does not: it takes half an hour or more. After each notebook it writes a table of
+seconds, memory, moves and errors to build/walk.md, and it goes on after an error. NCSN_EDU_WALK names the notebooks,
+separated by commas, if not all of them are to be walked through.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
-import signal
 import statistics
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import nbformat
 import psutil
@@ -34,19 +37,24 @@ NAMES = [name for name in os.environ.get("NCSN_EDU_WALK", "").split(",") if name
     path.stem for path in NOTEBOOKS.glob("*.ipynb")
 )
 OWN = ("VIRTUAL_ENV", "JUPYTER_PREFER_ENV_PATH", "NCSN_EDU_FIGURES", "NCSN_EDU_PROGRESS", "MAKEFLAGS", "MAKELEVEL")
+TABLE = PROJECT / "build" / "walk.md"
 SECONDS = 1000  # Playwright counts milliseconds
 HANDLES = ".noUi-handle, input[type=range]"
 
 
-class Row(NamedTuple):
+@dataclass
+class Row:
     """What the walk through one notebook took."""
 
     name: str
-    seconds: float
-    memory: float  # of the kernel at most, GiB
-    explorers: int
-    moves: int
-    latencies: list[float]  # from a key to another line below the picture, ms
+    seconds: float = 0.0  # of Run All
+    operating: float = 0.0  # seconds at its explorers
+    memory: float = 0.0  # of the kernel at most, GiB
+    explorers: int = 0  # that were there
+    operated: int = 0  # of these, to the end
+    moves: int = 0
+    latencies: list[float] = field(default_factory=list)  # from a key to another line below the picture, ms
+    error: str = ""  # the first line of what stopped it
 
 
 class Newcomer(Lab):
@@ -87,6 +95,14 @@ class Newcomer(Lab):
                 continue
         return found
 
+    def end_kernels(self) -> None:
+        """Shut them down: one that is killed is started anew."""
+        with urllib.request.urlopen(self.address("api/kernels"), timeout=30) as answer:
+            running = json.load(answer)
+        for kernel in running:
+            asked = urllib.request.Request(self.address(f"api/kernels/{kernel['id']}"), method="DELETE")
+            urllib.request.urlopen(asked, timeout=60).close()
+
 
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
@@ -102,36 +118,58 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
 
 @pytest.fixture(scope="module")
 def rows() -> Iterator[list[Row]]:
-    """The table, printed at the end of the walk."""
+    """The rows of the table, shown at the end of the walk."""
     rows: list[Row] = []
     yield rows
-    print("\n| notebook | Run All, s | kernel at most, GiB | explorers | moves | answer, median ms | 95th, ms |")
-    print("|---|---|---|---|---|---|---|")
-    for row in rows:
-        median, late = _spread(row.latencies)
-        print(
-            f"| {row.name} | {row.seconds:.0f} | {row.memory:.2f} | {row.explorers} | {row.moves} | {median} | {late} |"
-        )
-    most = max((row.memory for row in rows), default=0)
-    print(f"| all | {sum(row.seconds for row in rows):.0f} | {most:.2f} | {sum(row.explorers for row in rows)} | "
-          f"{sum(row.moves for row in rows)} | | |")  # fmt: skip
+    print(f"\n{table(rows)}\n{TABLE}")
 
 
-def _spread(latencies: list[float]) -> tuple[str, str]:
-    if len(latencies) < 2:
-        return "", ""
-    return f"{statistics.median(latencies):.0f}", f"{statistics.quantiles(latencies, n=20)[-1]:.0f}"
+COLUMNS = "notebook, Run All s, explorers s, kernel at most GiB, explorers, moves, answer median ms, 95th ms, error"
+
+
+def table(rows: list[Row]) -> str:
+    """All rows, and two sums of them, as Markdown."""
+    part1 = [row for row in rows if row.name < "14"]
+    columns = COLUMNS.split(", ")
+    lines = [
+        columns,
+        ["---"] * len(columns),
+        *map(_cells, rows),
+        _cells(_sum("Part I", part1)),
+        _cells(_sum("all", rows)),
+    ]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _cells(row: Row) -> list[str]:
+    median, late = "", ""
+    if len(row.latencies) > 1:
+        median, late = f"{statistics.median(row.latencies):.0f}", f"{statistics.quantiles(row.latencies, n=20)[-1]:.0f}"
+    operated = f"{row.operated} of {row.explorers}"
+    times = [f"{row.seconds:.0f}", f"{row.operating:.0f}", f"{row.memory:.2f}"]
+    return [row.name, *times, operated, str(row.moves), median, late, row.error]
+
+
+def _sum(name: str, rows: list[Row]) -> Row:
+    numbers = {key: sum(getattr(row, key) for row in rows) for key in ("seconds", "operating", "explorers", "operated")}
+    failed = sum(bool(row.error) for row in rows)
+    return Row(
+        f"{name}: {(numbers['seconds'] + numbers['operating']) / 60:.1f} minutes",
+        **numbers,
+        moves=sum(row.moves for row in rows),
+        memory=max((row.memory for row in rows), default=0.0),
+        latencies=[latency for row in rows for latency in row.latencies],
+        error=f"{failed} of {len(rows)} notebooks" if failed else f"none in {len(rows)} notebooks",
+    )
 
 
 class Walk:
     """One notebook in the browser, and what its kernel says meanwhile, cells and widgets alike."""
 
-    def __init__(self, page: Page, lab: Newcomer, name: str) -> None:
-        self.page, self.lab, self.name = page, lab, name
+    def __init__(self, page: Page, lab: Newcomer, name: str, row: Row) -> None:
+        self.page, self.lab, self.name, self.row = page, lab, name, row
         self.path = lab.notebooks / f"{name}.ipynb"
         self.tracebacks: list[str] = []
-        self.latencies: list[float] = []
-        self.moves, self.memory = 0, 0.0
         page.on("websocket", lambda socket: socket.on("framereceived", self._heard))
         page.goto(lab.address(f"lab/tree/{name}.ipynb") + "&reset")
         self._wait_until_idle(quiet=1)
@@ -149,11 +187,11 @@ class Walk:
             assert time.monotonic() < end, f"{self.name}: the kernel is still busy after {seconds} s"
             since = (since or time.monotonic()) if idle.count() else None
             for kernel in self.lab.kernels():
-                self.memory = max(self.memory, kernel.memory_info().rss / 2**30)
+                self.row.memory = max(self.row.memory, kernel.memory_info().rss / 2**30)
             self.page.wait_for_timeout(100)  # and not sleep: frames are heard meanwhile
 
-    def run_all(self) -> float:
-        """Run All Cells, and look at every output; seconds."""
+    def run_all(self) -> None:
+        """Run All Cells, and look at every output."""
         start = time.monotonic()
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -162,19 +200,26 @@ class Walk:
             assert not self.tracebacks, self.tracebacks[0]
             assert time.monotonic() < start + 900, f"{self.name}: not every cell has run"
             self._wait_until_idle(quiet=0)
-        seconds = time.monotonic() - start
+        self.row.seconds = time.monotonic() - start
         self._wait_until_idle(quiet=1)
-        stored = self.path.stat().st_mtime_ns
-        self.page.keyboard.press("Control+s")
-        while self.path.stat().st_mtime_ns == stored:
-            assert time.monotonic() < start + 960, f"{self.name}: the notebook was not saved"
-            self.page.wait_for_timeout(100)
-        cells = [cell for cell in nbformat.read(self.path, as_version=4).cells if cell.cell_type == "code"]
+        cells = [cell for cell in self._saved().cells if cell.cell_type == "code"]
         assert cells and all(cell.execution_count for cell in cells if cell.source.strip()), "a cell did not run"
         failed = [out for cell in cells for out in cell.outputs if out.output_type == "error"]
         failed += [out for cell in cells for out in cell.outputs if out.get("name") == "stderr"]
         assert not failed, failed
-        return seconds
+
+    def _saved(self) -> nbformat.NotebookNode:
+        """The notebook as it is in the file once it has been saved."""
+        before, end = self.path.read_bytes(), time.monotonic() + 60
+        self.page.keyboard.press("Control+s")
+        while True:
+            self.page.wait_for_timeout(200)
+            try:
+                if self.path.read_bytes() != before:
+                    return nbformat.read(self.path, as_version=4)
+            except nbformat.reader.NotJSONError:  # it is being written
+                pass
+            assert time.monotonic() < end, f"{self.name}: the notebook was not saved"
 
     def explorers(self) -> list[Locator]:
         """The cells whose outputs are explorers."""
@@ -192,18 +237,18 @@ class Walk:
             first = select.input_value()
             for option in [*select.locator("option").all_inner_texts(), first]:
                 select.select_option(option)
-                self.moves += 1
+                self.row.moves += 1
         for box in explorer.locator(".jp-OutputArea input[type=checkbox]:enabled").all():
             for _ in range(2):
                 box.press("Space")
-                self.moves += 1
+                self.row.moves += 1
         self._wait_until_idle(quiet=0.5)
         for button in explorer.locator(".jp-OutputArea button:enabled").all():
             if button.is_visible():
                 button.press("Enter")
                 self.page.wait_for_timeout(700)
                 button.press("Enter")
-                self.moves += 2
+                self.row.moves += 2
         self._wait_until_idle(quiet=1)
         assert explorer.locator(".ncsn-readout").inner_text().strip(), "the line under the picture is empty"
         assert not self.tracebacks, self.tracebacks[0]
@@ -216,8 +261,8 @@ class Walk:
             while line.inner_html() == before and time.monotonic() < start + 1:
                 self.page.wait_for_timeout(2)
             if line.inner_html() != before:
-                self.latencies.append(1000 * (time.monotonic() - start))
-            self.moves += 1
+                self.row.latencies.append(1000 * (time.monotonic() - start))
+            self.row.moves += 1
             self._wait_until_idle(quiet=0)
         for _ in range(10):  # without waiting for any
             handle.press("ArrowLeft")
@@ -228,7 +273,7 @@ class Walk:
         self.page.mouse.down()
         self.page.mouse.move(x + 60, y, steps=6)
         self.page.mouse.up()
-        self.moves += 11
+        self.row.moves += 11
         self._wait_until_idle(quiet=0.2)
         assert not self.tracebacks, self.tracebacks[0]
 
@@ -237,16 +282,30 @@ def _off(handle: Locator) -> bool:
     return bool(handle.evaluate("h => !!h.closest('[disabled], .widget-disabled')"))
 
 
+def explorers_in(path: Path) -> int:
+    """How many outputs of a stored notebook are explorers, players among them."""
+    outputs = [output for cell in nbformat.read(path, as_version=4).cells for output in cell.get("outputs", [])]
+    return sum(bool(output.get("metadata", {}).get("widget")) for output in outputs)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_newcomer_walks_through(newcomer: Newcomer, page: Page, rows: list[Row], name: str) -> None:
-    walk = Walk(page, newcomer, name)
+    rows.append(row := Row(name))
     try:
-        seconds = walk.run_all()
-        found = walk.explorers()
+        walk = Walk(page, newcomer, name, row)
+        walk.run_all()
+        found, start = walk.explorers(), time.monotonic()
+        row.explorers = explorers_in(NOTEBOOKS / f"{name}.ipynb")
+        assert len(found) == row.explorers, f"{len(found)} of {row.explorers} explorers are there"
         for explorer in found:
             walk.operate(explorer)
-        rows.append(Row(name, seconds, walk.memory, len(found), walk.moves, walk.latencies))
-        assert walk.memory < 4, f"{name} took {walk.memory:.1f} GiB"
+            row.operated += 1
+            row.operating = time.monotonic() - start
+        assert row.memory < 4, f"{name} took {row.memory:.1f} GiB"
+    except Exception as error:
+        row.error = " ".join(str(error).split())[:120].replace("|", "/") or type(error).__name__
+        raise
     finally:
-        for kernel in newcomer.kernels():
-            kernel.send_signal(signal.SIGKILL)
+        TABLE.parent.mkdir(exist_ok=True)
+        TABLE.write_text(table(rows), encoding="utf-8")
+        newcomer.end_kernels()
