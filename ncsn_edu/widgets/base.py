@@ -40,7 +40,8 @@ from .words import Words
 
 DEAD = (
     "If the controls do not answer or are not there (the page was loaded again, the kernel was started anew): "
-    "run the cells above, then this one."
+    "run the cells above, then this one. If a JavaScript error is there instead: python -m pip install anywidget where "
+    "Jupyter itself runs, and load the page again."
 )
 COLUMN, WHOLE = (
     "min(100%, 400px)",
