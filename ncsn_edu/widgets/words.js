@@ -27,7 +27,6 @@ function nameAll(root, model) {
     const number = slider.querySelector(".widget-readout"), handle = slider.querySelector(".noUi-handle");
     const off = handle.closest("[disabled]") ? "true" : null;
     put(handle, "aria-label", label);
-    put(handle, "data-lm-suppress-shortcuts", "true"); // or Notebook 7 takes its arrow keys
     put(handle, "aria-valuetext", number.textContent.trim()); // of a slider over powers of ten not the exponent
     put(handle, "aria-disabled", off);
     put(number, "role", "textbox");
@@ -68,6 +67,13 @@ function showWords(el, model) {
     for (const part of root.children) part.inert = dead && part.querySelector("button, input, select, .noUi-handle") !== null;
     nameAll(root, model);
   };
+  // Notebook 7 would take a slider's arrow keys; Ctrl+S and its like stay the notebook's.
+  const keep = (event) => {
+    const handle = root?.contains(event.target) && event.target.closest(".noUi-handle");
+    const own = event.key.startsWith("Arrow") && !(event.ctrlKey || event.metaKey || event.altKey);
+    if (handle) put(handle, "data-lm-suppress-shortcuts", own ? "true" : null);
+  };
+  window.addEventListener("keydown", keep, true); // before the notebook hears of it
   const observer = new MutationObserver(mend);
   const begin = () => { // this is made before it is put into its box
     root = el.parentElement;
@@ -85,6 +91,7 @@ function showWords(el, model) {
   return () => {
     cancelAnimationFrame(frame);
     observer.disconnect();
+    window.removeEventListener("keydown", keep, true);
     model.off("change:busy change:names", mend);
   };
 }
