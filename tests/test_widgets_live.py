@@ -81,7 +81,7 @@ def test_where_a_screen_is_sharp_the_picture_has_twice_the_pixels_at_its_size(no
     for sharp in "01":
         monkeypatch.setenv("NCSN_EDU_FIGURES_SHARP", sharp)
         list(watch(by_hand(3), every=3))
-        image, stays = notebook.shown[-1], notebook.stays[-1]
+        image, stays = notebook.shown[-1].children[1], notebook.stays[-1]
         sizes.append(((int(image.width), int(image.height)), Image.open(io.BytesIO(stays.data)).size))
     (shown, pixels), (shown_sharp, pixels_sharp) = sizes
     assert shown == pixels == shown_sharp == (stays.width, stays.height)

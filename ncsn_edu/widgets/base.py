@@ -1,9 +1,9 @@
 """What every explorer is made of: controls, a picture that follows them, and a line of numbers.
 
-The picture is drawn by Matplotlib's Agg canvas into a plain image widget, and its artists are changed in place, so that
-only those that change are drawn anew (redraw.py), and nothing flickers. It was tried in JupyterLab 4.6 and Notebook 7.6,
-by keyboard, mouse and finger; VS Code and Colab know ipywidgets and anywidget as well. What a screen reader needs beside
-that is in words.py.
+The picture is drawn by Matplotlib's Agg canvas into a plain image widget, and its artists are changed in place, so
+that only those that change are drawn anew (redraw.py), and nothing flickers. It was tried in JupyterLab 4.6 and
+Notebook 7.6, by keyboard, mouse and finger; VS Code and Colab know ipywidgets and anywidget as well. What a screen
+reader needs beside that is in words.py.
 Where no kernel runs (GitHub, a static page) the stored notebook shows the picture as it was. Explorers in closed form
 run in the page instead: see page/.
 This file does NOT know what is explored.
