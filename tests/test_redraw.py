@@ -89,7 +89,7 @@ def test_explorers_show_what_a_full_draw_shows(kind):
 
 def drawn() -> tuple[Figure, dict]:
     """A figure with two axes, and its artists."""
-    figure = Figure(figsize=(4, 2), dpi=50)
+    figure = Figure(figsize=(4, 2), dpi=50, layout="none")  # which would move the axes at each draw
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     left.set(title="left", xlim=(0, 3), ylim=(1, 10))

@@ -57,6 +57,7 @@ class Explorer(ipw.VBox):
     """
 
     alt = ""
+    words: Words | None = None  # where a kernel answers
 
     def __init__(
         self, controls: dict[str, ipw.Widget], *, size: tuple[float, float], buttons: Sequence[ipw.Widget] = ()
@@ -215,8 +216,7 @@ class RunningExplorer(Explorer):
         except RuntimeError:  # nothing to share this thread with: no notebook
             self.run()
         else:
-            self._label("Stop", "stop")
-            self.words.busy = True
+            self._label("Stop", "stop", busy=True)
             self._task = loop.create_task(self._run_beside())
 
     def stop(self) -> None:
@@ -240,11 +240,12 @@ class RunningExplorer(Explorer):
 
     def _ended(self) -> None:
         self._task = None
-        self._label(self.action, "play")
-        self.words.busy = False
+        self._label(self.action, "play", busy=False)
 
-    def _label(self, text: str, icon: str) -> None:
+    def _label(self, text: str, icon: str, *, busy: bool) -> None:
         self.button.description, self.button.icon = text, icon
+        if self.words is not None:
+            self.words.busy = busy
 
     def _refresh(self) -> None:
         self._show(self._look(**self.values))

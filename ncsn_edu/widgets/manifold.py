@@ -57,9 +57,10 @@ class ManifoldExplorer(TrainingExplorer):
             line.set_visible(sigma > 0)
         self.lowest = self.bound = -math.inf
         if sigma > 0:
-            truth, points = circle(std=sigma), plots.grid(1 + 6 * sigma, 200)
-            mass = truth.log_prob(points).softmax(0)  # of the cells around the points: a sum in place of the integral
-            self.lowest = -(mass * explicit(nothing, points, truth)).sum().item()
+            truth, radius = circle(std=sigma), torch.linspace(0, 1 + 6 * sigma, 600, dtype=torch.float64)[1:]
+            ray = torch.stack([radius, 0 * radius], 1)  # all rays are alike, and rings the longer the farther out
+            mass = (truth.log_prob(ray) + radius.log()).softmax(0)  # of the rings: a sum in place of the integral
+            self.lowest = -(mass * explicit(nothing, ray, truth)).sum().item()
             self.bound = -1 / sigma**2  # -D / (2 sigma^2)
             self.lowest_line.set_ydata([self.lowest] * 2)
             self.bound_line.set_ydata([self.bound] * 2)
