@@ -150,7 +150,7 @@ class Explorer(ipw.VBox):
         old.close()
 
     def _png(self) -> bytes:
-        self._redraw.draw()
+        self.figure.canvas.draw()  # and not redraw.py's: a page that trains then hears no more of its kernel
         return as_png(self.figure)
 
     def __repr__(self) -> str:
