@@ -43,7 +43,7 @@ from ncsn_edu.widgets import (
     SolverExplorer,
     TrainingExplorer,
 )
-from ncsn_edu.widgets.base import RunningExplorer, slider
+from ncsn_edu.widgets.base import RunningExplorer, as_png, slider
 from ncsn_edu.widgets.grid import SAMPLERS as GRID_SAMPLERS
 from ncsn_edu.widgets.page import PageExplorer
 
@@ -800,6 +800,27 @@ def test_controls_that_would_change_nothing_cannot_be_moved(explorer_of, kind, v
     for name in idle:
         explorer.set(**{name: dict(CHANGES)[kind][name]})
         assert result().picture.value == before, "it did change something"
+
+
+def test_moves_in_a_thread_beside_that_of_a_run():
+    """As JupyterLab's messages come: the run goes on to its end, and the picture is that of one moment."""
+    explorer = ErrorExplorer(n_steps=500)
+
+    async def scene():
+        explorer.press()
+        running = explorer._task
+        for threshold in (-15.0, -30.0, -40.0, -20.0):
+            await asyncio.to_thread(explorer.set, threshold=threshold)
+        await running
+
+    explorer.patience = 0.02
+    asyncio.run(scene())
+    assert (
+        len(explorer.losses) == 500 and "step 500 of 500" in says(explorer) and explorer.button.description == "Train"
+    )
+    shown = explorer.picture.value
+    explorer.figure.canvas.draw()
+    assert as_png(explorer.figure) == shown
 
 
 # ---- beside the page: how long the reader waits ----------------------------------------------------------------

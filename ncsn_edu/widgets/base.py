@@ -14,6 +14,7 @@ import base64
 import inspect
 import io
 import math
+import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, cast
@@ -63,6 +64,7 @@ class Explorer(ipw.VBox):
         self, controls: dict[str, ipw.Widget], *, size: tuple[float, float], buttons: Sequence[ipw.Widget] = ()
     ):
         self.controls = controls
+        self._alone = threading.RLock()  # JupyterLab's messages come in a thread beside that of a run
         self._scale = sharpness()
         with plots.style():
             self.figure = Figure(figsize=size, dpi=100 * self._scale, layout="constrained")
@@ -115,9 +117,10 @@ class Explorer(ipw.VBox):
         return ()
 
     def _changed(self, _: Any = None) -> None:
-        if self.values != self._shown:  # a browser sends every slider's value once when it shows it
-            self._shown = self.values
-            self._show(self._update(**self.values))
+        with self._alone:
+            if self.values != self._shown:  # a browser sends every slider's value once when it shows it
+                self._shown = self.values
+                self._show(self._update(**self.values))
 
     def _show(self, text: str) -> None:
         idle = self._idle(**self.values)
@@ -150,7 +153,7 @@ class Explorer(ipw.VBox):
         old.close()
 
     def _png(self) -> bytes:
-        self.figure.canvas.draw()  # and not redraw.py's: a page that trains then hears no more of its kernel
+        self._redraw.draw()
         return as_png(self.figure)
 
     def __repr__(self) -> str:
@@ -226,17 +229,23 @@ class RunningExplorer(Explorer):
             self._ended()
 
     async def _run_beside(self) -> None:
+        task, steps = asyncio.current_task(), self._steps()
         try:
             began = time.monotonic()
-            for _ in self._steps():
+            while self._goes_on(task, steps):
                 if time.monotonic() - began >= self.patience:
                     self._refresh()
                     await asyncio.sleep(0.02)
                     began = time.monotonic()
             self._refresh()
         finally:
-            if self._task is asyncio.current_task():  # not stopped, and perhaps started again, meanwhile
+            if self._task is task:  # not stopped, and perhaps started again, meanwhile
                 self._ended()
+
+    def _goes_on(self, task: "asyncio.Task[None] | None", steps: Iterator[None]) -> bool:
+        """Take a step of the run, unless it was stopped or has come to its end."""
+        with self._alone:
+            return self._task is task and next(steps, self) is None
 
     def _ended(self) -> None:
         self._task = None
@@ -248,7 +257,8 @@ class RunningExplorer(Explorer):
             self.words.busy = busy
 
     def _refresh(self) -> None:
-        self._show(self._look(**self.values))
+        with self._alone:
+            self._show(self._look(**self.values))
 
     def _update(self, *args: Any, **values: Any) -> str:
         problem = {name: value for name, value in values.items() if name not in self.live}
