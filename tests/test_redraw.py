@@ -2,7 +2,6 @@
 
 import random
 
-import ipywidgets as ipw
 import numpy as np
 import pytest
 import torch
@@ -13,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.spines import Spine
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator
+from moves import places
 
 from ncsn_edu import widgets
 from ncsn_edu.distributions import Empirical
@@ -45,17 +45,6 @@ MADE = {
 }
 KINDS = [kind for name, kind in sorted(vars(widgets).items()) if name.endswith("Explorer")]
 DRAWN = [kind for kind in KINDS if kind not in (Explorer, RunningExplorer, widgets.TrainingExplorer)]
-
-
-def places(control: ipw.Widget) -> list:
-    """All values of a control."""
-    if hasattr(control, "options"):
-        return [option[1] if isinstance(option, tuple) else option for option in control.options]
-    if not hasattr(control, "min"):
-        return [False, True]
-    steps = round((control.max - control.min) / control.step)
-    values = [control.min + k * control.step for k in range(steps + 1)]
-    return [control.base**value for value in values] if isinstance(control, ipw.FloatLogSlider) else values
 
 
 def test_all_are_here():

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..parts import Sampling
-    from ..sampling import Plan
+    from ..sampling import Plan, Sampler
     from ..trained import Trained, TrainedVae
 
 Layout: TypeAlias = Callable[["Tensor"], "Tensor"]
@@ -69,6 +69,12 @@ def add_options(parser: argparse.ArgumentParser, out: str) -> None:
     add("--npy", type=Path, metavar="FILE", help="write the images as floats too, (N, C, H, W), as .npy")
     add_device(parser)
     add_speed(parser)
+
+
+def table(samplers: "Mapping[str, Sampler]") -> str:
+    """A table of samplers, for --help."""
+    rows = (f"  {name:<12} {row.about:<62} {row.cost}" for name, row in samplers.items())
+    return "\n".join(["SAMPLER, and how often it asks the net:", *rows])
 
 
 def output_of(arguments: argparse.Namespace, stem: str) -> Path:

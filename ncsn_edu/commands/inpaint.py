@@ -19,6 +19,7 @@ from .drawing import (
     make_picture,
     output_of,
     stem_of,
+    table,
     trained_of,
 )
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
     from ..trained import Trained
 
-SAMPLERS = "SAMPLER, and how often it asks the net:\n" + "\n".join(
-    f"  {name:<9} {row.about:<61} {row.cost}" for name, row in INPAINTERS.items()
-)
 MASKS = f"""MASK is a picture file of the size of the net's images, white where the image is known and black where it is
 missing (so is what is erased, that is transparent, there), or one of:
   left right top bottom   this half is known, the other is missing
@@ -37,7 +35,7 @@ missing (so is what is erased, that is transparent, there), or one of:
   random random:0.9       this share of the pixels is missing (half unless given), drawn by --seed
   text "text:any words"   letters are missing
 
-{SAMPLERS}
+{table(INPAINTERS)}
 
 The net never sees the missing pixels. The picture shows the image, what was left of it (grey where it is missing),
 and then the completions."""
@@ -60,10 +58,9 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--sampler", choices=INPAINTERS, help="see below (default: repaint for nets that take any noise level)"
     )
-    number = whole_number(1)
     parser.add_argument("--levels", type=whole_number(2), metavar="L", help="noise levels of repaint (default: 40)")
     parser.add_argument(
-        "--times", type=number, metavar="R", help="repaint: each step is taken so many times (default: 10)"
+        "--times", type=whole_number(1), metavar="R", help="repaint: each step is taken so many times (default: 10)"
     )
     add_options(parser, "inpainted-IMAGE")
 

@@ -19,6 +19,7 @@ from .drawing import (
     output_of,
     score_or_vae_of,
     stem_of,
+    table,
 )
 
 if TYPE_CHECKING:
@@ -86,9 +87,7 @@ def _add_class(parser: argparse.ArgumentParser) -> None:
 
 
 def _table() -> str:
-    rows = "\n".join(f"  {name:<12} {row.about:<62} {row.cost}" for name, row in SAMPLERS.items())
-    return f"""SAMPLER, and how often it asks the net:
-{rows}
+    return f"""{table(SAMPLERS)}
 
 Nets that take any noise level are sampled by the flow unless told otherwise, others, NCSN among them, by annealed
 Langevin dynamics at the levels that they know."""

@@ -44,10 +44,8 @@ DEAD = (
     "run the cells above, then this one. If a JavaScript error is there instead: python -m pip install anywidget where "
     "Jupyter itself runs, and load the page again."
 )
-COLUMN, WHOLE = (
-    "min(100%, 400px)",
-    "calc(100% - 4px)",
-)  # of controls, of a box without margins: windows may be narrow
+# Of controls, and of a box without margins: windows may be narrow.
+COLUMN, WHOLE = "min(100%, 400px)", "calc(100% - 4px)"
 
 
 class Explorer(ipw.VBox):

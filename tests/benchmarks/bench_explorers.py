@@ -12,16 +12,20 @@ that made them.
 
 import argparse
 import random
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-import ipywidgets as ipw
 import numpy as np
 import torch
 
 from ncsn_edu import datasets, widgets
 from ncsn_edu.trained import load_any, load_trained
 from ncsn_edu.widgets import Explorer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from moves import places
 
 
 def digits() -> torch.Tensor:
@@ -90,17 +94,6 @@ def times(explorer: Explorer, full: Explorer, moves: int, clock: Callable[[], fl
             one.set(**{name: new})
             found[row, move] = clock() - begin
     return found[0], found[1]
-
-
-def places(control: ipw.Widget) -> list[object]:
-    """All values of a control."""
-    if hasattr(control, "options"):
-        return [option[1] if isinstance(option, tuple) else option for option in control.options]
-    if not hasattr(control, "min"):
-        return [False, True]
-    steps = round((control.max - control.min) / control.step)
-    values = [control.min + k * control.step for k in range(steps + 1)]
-    return [control.base**value for value in values] if isinstance(control, ipw.FloatLogSlider) else values
 
 
 if __name__ == "__main__":
