@@ -41,6 +41,7 @@ MADE = {
     "NoiseLevelExplorer": lambda kind: kind(IMAGES),
     "SamplingExplorer": lambda kind: kind(SCORE, LADDER, (1, 8, 8), n=4, n_steps_each=3),
     "InpaintingExplorer": lambda kind: kind(SCORE, LADDER, IMAGES, n_steps_each=3),
+    "ResamplingExplorer": lambda kind: kind(SCORE, LADDER, IMAGES, n_levels=3, n_times=2),
     "LatentExplorer": lambda kind: kind(vae(), IMAGES),
 }
 KINDS = [kind for name, kind in sorted(vars(widgets).items()) if name.endswith("Explorer")]
@@ -49,7 +50,7 @@ DRAWN = [kind for kind in KINDS if kind not in (Explorer, RunningExplorer, widge
 
 def test_all_are_here():
     """Those that run in the page as well: Matplotlib draws what a stored notebook shows of them."""
-    assert len(DRAWN) == 17 and {*MADE} <= {kind.__name__ for kind in DRAWN}
+    assert len(DRAWN) == 18 and {*MADE} <= {kind.__name__ for kind in DRAWN}
 
 
 @pytest.mark.parametrize("kind", DRAWN)

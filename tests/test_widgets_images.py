@@ -19,12 +19,20 @@ from PIL import Image
 from scipy.stats import norm
 
 from ncsn_edu import plots
+from ncsn_edu.diffusion import repaint
 from ncsn_edu.distributions import Empirical
 from ncsn_edu.mcmc import annealed_langevin, inpaint
 from ncsn_edu.nets.vae import ConvVAE
 from ncsn_edu.pictures import MASKS, preset_mask, tile
 from ncsn_edu.schedules import geometric
-from ncsn_edu.widgets import Explorer, InpaintingExplorer, LatentExplorer, NoiseLevelExplorer, SamplingExplorer
+from ncsn_edu.widgets import (
+    Explorer,
+    InpaintingExplorer,
+    LatentExplorer,
+    NoiseLevelExplorer,
+    ResamplingExplorer,
+    SamplingExplorer,
+)
 from ncsn_edu.widgets.base import RunningExplorer
 
 NUMBER = r"([-+]?(?:[\d.]+(?:e[-+]?\d+)?|inf|nan))"
@@ -441,6 +449,30 @@ def test_one_image_and_one_completion():
     explorer = inpainting(IMAGES[:1], n_completions=1)
     assert explorer.values["image"] == 0 and "a known pixel changed" in says(explorer)
     assert "nan" not in says(explorer)
+
+
+def test_completions_by_resampling():
+    """As by the function, with the known part as it is and the rest without noise."""
+    explorer = ResamplingExplorer(SCORE, LADDER, IMAGES[:3], n_levels=5, n_times=3, n_completions=4)
+    explorer.set(image=1, mask="top", seed=7).run()
+    generator, mask = torch.Generator().manual_seed(7), preset_mask("top", SHAPE[1:])
+    x = torch.rand(4, *SHAPE, generator=generator)
+    x = x + LADDER[0] * torch.randn(x.shape, generator=generator)
+    first, lowest = LADDER[0].item(), LADDER[-1].item()
+    levels = torch.tensor([(first ** (1 / 7) + i / 4 * (lowest ** (1 / 7) - first ** (1 / 7))) ** 7 for i in range(5)])
+    states = list(repaint(SCORE, x, levels, image=IMAGES[1], mask=mask, n_times=3, generator=generator))
+    assert len(states) == 4 * 3
+    missing = states[-1].x + lowest**2 * SCORE(states[-1].x, lowest)
+    expected = torch.where(mask > 0, IMAGES[1], missing)
+    np.testing.assert_allclose(shown(explorer.completions), picture(expected, 3), atol=1e-5)
+    assert "seed 7, L 5, R 3; level 5 of 5" in says(explorer) and "changed by at most 0" in says(explorer)
+    assert "Press Complete" in says(explorer.set(n_times=2))
+    assert len(list(explorer._steps())) == 4 * 2 + 2  # the denoised ones, and the end
+
+
+def test_resampling_with_a_net_that_runs_away():
+    explorer = ResamplingExplorer(lambda x, sigma: 1e30 * x, LADDER, IMAGES, n_levels=4).run()
+    assert "the chains ran away: the score is no longer finite" in says(explorer)
 
 
 # ---- the canvas -------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from .chains import AnnealingExplorer, LangevinExplorer
 from .conditions import GuidanceExplorer
 from .fields import ScoreFieldExplorer
 from .grid import GridExplorer
-from .images import InpaintingExplorer, NoiseLevelExplorer, SamplingExplorer
+from .images import InpaintingExplorer, NoiseLevelExplorer, ResamplingExplorer, SamplingExplorer
 from .ladders import DdimExplorer, LadderExplorer, ScheduleExplorer
 from .latents import LatentExplorer
 from .learning import ErrorExplorer, ObjectiveExplorer, TrainingExplorer
@@ -33,6 +33,7 @@ __all__ = [
     "NoiseLevelExplorer",
     "ObjectiveExplorer",
     "Player",
+    "ResamplingExplorer",
     "SamplingExplorer",
     "ScheduleExplorer",
     "ScoreFieldExplorer",

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from .. import plots
 from ..checks import check_count, check_ladder
-from ..core import Score, State, noise_like
+from ..core import Score, State, denoise, noise_like
 from ..devices import device_of
+from ..diffusion import repaint
 from ..distributions import Empirical
 from ..mcmc import annealed_langevin, inpaint
 from ..pictures import MASKS, preset_mask, tile
-from ..schedules import geometric, max_pairwise_distance, ratio_overlap, step_sizes
+from ..schedules import geometric, karras, max_pairwise_distance, ratio_overlap, step_sizes
 from .base import (
     COLUMN,
     NO_LADDER,
@@ -285,13 +286,19 @@ class InpaintingExplorer(RunningExplorer):
         n_completions: int = 6,
         seed: int = 0,
     ) -> None:
+        self._arrange(score, sigmas, images, _settings(check_ladder(sigmas), eps, n_steps_each, seed), n_completions)
+
+    def _arrange(
+        self, score: Score, sigmas: Tensor, images: Tensor, settings: dict[str, ipw.Widget], n_completions: int
+    ) -> None:
+        """What `settings` control belongs to the way of completing, all else to every way."""
         self.score, self.sigmas, self.images = score, check_ladder(sigmas), between_0_and_1(images)
         self.n = check_count("n_completions", n_completions)
         height, width = self.images.shape[2:]
         self.size = height, width
         names = [(KNOWN[mask], mask) for mask in (*MASKS, PAINTED)]
         masks = ipw.Dropdown(value=MASKS[0], options=names, description="mask", **wide())
-        controls = {"image": _chooser(self.images), "mask": masks, **_settings(self.sigmas, eps, n_steps_each, seed)}
+        controls = {"image": _chooser(self.images), "mask": masks, **settings}
         clear = ipw.Button(description="Clear", icon="eraser")
         clear.on_click(lambda _: self.clear())
         self.easel = Easel(self)
@@ -339,7 +346,7 @@ class InpaintingExplorer(RunningExplorer):
         look = {"color": plots.GREY, "ha": "center", "transform": axes[2].transAxes}
         self.nothing = axes[2].text(0.5, 0.5, "press Complete", visible=False, **look)
 
-    def _pose(self, image: int, mask: str, eps: float, n_steps_each: int, seed: int) -> None:
+    def _pose(self, image: int, mask: str, **settings: Any) -> None:
         self.image = self.images[image]
         if mask != PAINTED:
             self.mask = preset_mask(mask, self.size, generator=torch.Generator().manual_seed(0))
@@ -350,24 +357,33 @@ class InpaintingExplorer(RunningExplorer):
         self.failure = ""
 
     def _steps(self) -> Iterator[None]:
-        eps, n_steps_each, seed = (self.values[name] for name in ("eps", "n_steps_each", "seed"))
         self._renew()
         if self.mask.all():
             yield
             return
-        generator = torch.Generator(device_of(self.score)).manual_seed(seed)
+        generator = torch.Generator(device_of(self.score)).manual_seed(self.values["seed"])
         x = torch.rand(self.n, *self.image.shape, generator=generator, device=generator.device)
-        settings = {"eps": eps, "n_steps_each": n_steps_each, "generator": generator}
-        states = inpaint(self.score, x, self.sigmas, image=self.image, mask=self.mask, **settings)
         try:
-            for state in states:
+            for state in self._way(x, generator):
                 self.state = state
                 yield
         except FloatingPointError:
             self.failure = _ran_away("the chains ran away")
         yield
 
-    def _look(self, image: int, mask: str, eps: float, n_steps_each: int, seed: int) -> str:
+    def _way(self, x: Tensor, generator: torch.Generator) -> Iterator[State]:
+        """States of the completions, from x (n, C, H, W) of uniform noise."""
+        settings = {name: self.values[name] for name in ("eps", "n_steps_each")}
+        settings |= {"image": self.image, "mask": self.mask, "generator": generator}
+        return inpaint(self.score, x, self.sigmas, **settings)
+
+    def _told(self) -> str:
+        return f"eps <b>{self.values['eps']:.3g}</b>, T <b>{self.values['n_steps_each']}</b>"
+
+    def _n_levels(self) -> int:
+        return len(self.sigmas)
+
+    def _look(self, image: int, mask: str, seed: int, **settings: Any) -> str:
         known = self.mask.bool()
         self.original.set_data(tile(self.image[None]).numpy())
         self.masked.set_data(_colours(self.image, known, 1.0))
@@ -376,7 +392,7 @@ class InpaintingExplorer(RunningExplorer):
         self.completions.set_data(tile(x, self.columns).numpy())
         line = (
             f"image {image}, mask: {KNOWN[mask]}, <b>{1 - self.mask.mean():.1%}</b> missing; "
-            f"seed {seed}, eps <b>{eps:.3g}</b>, T <b>{n_steps_each}</b>"
+            f"seed {seed}, {self._told()}"
         )
         if known.all():
             return f"{line}<br>nothing is missing: paint on the picture, or choose a mask"
@@ -392,9 +408,49 @@ class InpaintingExplorer(RunningExplorer):
         else:
             words.append("no pixel is known")
         return (
-            f"{line}; level <b>{self.state.level + 1}</b> of {len(self.sigmas)}, sigma <b>{self.state.sigma:.3g}</b>"
+            f"{line}; level <b>{self.state.level + 1}</b> of {self._n_levels()}, sigma <b>{self.state.sigma:.3g}</b>"
             f"<br>{'; '.join(words)}{self.failure}"
         )
+
+
+class ResamplingExplorer(InpaintingExplorer):
+    """An InpaintingExplorer that completes by `repaint`, with a net that takes any noise level.
+
+    Of sigmas the first and the last count: between them lie n_levels, spaced as Karras et al. 2022 do.
+    """
+
+    def __init__(
+        self,
+        score: Score,
+        sigmas: Tensor,
+        images: Tensor,
+        *,
+        n_levels: int = 20,
+        n_times: int = 10,
+        n_completions: int = 6,
+        seed: int = 0,
+    ) -> None:
+        settings = {
+            "n_levels": int_slider("levels L", n_levels, 2, max(100, n_levels)),
+            "n_times": int_slider("times each R", n_times, 1, max(20, n_times)),
+            "seed": int_slider("seed", seed, 0, max(99, seed)),
+        }
+        self._arrange(score, sigmas, images, settings, n_completions)
+
+    def _way(self, x: Tensor, generator: torch.Generator) -> Iterator[State]:
+        first, lowest = self.sigmas[0].item(), self.sigmas[-1].item()
+        settings = {"image": self.image, "mask": self.mask, "n_times": self.values["n_times"], "generator": generator}
+        x = x + first * noise_like(x, generator)
+        for state in repaint(self.score, x, karras(first, lowest, self._n_levels()), **settings):
+            yield state
+        x = torch.where(self.mask.to(x.device) > 0, self.image.to(x), denoise(self.score, state.x, lowest))
+        yield state._replace(x=x)
+
+    def _told(self) -> str:
+        return f"L <b>{self.values['n_levels']}</b>, R <b>{self.values['n_times']}</b>"
+
+    def _n_levels(self) -> int:
+        return self.values["n_levels"]
 
 
 class Easel(ipw.VBox):
