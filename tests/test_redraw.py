@@ -1,5 +1,6 @@
 """A picture of which only what has changed is drawn anew is that of a full draw, to the last pixel."""
 
+import io
 import random
 
 import numpy as np
@@ -13,13 +14,14 @@ from matplotlib.spines import Spine
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator
 from moves import places
+from PIL import Image
 
 from ncsn_edu import widgets
 from ncsn_edu.distributions import Empirical
 from ncsn_edu.nets.vae import ConvVAE
 from ncsn_edu.schedules import geometric
 from ncsn_edu.widgets import Explorer
-from ncsn_edu.widgets.base import RunningExplorer
+from ncsn_edu.widgets.base import RunningExplorer, as_png
 from ncsn_edu.widgets.redraw import Redraw
 
 IMAGES = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -66,12 +68,26 @@ def test_explorers_show_what_a_full_draw_shows(kind):
             for one in (explorer, twin):
                 one.set(**{each: value})
         assert explorer.picture.value == twin.picture.value, explorer
+    lines = explorer.figure.findobj(Line2D)  # Matplotlib looks at a tensor's first number by making all of them
+    assert not [line for line in lines if any(isinstance(data, torch.Tensor) for data in line.get_data(orig=True))]
     if isinstance(explorer, widgets.TrainingExplorer):
         return
     for one in (explorer, twin):
         if isinstance(one, RunningExplorer):
             one.run()
     assert explorer.picture.value == twin.picture.value
+
+
+@pytest.mark.parametrize("size", [(3.33, 1.77), (1, 1), (0.01, 0.02)])
+def test_pictures_are_files_that_another_library_reads(size):
+    figure = Figure(figsize=size, dpi=101, facecolor="tan")
+    FigureCanvasAgg(figure)
+    figure.add_axes((0, 0, 0.6, 0.6)).imshow(np.random.default_rng(0).random((7, 7)))
+    figure.canvas.draw()
+    with Image.open(io.BytesIO(as_png(figure))) as found:
+        found.load()
+        assert (found.format, found.mode) == ("PNG", "RGB")
+        assert np.array_equal(np.asarray(found), np.asarray(figure.canvas.buffer_rgba())[:, :, :3])
 
 
 # ---- what may be done to a figure ----------------------------------------------------------------------------------

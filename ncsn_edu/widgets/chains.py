@@ -67,7 +67,7 @@ class LangevinExplorer(PageExplorer):
         )
         first = GaussianMixture(self.mixture.means[:, :1], 1.0, self.mixture.weights)
         axis = torch.linspace(-self.extent, self.extent, 300, dtype=torch.float64)
-        self.histogram.plot(axis, first.log_prob(axis[:, None]).exp(), color=plots.BLUE, label="truth")
+        self.histogram.plot(axis.numpy(), first.log_prob(axis[:, None]).exp().numpy(), color=plots.BLUE, label="truth")
         self.histogram.set(title="first coordinate at the end", xlabel="$x_1$", ylim=(0, 0.5), xlim=(-6, 6))
         self.histogram.legend(loc="upper left")
 
@@ -156,7 +156,7 @@ class AnnealingExplorer(RunningPageExplorer):
             self.prediction = in_red(NO_LADDER)
             return
         limits = torch.tensor([stable_alpha(1.0, sigma) for sigma in self.sigmas.tolist()])
-        self.bars.set_data(torch.arange(1, n_levels + 1), step_sizes(self.sigmas, eps) / limits)
+        self.bars.set_data(range(1, n_levels + 1), (step_sizes(self.sigmas, eps) / limits).numpy())
         bound = stable_eps(self.sigmas, 1.0)
         self.prediction = (
             f"sigma {sigma_1:.3g} to {sigma_L:.3g}, L <b>{n_levels}</b>, T <b>{n_steps_each}</b>: "

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from .. import plots
@@ -38,8 +39,9 @@ class ScoreFieldExplorer(PageExplorer):
         self.arrows = still_arrows(field, self.cells)
         field.set(title="density and score", xlabel="$x_1$", ylabel="$x_2$")
         field.axhline(0, color=plots.RED, lw=0.8, ls="--")
-        (self.density,) = cut.plot(self.axis, 0 * self.axis, color=plots.BLUE, label="density (scaled)")
-        (self.slope,) = cut.plot(self.axis, 0 * self.axis, color=plots.RED, label="score, first coordinate")
+        nothing = (self.axis.numpy(), np.zeros(self.n_line))
+        (self.density,) = cut.plot(*nothing, color=plots.BLUE, label="density (scaled)")
+        (self.slope,) = cut.plot(*nothing, color=plots.RED, label="score, first coordinate")
         cut.axhline(0, color=plots.GREY, lw=0.6)
         cut.set(title="along the dashed line", xlabel="$x_1$", xlim=(-self.extent, self.extent), ylim=(-6, 6))
         cut.legend(loc="upper right", fontsize=9)
@@ -51,8 +53,8 @@ class ScoreFieldExplorer(PageExplorer):
         self.arrows.set_UVC(*plots.arrows(mixture, self.cells, sigma, self.extent, self.n_arrows).T)
         line = torch.stack([self.axis, torch.zeros_like(self.axis)], 1)
         log_cut = mixture.log_prob(line, sigma)
-        self.density.set_ydata(4 * (log_cut - log_cut.max()).exp())
-        self.slope.set_ydata(mixture(line, sigma)[:, 0])
+        self.density.set_ydata((4 * (log_cut - log_cut.max()).exp()).numpy())
+        self.slope.set_ydata(mixture(line, sigma)[:, 0].numpy())
         middle = mixture(torch.zeros(1, 2, dtype=torch.float64), sigma)[0]
         share = mixture.responsibilities(torch.zeros(1, 2, dtype=torch.float64), sigma)[0, 0]
         return (

@@ -113,7 +113,7 @@ class NoiseLevelExplorer(Explorer):
         for artist, picture in ((self.clean, clean), (self.noisy, noisy)):
             artist.set_data(tile(picture[None]).numpy())
         self.mean.set_data(tile(self.guess.denoise(noisy[None], sigma)).numpy())
-        self.dots.set_data(range(1, n_levels + 1), sigmas)
+        self.dots.set_data(range(1, n_levels + 1), sigmas.numpy())
         self.mark.set_data([level], [sigma])
         self.ladder.set_xlim(0, n_levels + 1)
         self._show_strip(clean, sigmas, level)

@@ -173,8 +173,8 @@ class ScheduleExplorer(PageExplorer):
         betas = schedules.ddpm_betas(n_steps, min(1e-4, beta_n), beta_n) if linear else schedules.cosine_betas(n_steps)
         kept = schedules.alphas_bar_of(betas.flip(0) if schedule == "linear, falling" else betas)
         t = np.arange(1, n_steps + 1) / n_steps
-        self.kept.set_data(t, kept)
-        self.ratio.set_data(t, (kept / (1 - kept)).clamp(1e-12))
+        self.kept.set_data(t, kept.numpy())
+        self.ratio.set_data(t, (kept / (1 - kept)).clamp(1e-12).numpy())
         left = torch.cat([torch.ones(1), kept.float()])[
             [round(time * n_steps) for time in self.times], None, None, None
         ]
@@ -240,8 +240,9 @@ class DdimExplorer(PageExplorer):
         sigmas = schedules.geometric(*self.ends, n_steps + 1)
         generator, path = torch.Generator().manual_seed(seed), [self.start]
         path += [state.x for state in ddim(self.mixture, self.start, sigmas, eta=eta, generator=generator)]
-        for i, line in zip(self.shown, self.lines, strict=True):
-            line.set_data(sigmas, [x[i, 0] / (1 + s**2).sqrt() for x, s in zip(path, sigmas, strict=True)])
+        scaled = torch.stack([x[self.shown, 0] for x in path], 1) / (1 + sigmas**2).sqrt()
+        for line, way in zip(self.lines, scaled.numpy(), strict=True):
+            line.set_data(sigmas.numpy(), way)
         end, left = path[-1], path[-1].sum(1) < 0
         for dots, side in zip(self.dots, (~self.to_left, self.to_left), strict=True):
             show_ends(end[side], dots, self.outside, self.extent)

@@ -89,8 +89,8 @@ class LatentExplorer(Explorer):
         ends = {"start": self.images[[start]], "end": self.images[[end]], "image": decoded, "strip": strip}
         for name, x in ends.items():
             self.shown[name].set_data(tile(x, PLACES).numpy())
-        self.dots.set_data(self.means[:, first - 1], self.means[:, second - 1])
-        self.line.set_data(path[:, first - 1], path[:, second - 1])
+        self.dots.set_data(self.means[:, first - 1].numpy(), self.means[:, second - 1].numpy())
+        self.line.set_data(path[:, first - 1].numpy(), path[:, second - 1].numpy())
         self.here.set_data([v[first - 1]], [v[second - 1]])
         self.cloud.set(xlabel=f"latent {first}", ylabel=f"latent {second}")
         told = "; ".join(

@@ -277,7 +277,7 @@ class ErrorExplorer(TrainingExplorer):
         self.map.images[0].set_data(error.log10().reshape(60, 60).numpy())
         low = self.log_p < threshold
         self._border(threshold)
-        self.dots.set_data(self.log_p, error)
+        self.dots.set_data(self.log_p.numpy(), error.numpy())
         edges = torch.arange(-80, 2, 2.0, dtype=torch.float64)
         inside = [error[(self.log_p >= left) & (self.log_p < left + 2)] for left in edges]
         known = [(left + 1, part.median()) for left, part in zip(edges.tolist(), inside, strict=True) if len(part)]

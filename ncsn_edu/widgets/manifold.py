@@ -52,7 +52,8 @@ class ManifoldExplorer(TrainingExplorer):
 
     def _pose(self, sigma: float, n_steps: int) -> None:
         self.on_circle = _circle(400, torch.Generator().manual_seed(2))
-        self.dots.set_data(*(self.on_circle + sigma * noise_like(self.on_circle, torch.Generator().manual_seed(3))).T)
+        noisy = self.on_circle + sigma * noise_like(self.on_circle, torch.Generator().manual_seed(3))
+        self.dots.set_data(*noisy.T.numpy())
         for line in (self.lowest_line, self.bound_line):
             line.set_visible(sigma > 0)
         self.lowest = self.bound = -math.inf
