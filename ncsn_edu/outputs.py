@@ -1,5 +1,7 @@
 """What a notebook shows of a picture: the picture, words for those who do not see it, a sentence below.
 
+The words go into the metadata of the output; jupyter/share has what makes JupyterLab and Notebook 7 read them aloud.
+
 This file does NOT draw, and stores nothing.
 """
 

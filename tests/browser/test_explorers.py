@@ -349,13 +349,17 @@ def open_notebook(page: Page, lab: Lab, screenshots: Path) -> Callable[[str], No
 @pytest.mark.parametrize("name", ["02_langevin", "11_inpainting"])  # one way for all of them
 def test_a_notebook_that_was_not_run_shows_the_stored_picture(open_notebook, name):
     notebook = open_notebook(name)
-    stored = [out.data["image/png"] for out in notebook.stored.cells[notebook.place].outputs if "image/png" in out.data]
+    outputs = [out for out in notebook.stored.cells[notebook.place].outputs if "image/png" in out.data]
+    stored = [out.data["image/png"] for out in outputs]
     image = notebook.cell.locator(".jp-RenderedImage img")
     image.scroll_into_view_if_needed()
     assert image.count() == len(stored) == 1
     assert base64.b64decode(image.get_attribute("src").split(",")[1]) == base64.b64decode(stored[0])
     assert image.evaluate("i => i.complete && i.naturalWidth") > 800
     assert notebook.cell.locator(".ncsn-readout").count() == 0
+    assert image.get_attribute("alt") == outputs[0].metadata["image/png"]["alt"]
+    others = notebook.page.locator(".jp-RenderedImage img")  # those of figures near it, too, are there in words
+    assert others.count() > 1 and all(other.get_attribute("alt") for other in others.all())
     notebook.screenshot("stored")
 
 
