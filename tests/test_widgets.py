@@ -7,6 +7,7 @@ import itertools
 import re
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import ipywidgets as ipw
@@ -817,6 +818,23 @@ def test_moves_in_a_thread_beside_that_of_a_run():
     asyncio.run(scene())
     assert (
         len(explorer.losses) == 500 and "step 500 of 500" in says(explorer) and explorer.button.description == "Train"
+    )
+    shown = explorer.picture.value
+    explorer.figure.canvas.draw()
+    assert as_png(explorer.figure) == shown
+
+
+def test_moves_in_a_thread_beside_a_run_of_a_cell():
+    """They wait for its end, and then for each other."""
+    explorer = ErrorExplorer(n_steps=500)
+    with ThreadPoolExecutor(2) as threads:
+        runs = [threads.submit(explorer.run) for _ in range(2)]
+        for threshold in (-15.0, -30.0, -40.0):
+            explorer.set(threshold=threshold)
+        for run in runs:
+            run.result()
+    assert (
+        len(explorer.losses) == 500 and "step 500 of 500" in says(explorer) and "below <b>-40" in explorer.readout.value
     )
     shown = explorer.picture.value
     explorer.figure.canvas.draw()

@@ -201,10 +201,11 @@ class RunningExplorer(Explorer):
 
     def run(self) -> "RunningExplorer":
         """Run to the end, as the button does, and then show the result. Returns the explorer."""
-        self.stop()
-        for _ in self._steps():
-            pass
-        self._refresh()
+        with self._alone:
+            self.stop()
+            for _ in self._steps():
+                pass
+            self._refresh()
         return self
 
     def press(self) -> None:

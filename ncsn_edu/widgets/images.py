@@ -311,13 +311,15 @@ class InpaintingExplorer(RunningExplorer):
 
     def paint(self, row: int, col: int, radius: int, known: bool = False) -> "InpaintingExplorer":
         """Make the pixels within `radius` of a pixel missing, or known again. Returns the explorer."""
-        self.touch(row, col, radius, known)
-        return self.painted()
+        with self._alone:
+            self.touch(row, col, radius, known)
+            return self.painted()
 
     def clear(self) -> "InpaintingExplorer":
         """Make every pixel known. Returns the explorer."""
-        self.mask = torch.ones(1, *self.size)
-        return self.painted()
+        with self._alone:
+            self.mask = torch.ones(1, *self.size)
+            return self.painted()
 
     def touch(self, row: float, col: float, radius: float, known: bool) -> None:
         """Change the mask as `paint` does, in the middle of a stroke: the result is not yet asked for."""
@@ -327,12 +329,13 @@ class InpaintingExplorer(RunningExplorer):
 
     def painted(self) -> "InpaintingExplorer":
         """The stroke is done: what was completed belongs to another mask. Returns the explorer."""
-        self.stop()
-        self._renew()
-        self._move("mask", value=PAINTED)
-        self._posed["mask"] = PAINTED
-        self.easel.draw()
-        self._refresh()
+        with self._alone:
+            self.stop()
+            self._renew()
+            self._move("mask", value=PAINTED)
+            self._posed["mask"] = PAINTED
+            self.easel.draw()
+            self._refresh()
         return self
 
     def _draw(self) -> None:
