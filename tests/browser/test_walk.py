@@ -40,6 +40,26 @@ OWN = ("VIRTUAL_ENV", "JUPYTER_PREFER_ENV_PATH", "NCSN_EDU_FIGURES", "NCSN_EDU_P
 TABLE = PROJECT / "build" / "walk.md"
 SECONDS = 1000  # Playwright counts milliseconds
 HANDLES = ".noUi-handle, input[type=range]"
+# The page's own clock, of one explorer: from a key to another line, with the picture that came with it, painted.
+CLOCK = """cell => {
+    const line = () => cell.querySelector(".ncsn-readout")?.innerHTML;
+    const painted = () => new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+    const image = () => cell.querySelector("img.widget-image");
+    let pressed = null, before = null, old = null;
+    cell.latencies = [];
+    cell.addEventListener("keydown", () => {
+        [pressed, before, old] = [cell.oneByOne ? performance.now() : null, line(), image()?.src];
+    }, true);
+    new MutationObserver(async () => {
+        if (pressed === null || line() === before) return;
+        const start = pressed;
+        pressed = null;
+        for (let turn = 0; image()?.src === old && old && turn < 3; turn++) await painted();
+        await image()?.decode().catch(() => {});
+        await painted();
+        cell.latencies.push(performance.now() - start);
+    }).observe(cell, {subtree: true, childList: true, characterData: true});
+}"""
 
 
 @dataclass
@@ -53,7 +73,7 @@ class Row:
     explorers: int = 0  # that were there
     operated: int = 0  # of these, to the end
     moves: int = 0
-    latencies: list[float] = field(default_factory=list)  # from a key to another line below the picture, ms
+    latencies: list[float] = field(default_factory=list)  # from a key to another line and picture, ms
     error: str = ""  # the first line of what stopped it
 
 
@@ -229,10 +249,12 @@ class Walk:
     def operate(self, explorer: Locator) -> None:
         """Every control: keys one by one, both ends, ten fast keys, a drag; every choice; every button twice."""
         explorer.scroll_into_view_if_needed()
+        explorer.evaluate(CLOCK)
         for i in range(explorer.locator(HANDLES).count()):
             handle = explorer.locator(HANDLES).nth(i)
             if handle.is_visible() and handle.is_enabled() and not _off(handle):
                 self._slide(explorer, handle)
+        self.row.latencies += explorer.evaluate("cell => cell.latencies")
         for select in explorer.locator(".jp-OutputArea select:enabled").all():
             first = select.input_value()
             for option in [*select.locator("option").all_inner_texts(), first]:
@@ -255,15 +277,15 @@ class Walk:
 
     def _slide(self, explorer: Locator, handle: Locator) -> None:
         line = explorer.locator(".ncsn-readout")
+        explorer.evaluate("cell => { cell.oneByOne = true; }")
         for key in ("ArrowRight", "ArrowLeft", "PageUp", "PageDown", "Home", "ArrowRight", "End", "ArrowLeft"):
             before, start = line.inner_html(), time.monotonic()
             handle.press(key)
             while line.inner_html() == before and time.monotonic() < start + 1:
-                self.page.wait_for_timeout(2)
-            if line.inner_html() != before:
-                self.row.latencies.append(1000 * (time.monotonic() - start))
+                self.page.wait_for_timeout(20)
             self.row.moves += 1
             self._wait_until_idle(quiet=0)
+        explorer.evaluate("cell => { cell.oneByOne = false; }")
         for _ in range(10):  # without waiting for any
             handle.press("ArrowLeft")
         box = handle.bounding_box()
