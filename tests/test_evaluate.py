@@ -109,7 +109,7 @@ def measured(monkeypatch):
     """The images that are measured, without measuring them."""
     seen = []
     monkeypatch.setattr(features, "extract", lambda images, net, device: seen.append(images))
-    monkeypatch.setattr(commands.evaluate, "_measured", lambda *_: ())
+    monkeypatch.setattr(commands.evaluate, "measured", lambda *_: ())
     return seen  # the held-out images first
 
 

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -330,16 +331,24 @@ def test_the_quality_tool_measures_each_setting_once_and_goes_on(folder, tmp_pat
             if "corrector" in words and len(evaluated) < 3:  # as if it had diverged
                 np.save(words[words.index("--npy") + 1], np.full((4, 1, 8, 8), np.nan))
             return code
-        x = np.load(words[1])
-        assert x.min() >= 0 and x.max() <= 1 and len(x) == 4
-        evaluated.append(words)
-        number = {"name": "mean", "value": float(x.mean())}
-        names = ["samples"] if "--alone" in words else ["samples", "training images"]
-        Path(words[words.index("--out") + 1]).write_text(json.dumps({key: [number] for key in names}))
-        if len(evaluated) == 3:
-            raise KeyboardInterrupt
+        number = mean_of(np.load(words[1]))
+        found = {key: [number] for key in ("samples", "training images")}
+        Path(words[words.index("--out") + 1]).write_text(json.dumps(found))
         return 0
 
+    def mean_of(x):
+        assert x.min() >= 0 and x.max() <= 1 and len(x) == 4
+        evaluated.append(x)
+        if len(evaluated) == 3:
+            raise KeyboardInterrupt
+        return {"name": "mean", "value": float(x.mean())}
+
+    def alone(x, *_, seed):
+        return [SimpleNamespace(_asdict=lambda: mean_of(x))]
+
+    monkeypatch.setattr(quality_tool, "extract", lambda x, net: x)
+    monkeypatch.setattr(quality_tool, "_held_out", lambda data: None)
+    monkeypatch.setattr(quality_tool, "measured", alone)
     monkeypatch.setattr(quality_tool, "ncsn_edu", without_a_judge)
     monkeypatch.setattr(sys, "argv", ["quality.py", str(folder), "--n", "4", "--most", "30", "--out", str(out)])
     with pytest.raises(KeyboardInterrupt):
@@ -459,3 +468,10 @@ def test_weights_that_ran_away_are_not_stored(folder, tmp_path):
     with pytest.raises(ValueError, match=r"net\.begin\.weight"):
         save_weights(tmp_path / "w.safetensors", content)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_quality_tool_says_what_the_command_says(tmp_path, capsys):
+    x = load("digits")[0][:300].float() / 255
+    np.save(tmp_path / "x.npy", x.numpy())
+    assert main(["evaluate", str(tmp_path / "x.npy"), "--alone", "--out", str(tmp_path / "x.json")]) == 0
+    assert quality_tool.evaluate("digits", x, alone=True) == json.loads((tmp_path / "x.json").read_text())

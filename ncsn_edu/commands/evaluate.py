@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     found: dict[str, list[Measured]] = {}
     sets = {"samples": x} if arguments.alone else {"samples": x, **dict(_for_scale(train, len(x)))}
     for what, images in sets.items():
-        found[what] = list(_measured(extract(images, net, device=device), reference, arguments.seed))
+        found[what] = list(measured(extract(images, net, device=device), reference, arguments.seed))
         print(f"{what} ({len(images)} images)")
         for number in found[what]:
             print(f"  {number.name:17} {number.value:9.4g}   [{number.low:.4g}, {number.high:.4g}]", flush=True)
@@ -234,7 +234,8 @@ def _for_scale(train: "Tensor", n: int) -> Iterator[tuple[str, "Tensor"]]:
     yield "Gaussian, 32 components", gaussian_fit(some, n, rank=32, generator=generator).clamp(0, 1)
 
 
-def _measured(x: "Features", y: "Features", seed: int) -> Iterator["Measured"]:
+def measured(x: "Features", y: "Features", seed: int) -> Iterator["Measured"]:
+    """The numbers of the command: of images with features x against those with features y."""
     import torch
 
     from ..metrics import classifier_score, frechet, kernel_distance, precision_recall
