@@ -5,14 +5,31 @@ import types
 
 import pytest
 import torch
+from torch import nn
 
 from ncsn_edu.datasets import load
 from ncsn_edu.features import FeatureNet, FeatureUnavailable, classifier_net, extract, inception_net
 from ncsn_edu.metrics import INCEPTION, frechet
+from ncsn_edu.nets.classifier import ResNet
 from ncsn_edu.trained import load_judge, shipped_judges
 
 IMAGES = load("digits")[0]
 MEANS = FeatureNet("means", lambda x: (x.mean((2, 3)), x.flatten(1)[:, :4]))
+
+
+def test_photographs_are_judged_as_their_mirror_images_are():
+    """Half by the one and half by the other, once the net is trained; in training each for itself."""
+    torch.manual_seed(0)
+    net, x = ResNet(3, 16, width=4), torch.rand(5, 3, 16, 16)
+    for norm in net.modules():
+        norm.train(not isinstance(norm, nn.BatchNorm2d))
+    with torch.no_grad():
+        one, other = net.features(x), net.features(x.flip(-1))
+        assert not torch.allclose(one, other, atol=1e-4)
+        net.eval()
+        torch.testing.assert_close(net.features(x), (one + other) / 2)
+        torch.testing.assert_close(net(x), net(x.flip(-1)))
+        assert not torch.allclose(net(x), net(x.flip(-2)), atol=1e-4)  # upside down is another photograph
 
 
 @pytest.mark.parametrize("data", shipped_judges())

@@ -43,7 +43,8 @@ class ResNet(nn.Module):
     """Images x (B, channels, size, size) in [0, 1] -> logits (B, n_classes); size a multiple of 8. For photographs.
 
     A small residual net (He et al. 2016): the image is halved three times while the filters double, and two residual
-    blocks of two convolutions each stand where that is cheap. Its features are the means of 8 width channels.
+    blocks of two convolutions each stand where that is cheap. Its features are the means of 8 width channels; once it
+    is trained, those of an image and of its mirror image, half and half: photographs are of the same kind either way.
     """
 
     def __init__(self, channels: int, size: int, width: int = 24, n_classes: int = 10) -> None:
@@ -60,8 +61,11 @@ class ResNet(nn.Module):
         self.logits = nn.Linear(8 * w, self.n_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer sees, (B, 8 width)."""
-        return self.convolutions(2 * check_images(x, self.channels, 8) - 1).mean((2, 3))
+        """What the last layer sees, (B, 8 width); in evaluation the same for an image and its mirror image."""
+        found = self.convolutions(2 * check_images(x, self.channels, 8) - 1).mean((2, 3))
+        if self.training:
+            return found
+        return (found + self.convolutions(2 * x.flip(3) - 1).mean((2, 3))) / 2
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, n_classes)."""
