@@ -23,14 +23,15 @@ from ncsn_edu.widgets import (
     LangevinExplorer,
     ScheduleExplorer,
     ScoreFieldExplorer,
+    SolverExplorer,
     page,
 )
 from ncsn_edu.widgets.base import on_grid
-from ncsn_edu.widgets.sdes import SDES, WAYS
+from ncsn_edu.widgets.sdes import SDES, SOLVERS, WAYS
 
 PAGES = (
     *(ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer),
-    *(LadderExplorer, ScheduleExplorer, DdimExplorer, DiffusionExplorer),
+    *(LadderExplorer, ScheduleExplorer, DdimExplorer, DiffusionExplorer, SolverExplorer),
 )
 FEW_STEPS = {AnnealingExplorer: {"n_levels": 2, "n_steps_each": 5}, DiffusionExplorer: {"n_steps": 5}}
 ALL = "(key, value) => ArrayBuffer.isView(value) ? Array.from(value) : value"
@@ -122,7 +123,8 @@ def test_annealed_langevin_with_the_same_noise(js, seed):
     wanted = list(annealed_langevin(mixture, x, sigmas, **settings))
     numbers = drawn(seed, n, n_levels * n_steps, False)
     options = f"{{eps: 0.01, nStepsEach: {n_steps}, sigmas: geometric(10, 0.2, {n_levels}), noise: {numbers}}}"
-    found = js("((...all) => [...annealedLangevin(...all)])", described, x.flatten().tolist(), Code(options))
+    given = Code(f"scoreOf({json.dumps(described)})"), Code(f"Float64Array.from({x.flatten().tolist()})")
+    found = js("((...all) => [...annealedLangevin(...all)])", *given, Code(options))
     assert [(state["level"], state["step"]) for state in found] == [(state.level, state.step) for state in wanted]
     path = np.reshape([state["x"] for state in found], (-1, n, 2))
     np.testing.assert_allclose(path, torch.stack([state.x for state in wanted]), atol=1e-7)
@@ -453,6 +455,31 @@ def test_diffusion_says_and_draws_what_python_does(js, sde, way):
     np.testing.assert_allclose(got[2], explorer.times)
 
 
+@pytest.fixture(scope="module")
+def solver_explorer():
+    explorer = SolverExplorer()
+    explorer._png = lambda: b""
+    return explorer
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("sde", SDES)
+def test_solvers_say_and_draw_what_python_does(js, solver_explorer, sde, solver):
+    explorer, name, settings = solver_explorer, "explorers.SolverExplorer", solver_explorer.settings()
+    for n_steps in (5, 65, 200):
+        explorer.set(sde=sde, solver=solver, n_steps=n_steps)
+        found = js("ran", Code(name), explorer.values, settings["fixed"])
+        agrees(js(f"{name}.says", explorer.values, found, settings), explorer)
+        (error,) = explorer.here.get_ydata()
+        np.testing.assert_allclose(
+            [found["evaluations"], found["error"]], [*explorer.here.get_xdata(), error], rtol=1e-5
+        )
+        np.testing.assert_allclose(found["heights"], explorer.hist.get_data().values, atol=1e-9)
+        np.testing.assert_allclose([found["axis"], found["exact"]], explorer.exact.get_data(), atol=1e-9)
+    for solver, errors in found["curves"].items():
+        np.testing.assert_allclose(errors, explorer.curves[solver].get_ydata(), rtol=1e-5)
+
+
 # ---- runs -------------------------------------------------------------------------------------------------------
 
 COUNTING = """const counting = {
@@ -534,6 +561,7 @@ WRITTEN = {
     ScheduleExplorer: ["1000", "0.02"],
     DdimExplorer: ["20", "1.00", "0"],
     DiffusionExplorer: ["100"],
+    SolverExplorer: ["20"],
 }
 
 

@@ -20,8 +20,8 @@ from ..diffusion import predictor_corrector, probability_flow, reverse_sde
 from ..distributions import GaussianMixture
 from ..metrics import quantiles
 from ..sdes import SDE, VE, VP, SubVP
-from .base import Explorer, int_slider, wide
-from .page import RunningPageExplorer
+from .base import int_slider, wide
+from .page import PageExplorer, RunningPageExplorer
 
 SDES: dict[str, SDE] = {"VE": VE(0.02, 8.0), "VP": VP(), "sub-VP": SubVP()}
 DATA = GaussianMixture(torch.tensor([[-1.5], [1.0]], dtype=torch.float64), 0.06, [0.3, 0.7])
@@ -51,6 +51,15 @@ def _camel(name: str) -> str:
     return first + "".join(other.capitalize() for other in others)
 
 
+def _on_the_line() -> dict[str, Any]:
+    """The data and the SDEs, as the page's scripts have them."""
+    own = {"means": DATA.means[:, 0].tolist(), "variance": DATA.covariances[0, 0, 0].item()}
+    sdes = {name: {"kind": name, "tMin": sde.t_min, "priorStd": sde.prior_std} for name, sde in SDES.items()}
+    for name, sde in SDES.items():
+        sdes[name] |= {_camel(field.name): getattr(sde, field.name) for field in fields(cast(Any, sde))}
+    return {"data": {"weights": DATA.weights.tolist(), **own}, "sdes": sdes}
+
+
 class DiffusionExplorer(RunningPageExplorer):
     """Particles that become noise, or data again by the reverse SDE or the flow, with the exact density behind them."""
 
@@ -69,12 +78,7 @@ class DiffusionExplorer(RunningPageExplorer):
         super().__init__(controls, size=(9.2, 4.0))
 
     def _fixed(self) -> dict[str, Any]:
-        own = {"means": DATA.means[:, 0].tolist(), "variance": DATA.covariances[0, 0, 0].item()}
-        sdes = {name: {"kind": name, "tMin": sde.t_min, "priorStd": sde.prior_std} for name, sde in SDES.items()}
-        for name, sde in SDES.items():
-            sdes[name] |= {_camel(field.name): getattr(sde, field.name) for field in fields(cast(Any, sde))}
-        data = {"weights": DATA.weights.tolist(), **own}
-        return {"data": data, "sdes": sdes, "nPoints": self.n_points, "shown": self.shown}
+        return {**_on_the_line(), "nPoints": self.n_points, "shown": self.shown}
 
     def _draw(self) -> None:
         self.paths, self.side = self.figure.subplots(1, 2, width_ratios=(2.6, 1))
@@ -175,7 +179,7 @@ SOLVERS: dict[str, tuple[Callable[[Tensor, SDE, int, torch.Generator], Tensor], 
 }
 
 
-class SolverExplorer(Explorer):
+class SolverExplorer(PageExplorer):
     """Solvers against their steps: how far 500 points end from the exact density, and how they lie."""
 
     alt = (
@@ -194,6 +198,9 @@ class SolverExplorer(Explorer):
         self.known: dict[str, dict[str, list[float]]] = {}  # SDE -> solver -> errors
         super().__init__(controls, size=(9.2, 4.0))
 
+    def _fixed(self) -> dict[str, Any]:
+        return {**_on_the_line(), "nPoints": self.n_points, "steps": self.steps}
+
     def _draw(self) -> None:
         errors, ends = self.figure.subplots(1, 2, width_ratios=(1.5, 1))
         self.curves = {
@@ -202,7 +209,7 @@ class SolverExplorer(Explorer):
         }
         (self.here,) = errors.plot([], [], "o", ms=11, mfc="none", mew=2, color="black")
         errors.set(xlabel="evaluations of the score", ylabel="distance to the exact density")
-        errors.set(xlim=(4, 400), ylim=(1e-5, 3))
+        errors.set(xlim=(4, 500), ylim=(1e-5, 3))
         errors.legend(fontsize=8, loc="lower left")
         self.axis = torch.linspace(-3, 3, 241, dtype=torch.float64)
         self.hist = ends.stairs([0.0], [0.0, 1.0], fill=True, color=plots.BLUE, alpha=0.4)

@@ -25,6 +25,7 @@ from ncsn_edu.widgets import (
     LangevinExplorer,
     ScheduleExplorer,
     ScoreFieldExplorer,
+    SolverExplorer,
     page,
 )
 
@@ -67,7 +68,7 @@ RUN = """async () => {
 }"""
 EXPLORERS = (
     *(ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer),
-    *(LadderExplorer, ScheduleExplorer, DdimExplorer, DiffusionExplorer),
+    *(LadderExplorer, ScheduleExplorer, DdimExplorer, DiffusionExplorer, SolverExplorer),
 )
 
 

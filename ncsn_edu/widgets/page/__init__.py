@@ -21,7 +21,7 @@ from ... import plots
 from ...distributions import GaussianMixture
 from ..base import Explorer, RunningExplorer
 
-LIBRARY = ("scores.js", "schedules.js", "draw.js", "runs.js", "controls.js")
+LIBRARY = ("scores.js", "schedules.js", "samplers.js", "draw.js", "runs.js", "controls.js")
 FILES = (
     *LIBRARY,
     "score_field.js",
@@ -31,6 +31,7 @@ FILES = (
     "schedule.js",
     "ddim.js",
     "diffusion.js",
+    "solver.js",
 )
 MODULE = "export default { render: ({ model, el }) => show(el, model) };"
 CLASSIC = (

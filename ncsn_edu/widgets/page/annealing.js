@@ -15,7 +15,7 @@ explorers.AnnealingExplorer = {
     if (!found.sigmas) return;
     const clean = noisy(mixture, 0), noise = torchNoise(0);
     found.x = noise.uniforms(2 * nChains).map((u) => (2 * u - 1) * startWidth);
-    const chains = annealedLangevin(mixture, found.x, { sigmas: found.sigmas, eps, nStepsEach, noise });
+    const chains = annealedLangevin(scoreOf(mixture), found.x, { sigmas: found.sigmas, eps, nStepsEach, noise });
     for (const { x, step, ranAway } of chains) {
       Object.assign(found, { x, ranAway });
       if (step === nStepsEach - 1 && !ranAway) found.shares.push(claimed(clean, x)[0].count / nChains);

@@ -2,8 +2,9 @@
 // `model` holds `settings`, `values`, and `ran`: whether the run for these values has come to its end; in a notebook
 // it is shared with Python. This file does NOT know what is explored.
 
-// By the name of the class: the layout (see `boxes`), and compute, draw, says; what runs at a button has `steps`.
-// `idle` names the controls that change nothing while the others stand at these values.
+// By the name of the class: the layout (see `boxes`), and compute, draw, says. `steps` run at a button; where there is
+// none they go on by themselves, once what has moved is shown. `idle` names the controls that change nothing while the
+// others stand at these values.
 const explorers = {};
 const PIECE = 10; // milliseconds of a run between two pictures
 
@@ -95,7 +96,7 @@ const KINDS = { linear: sliderControl, log: sliderControl, choice: choiceControl
 // Put an explorer into the element `el`. Returns what takes it away again.
 function show(el, model) {
   const settings = model.get("settings"), explorer = explorers[settings.explorer];
-  const posed = new Posed(explorer, settings.fixed);
+  const posed = new Posed(explorer, settings.fixed), byItself = explorer.steps && !settings.action;
   const canvas = make("canvas", { className: "ncsn-picture" }), readout = make("div", { className: "ncsn-readout" });
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", settings.alt);
@@ -144,9 +145,13 @@ function show(el, model) {
     explorer.draw(sheet(canvas, width, height), places, posed.found, settings);
     readout.setAttribute("aria-busy", posed.running); // is read aloud at the end of a run, and not all the way
     readout.innerHTML = explorer.says(posed.values, posed.found, settings);
+    if (byItself && !posed.running && !posed.done) {
+      posed.start();
+      posed.work(0); // one step, or none where all is known
+    }
     run.textContent = posed.running ? "Stop" : settings.action;
     if (posed.running) frame = requestAnimationFrame(draw);
-    else if (posed.done && !model.get("ran")) tell({ ran: true });
+    else if (posed.done && !byItself && !model.get("ran")) tell({ ran: true });
   };
   const follow = () => { // at most once a frame, however many keys were pressed
     const values = model.get("values"), idle = explorer.idle ? explorer.idle(values) : [];

@@ -1,23 +1,5 @@
 // DDPM against DDIM from the same starts, as ladders.py has it, with the same noise.
 
-// DDIM's steps down a ladder from x = [x_1, y_1, x_2, ...] (Song, Meng & Ermon 2021, eq. 12). Returns all states.
-function ddim(mixture, x, { sigmas, eta, noise }) {
-  const path = [x], out = { shares: [] };
-  for (let level = 0; level + 1 < sigmas.length; level++) {
-    const [sigma, lower] = [sigmas[level], sigmas[level + 1]], components = noisy(mixture, sigma);
-    const fresh = eta * lower * Math.sqrt(1 - (lower / sigma) ** 2), left = Math.sqrt(lower ** 2 - fresh ** 2);
-    const from = path[level], to = new Float64Array(from.length);
-    const z = eta ? noise.normals(from.length) : to;
-    for (let at = 0; at < from.length; at += 2) {
-      evaluate(components, from[at], from[at + 1], out);
-      to[at] = from[at] + sigma * (sigma - left) * out.scoreX + fresh * z[at];
-      to[at + 1] = from[at + 1] + sigma * (sigma - left) * out.scoreY + fresh * z[at + 1];
-    }
-    path.push(to);
-  }
-  return path;
-}
-
 const goesLeft = (x) => Array.from({ length: x.length / 2 }, (_, i) => x[2 * i] + x[2 * i + 1] < 0);
 const share = (truths) => truths.filter((truth) => truth).length / truths.length;
 
@@ -30,7 +12,7 @@ explorers.DdimExplorer = {
 
   compute({ n_steps: nSteps, eta, seed }, { mixture, start, flow, ends: [highest, lowest] }) {
     const sigmas = geometric(highest, lowest, nSteps + 1);
-    const path = ddim(mixture, start, { sigmas, eta, noise: torchNoise(seed) });
+    const path = [start, ...ddim(scoreOf(mixture), Float64Array.from(start), { sigmas, eta, noise: torchNoise(seed) })];
     const end = path[nSteps], left = goesLeft(end), toLeft = goesLeft(flow);
     const right = [0, 1].map((side) => end.filter((_, at) => at % 2 === side && !left[Math.floor(at / 2)]));
     const shown = [false, true].flatMap((side) => [...toLeft.keys()].filter((i) => toLeft[i] === side).slice(0, 4));

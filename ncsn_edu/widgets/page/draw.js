@@ -57,6 +57,14 @@ function powers(low, high, count) {
   });
 }
 
+// Two to nine times the powers of ten from low to high, if these are few.
+function betweenPowers(low, high) {
+  const [first, last] = [low, high].map((end) => Math.floor(Math.log10(end)));
+  if (last - first > 7) return [];
+  const all = Array.from({ length: last - first + 1 }, (_, i) => [2, 3, 4, 5, 6, 7, 8, 9].map((k) => k * 10 ** (first + i)));
+  return all.flat().filter((tick) => tick >= low && tick <= high);
+}
+
 // Write a text in which "_1" or "_{i}" stands below the line, and "^2" above it. `align` is a canvas's textAlign.
 function write(context, text, x, y, { size, align = "left", style = "" }) {
   const parts = [...text.matchAll(/([_^])(?:\{([^}]*)\}|(.))|[^_^]+/gu)].map(([all, mark, many, one]) => {
@@ -186,6 +194,17 @@ class Panel {
     });
   }
 
+  rings(xs, ys, { colour, radius }) {
+    this.inside((context) => {
+      Object.assign(context, { strokeStyle: colour, lineWidth: 2 });
+      for (let i = 0; i < xs.length; i++) {
+        context.beginPath();
+        context.arc(this.right(xs[i]), this.down(ys[i]), radius, 0, 2 * Math.PI);
+        context.stroke();
+      }
+    });
+  }
+
   // Arrows (u, v) in data units from (x, y), with a head as long as the arrow allows.
   arrows(list, colour) {
     this.inside((context) => {
@@ -253,6 +272,12 @@ class Panel {
       path.push([left - 4, this.down(tick), left, this.down(tick)]);
       write(context, text, left - 7, this.down(tick), { size: 13, align: "right" });
     }
+    if (log.includes("x") && !xticks) {
+      for (const tick of betweenPowers(low, high)) path.push([this.right(tick), top + height, this.right(tick), top + height + 2]);
+    }
+    if (log.includes("y") && !yticks) {
+      for (const tick of betweenPowers(...this.y)) path.push([left - 2, this.down(tick), left, this.down(tick)]);
+    }
     context.beginPath();
     for (const [x1, y1, x2, y2] of path) {
       context.moveTo(x1, y1);
@@ -262,7 +287,7 @@ class Panel {
     context.textBaseline = "alphabetic";
     write(context, title, left + width / 2, top - 9, { size: 15, align: "center" });
     this._label(xlabel, left + width / 2, top + height + 38, 0);
-    this._label(ylabel, left - 38, top + height / 2, -Math.PI / 2);
+    this._label(ylabel, left - (log.includes("y") ? 48 : 38), top + height / 2, -Math.PI / 2);
   }
 
   _label(text, x, y, angle) {
@@ -274,20 +299,23 @@ class Panel {
     context.restore();
   }
 
-  // What stands beside the words of a legend.
+  // What stands beside the words of a legend; "marks" are a line with a dot.
   sample(kind, x, y) {
     const { context } = this;
     context.globalAlpha = { box: 0.6, pale: 0.2 }[kind] ?? 1;
-    if (kind === "line") context.fillRect(x, y - 1, 26, 2);
-    else if (kind === "dashes") [0, 10, 20].forEach((dash) => context.fillRect(x + dash, y - 1, 6, 2));
-    else if (kind === "dot") {
+    if (kind === "dashes") [0, 10, 20].forEach((dash) => context.fillRect(x + dash, y - 1, 6, 2));
+    else if (kind === "box" || kind === "pale") context.fillRect(x, y - 5, 26, 10);
+    else {
+      if (kind !== "dot") context.fillRect(x, y - 1, 26, 2);
+      if (kind === "line") return;
       context.beginPath();
       context.arc(x + 13, y, 4, 0, 2 * Math.PI);
       context.fill();
-    } else context.fillRect(x, y - 5, 26, 10);
+    }
   }
 
-  // entries: [text, colour, a key of `sample`], from the top, at the left or the right; or above the axes.
+  // entries: [text, colour, a kind of `sample`], at the "left" or the "right" from the top, at the left down to the
+  // "bottom", or "above" the axes. A text alone is their title.
   legend(entries, side) {
     const { context } = this, above = side === "above", size = above ? 12 : 13, step = above ? 17 : 20;
     context.save();
@@ -296,16 +324,18 @@ class Panel {
     const across = above ? this.columns : 1, rows = Math.ceil(entries.length / across);
     const start = {
       left: this.left + 12,
+      bottom: this.left + 12,
       right: this.left + this.width - wide - 8,
       above: Math.max(this.left, this.left + (this.width - across * (wide + 8)) / 2),
     }[side];
+    const below = step * (rows - 1); // the first
+    const first = { above: this.top - 10 - below, bottom: this.top + this.height - 16 - below }[side] ?? this.top + 18;
     entries.forEach(([text, colour, kind], i) => {
-      const x = start + Math.floor(i / rows) * (wide + 8);
-      const y = (above ? this.top - 10 - step * (rows - 1) : this.top + 18) + step * (i % rows);
+      const x = start + Math.floor(i / rows) * (wide + 8), y = first + step * (i % rows);
       Object.assign(context, { fillStyle: colour, textBaseline: "middle" });
-      this.sample(kind, x, y);
+      if (kind) this.sample(kind, x, y);
       Object.assign(context, { fillStyle: "black", globalAlpha: 1 });
-      write(context, text, x + (above ? 32 : 36), y, { size });
+      write(context, text, kind ? x + (above ? 32 : 36) : x, y, { size });
     });
     context.restore();
   }

@@ -148,31 +148,6 @@ function langevin(mixture, x, { alpha, nSteps, metropolis = false, sigma = 0, no
   return { path, ranAway: false, rate: accepted / (n * nSteps) };
 }
 
-// Chains down a ladder (Song & Ermon 2019, Algorithm 1), from x as above. Yields {x, level, step, ranAway} after each
-// update of all of them, level and step from 0; chains that run away end it.
-function* annealedLangevin(mixture, x, { sigmas, eps, nStepsEach, noise }) {
-  const out = { shares: [] }, smallest = sigmas[sigmas.length - 1];
-  for (let level = 0; level < sigmas.length; level++) {
-    const components = noisy(mixture, sigmas[level]);
-    const alpha = eps * (sigmas[level] / smallest) ** 2, root = Math.sqrt(alpha);
-    for (let step = 0; step < nStepsEach; step++) {
-      const to = new Float64Array(x.length), z = noise.normals(x.length);
-      for (let at = 0; at < x.length; at += 2) {
-        const [ax, ay] = [x[at], x[at + 1]];
-        if (!(ax * ax < LARGEST && ay * ay < LARGEST)) {
-          yield { x, level, step, ranAway: true };
-          return;
-        }
-        evaluate(components, ax, ay, out);
-        to[at] = ax + (alpha / 2) * out.scoreX + root * z[at];
-        to[at + 1] = ay + (alpha / 2) * out.scoreY + root * z[at + 1];
-      }
-      x = to;
-      yield { x, level, step, ranAway: false };
-    }
-  }
-}
-
 // Steps on a Gaussian of variance 1 diverge from 4 on; below they settle in a variance above 1.
 const STABLE_ALPHA = 4;
 const stationaryVariance = (alpha) => (alpha < STABLE_ALPHA ? 1 / (1 - alpha / STABLE_ALPHA) : Infinity);
