@@ -12,13 +12,16 @@ from py_mini_racer import JSEvalException, MiniRacer
 from scipy import stats
 
 from ncsn_edu import schedules
+from ncsn_edu.adapters import PREDICTIONS, convert
 from ncsn_edu.distributions import GaussianMixture
 from ncsn_edu.mcmc import annealed_langevin, langevin, mala
+from ncsn_edu.metrics import energy_distance
 from ncsn_edu.schedules import geometric, stable_alpha, stable_eps, stationary_variance, step_sizes
 from ncsn_edu.widgets import (
     AnnealingExplorer,
     DdimExplorer,
     DiffusionExplorer,
+    GridExplorer,
     LadderExplorer,
     LangevinExplorer,
     ScheduleExplorer,
@@ -31,7 +34,7 @@ from ncsn_edu.widgets.sdes import SDES, SOLVERS, WAYS
 
 PAGES = (
     *(ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer),
-    *(LadderExplorer, ScheduleExplorer, DdimExplorer, DiffusionExplorer, SolverExplorer),
+    *(LadderExplorer, ScheduleExplorer, DdimExplorer, DiffusionExplorer, SolverExplorer, GridExplorer),
 )
 FEW_STEPS = {AnnealingExplorer: {"n_levels": 2, "n_steps_each": 5}, DiffusionExplorer: {"n_steps": 5}}
 ALL = "(key, value) => ArrayBuffer.isView(value) ? Array.from(value) : value"
@@ -480,6 +483,43 @@ def test_solvers_say_and_draw_what_python_does(js, solver_explorer, sde, solver)
         np.testing.assert_allclose(errors, explorer.curves[solver].get_ydata(), rtol=1e-5)
 
 
+def test_the_grid_says_and_draws_what_python_does(js):
+    explorer, name = GridExplorer(), "explorers.GridExplorer"
+    explorer._png = lambda: b""
+    settings, n = explorer.settings(), explorer.n_chains
+    for values in random_and_extreme(explorer, 12):
+        if (values["predicts"], values["error"], values["sampler"]) == ("score", 0.5, "annealed Langevin"):
+            continue  # rounding decides where these chains go
+        explorer.set(**values)
+        found = js(f"{name}.compute", explorer.values, settings["fixed"])
+        agrees(js(f"{name}.says", explorer.values, found, settings), explorer)
+        np.testing.assert_allclose(np.reshape(found["end"], (n, 2)).T, explorer.dots.get_data(), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", PREDICTIONS)
+def test_an_error_of_each_prediction_in_the_clean_guess(js, kind):
+    zero = torch.zeros(1, 1, dtype=torch.float64)
+    for sigma in (0.05, 1.0, 20.0):
+        at_0, at_1 = (convert(zero + k, zero, sigma, source=kind, target="clean").item() for k in (0, 1))
+        assert js(f"CLEAN_PER.{kind}", sigma) == pytest.approx(at_1 - at_0)
+
+
+def test_energy_distances_and_samples(js):
+    """Of points that a mixture drew as PyTorch does, from one generator."""
+    means, stds = [[-2.0, 1.0], [3.0, 0.0], [0.0, 4.0]], [[0.5, 1.0], [2.0, 0.3], [1.0, 1.0]]
+    mixture = GaussianMixture(torch.tensor(means), torch.tensor(stds) ** 2, [0.2, 0.5, 0.3])
+    generator = torch.Generator().manual_seed(5)
+    wanted = [mixture.sample(n, generator=generator) for n in (300, 40)]
+    found = js(
+        "((m, noise) => [sampled(m, 300, noise), sampled(m, 40, noise)])",
+        page.described(mixture),
+        Code("torchNoise(5)"),
+    )
+    for numbers, points in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(np.reshape(numbers, (-1, 2)), points, atol=1e-5)
+    assert js("((y, x) => energyDistanceTo(y)(x))", *found) == pytest.approx(energy_distance(*wanted), rel=1e-5)
+
+
 # ---- runs -------------------------------------------------------------------------------------------------------
 
 COUNTING = """const counting = {
@@ -562,6 +602,7 @@ WRITTEN = {
     DdimExplorer: ["20", "1.00", "0"],
     DiffusionExplorer: ["100"],
     SolverExplorer: ["20"],
+    GridExplorer: ["0.20", "20"],
 }
 
 

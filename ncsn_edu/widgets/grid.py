@@ -5,6 +5,7 @@ This file does NOT train: its net is a mixture's exact answer with an error adde
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import ipywidgets as ipw
 import torch
@@ -15,21 +16,24 @@ from ..core import Score, State, denoise, expand_like, last
 from ..diffusion import ancestral, ddim, predictor_corrector, probability_flow
 from ..distributions import GaussianMixture
 from ..metrics import energy_distance
-from .base import Explorer, int_slider, outside_note, show_ends, slider, wide
+from .base import int_slider, outside_note, show_ends, slider, wide
+from .page import PageExplorer, described
 
 HIGH, LOW = 20.0, 0.05  # noise levels, between which the samplers go down
+SEEDS = {"real": 1, "start": 2, "noise": 3}
+WAVES = 2.0 * torch.randn(2, 2, generator=torch.Generator().manual_seed(4)).double()  # of an error
 Run = Callable[[Score, torch.Tensor, int, torch.Generator], Iterator[State]]
 
 
 def _down(n: int) -> torch.Tensor:
-    return schedules.geometric(HIGH, LOW, n)
+    return schedules.geometric(HIGH, LOW, n, dtype=torch.float64)
 
 
 def _annealed(score: Score, x: torch.Tensor, n: int, g: torch.Generator) -> Iterator[State]:
     most = max(2, min(20, n // 2))
     n_levels = max(range(min(10, most), most + 1), key=lambda levels: (n // levels * levels, levels))
     sigmas, n_steps_each = _down(n_levels), max(1, n // n_levels)
-    eps = schedules.eps_for_steps(sigmas, n_steps_each)
+    eps = float(f"{schedules.eps_for_steps(sigmas, n_steps_each):.4g}")  # further digits differ by the minimiser
     return mcmc.annealed_langevin(score, x, sigmas, eps=eps, n_steps_each=n_steps_each, generator=g)
 
 
@@ -50,7 +54,6 @@ class Erring:
     def __init__(self, truth: Score, kind: str, error: float) -> None:
         self.truth, self.kind, self.error = truth, kind, error
         self.asked = 0
-        self.waves = 2.0 * torch.randn(2, 2, generator=torch.Generator().manual_seed(4))
 
     def __call__(self, x: torch.Tensor, sigma: float | torch.Tensor) -> torch.Tensor:
         """Score of x (B, 2)."""
@@ -59,12 +62,12 @@ class Erring:
         if not self.error:
             return right
         seen = x / (1 + expand_like(sigma, x) ** 2).sqrt()
-        wrong = self.error * math.sqrt(2) * torch.sin(seen @ self.waves)
+        wrong = self.error * math.sqrt(2) * torch.sin(seen @ WAVES)
         said = convert(right, x, sigma, source="score", target=self.kind) + wrong
         return convert(said, x, sigma, source=self.kind, target="score")
 
 
-class GridExplorer(Explorer):
+class GridExplorer(PageExplorer):
     """Samples of a net that errs, by what it predicts, by the sampler and the evaluations, with their exact error."""
 
     alt = (
@@ -72,7 +75,7 @@ class GridExplorer(Explorer):
         "off at each noise level, for nets that err equally in score, noise, clean point, v or velocity; one is bold."
     )
     extent = 7.0
-    n_chains = 1000
+    n_chains, n_real = 1000, 2000
 
     def __init__(
         self,
@@ -92,11 +95,16 @@ class GridExplorer(Explorer):
         }
         super().__init__(controls, size=(9.2, 4.4))
 
+    def _fixed(self) -> dict[str, Any]:
+        numbers = {"ends": (HIGH, LOW), "nChains": self.n_chains, "nReal": self.n_real, "extent": self.extent}
+        return {"mixture": described(self.mixture), "waves": WAVES.tolist(), "seeds": SEEDS, **numbers}
+
     def _draw(self) -> None:
-        centres = 3.0 * torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+        centres = 3.0 * torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]], dtype=torch.float64)
         self.mixture = GaussianMixture(centres, 0.25, [0.4, 0.3, 0.2, 0.1])
-        self.real = self.mixture.sample(2000, generator=torch.Generator().manual_seed(1))
-        self.start = HIGH * torch.randn(self.n_chains, 2, generator=torch.Generator().manual_seed(2))
+        real, start = (torch.Generator().manual_seed(SEEDS[name]) for name in ("real", "start"))
+        self.real = self.mixture.sample(self.n_real, generator=real)
+        self.start = HIGH * torch.randn(self.n_chains, 2, generator=start, dtype=torch.float64)
         ends, errors = self.figure.subplots(1, 2)
         plots.density(ends, self.mixture.log_prob, extent=self.extent)
         (self.dots,) = ends.plot([], [], ".", ms=3, color=plots.ORANGE)
@@ -116,7 +124,7 @@ class GridExplorer(Explorer):
         for kind, line in self.lines.items():
             line.set(lw=3.5 if kind == predicts else 1.0)
         score = Erring(self.mixture, predicts, error)
-        generator = torch.Generator().manual_seed(3)
+        generator = torch.Generator().manual_seed(SEEDS["noise"])
         x = last(SAMPLERS[sampler](score, self.start, evaluations - 1, generator))
         end = denoise(score, x, LOW)
         show_ends(end, self.dots, self.outside, self.extent)

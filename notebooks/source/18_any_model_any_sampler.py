@@ -518,18 +518,19 @@ assert off["noise"][0] > 3 * max(off[name][0] for name in ("clean", "v", "veloci
 #
 # <details><summary>Answers</summary>
 #
-# - $v$ and velocity: 0.016 and 0.012. With the
+# - $v$ and velocity: 0.017 and 0.012. With the
 #   score chains go to wrong modes: the right one
-#   has 0.30 of them, where 0.40 is right. With
+#   has 0.31 of them, where 0.40 is right. With
 #   noise it has 0.46. With "clean" the shares are
 #   right (0.40), and the dots do not fill the
 #   modes.
-# - Predictor-corrector: 0.003, and annealed
-#   Langevin dynamics: 0.017. All others stay above
-#   0.03. Langevin's steps at the smaller levels
-#   move the chains where the score, which is good
-#   there, wants them.
-# - None gets below 0.1, not even with 100
+# - Predictor-corrector: 0.023. Ancestral sampling
+#   comes next with 0.033, and the two flows are
+#   last, above 0.06. Fresh noise covers what the
+#   net got wrong at the levels before, and the
+#   smaller levels, where the score is good, move
+#   the chains where it wants them.
+# - None gets far below 0.1, not even with 100
 #   evaluations. The error of the clean guess is of
 #   the same size at all levels, so that the last
 #   levels, too, are wrong, and with them the
@@ -1461,8 +1462,8 @@ assert by_steps["seconds"] > 30 * by_ddim["seconds"]
 #    other units of the data the switch is elsewhere. With data of width
 #    $d$ it is natural to put it at $\sigma = d$, which is what
 #    preconditioning does.) In the explorer with Heun's method, an error of
-#    0.5 and 40 evaluations, the score's energy distance is 0.30 and that of
-#    "clean" 0.22. The score's dots have the right shapes in wrong shares,
+#    0.5 and 40 evaluations, the score's energy distance is 0.29 and that of
+#    "clean" 0.235. The score's dots have the right shapes in wrong shares,
 #    and those of the clean net wrong shapes.
 #    </details>
 # 2. Flow matching draws $t$ uniformly. What density of $\log\sigma$ is

@@ -21,6 +21,7 @@ from ncsn_edu.widgets import (
     AnnealingExplorer,
     DdimExplorer,
     DiffusionExplorer,
+    GridExplorer,
     LadderExplorer,
     LangevinExplorer,
     ScheduleExplorer,
@@ -68,7 +69,7 @@ RUN = """async () => {
 }"""
 EXPLORERS = (
     *(ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer),
-    *(LadderExplorer, ScheduleExplorer, DdimExplorer, DiffusionExplorer, SolverExplorer),
+    *(LadderExplorer, ScheduleExplorer, DdimExplorer, DiffusionExplorer, SolverExplorer, GridExplorer),
 )
 
 

@@ -32,6 +32,7 @@ FILES = (
     "ddim.js",
     "diffusion.js",
     "solver.js",
+    "grid.js",
 )
 MODULE = "export default { render: ({ model, el }) => show(el, model) };"
 CLASSIC = (

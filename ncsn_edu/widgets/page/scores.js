@@ -68,10 +68,12 @@ function twister(seed) {
 
 // The noise that PyTorch draws on a CPU, in float32 or in float64, from torch.Generator().manual_seed(seed): by
 // torch.rand(n), and by torch.randn(n) of 16 or more (Box & Muller 1958, eight pairs at a time; the last 16 anew).
+// `doubles` are uniform numbers in float64 in any case.
 function torchNoise(seed, bits = 32) {
   const draw = twister(seed);
-  const one = bits === 32 ? () => (draw() & 0xffffff) / 2 ** 24 : () => ((draw() & 0x1fffff) * 2 ** 32 + draw()) / 2 ** 53;
-  const uniforms = (n) => Float64Array.from({ length: n }, one);
+  const single = () => (draw() & 0xffffff) / 2 ** 24, double = () => ((draw() & 0x1fffff) * 2 ** 32 + draw()) / 2 ** 53;
+  const many = (one) => (n) => Float64Array.from({ length: n }, one);
+  const doubles = many(double), uniforms = bits === 32 ? many(single) : doubles;
   const sixteen = (numbers, from) => {
     for (let i = from; i < from + 8; i++) {
       const radius = Math.sqrt(-2 * Math.log(1 - numbers[i])), angle = 2 * Math.PI * numbers[i + 8];
@@ -87,7 +89,18 @@ function torchNoise(seed, bits = 32) {
     }
     return numbers;
   };
-  return { uniforms, normals };
+  return { uniforms, normals, doubles };
+}
+
+// n points of a mixture without correlations, [x_1, y_1, x_2, ...], as GaussianMixture.sample draws them.
+function sampled({ weights, means, covariances }, n, noise) {
+  let below = 0;
+  const ends = weights.map((weight) => (below += weight));
+  const chosen = noise.doubles(n).map((u) => Math.max(0, ends.findIndex((end) => end >= u)));
+  return noise.normals(2 * n).map((z, at) => {
+    const k = chosen[Math.floor(at / 2)], side = at % 2;
+    return means[k][side] + Math.sqrt(covariances[k][2 * side]) * z;
+  });
 }
 
 // Noise that is drawn once, and from `rewind` on is the same again.
@@ -191,6 +204,26 @@ function claimed(components, x) {
     count: first.length,
     variance: first.length < 2 ? NaN : (variance(first) + variance(second)) / 2,
   }));
+}
+
+// The mean distance of the points x to the points y, or among themselves.
+function meanDistance(x, y = x) {
+  let sum = 0;
+  for (let i = 0; i < x.length; i += 2) {
+    for (let j = y === x ? i + 2 : 0; j < y.length; j += 2) {
+      const dx = x[i] - y[j], dy = x[i + 1] - y[j + 1];
+      sum += Math.sqrt(dx * dx + dy * dy);
+    }
+  }
+  const n = x.length / 2;
+  return sum / (y === x ? (n * (n - 1)) / 2 : (n * y.length) / 2);
+}
+
+// A function of points: their squared energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| to the points y, without bias
+// (Szekely & Rizzo 2013).
+function energyDistanceTo(y) {
+  const among = meanDistance(y);
+  return (x) => 2 * meanDistance(x, y) - meanDistance(x) - among;
 }
 
 // Whether no chain of x is in the picture, which goes from -extent to extent.
