@@ -13,6 +13,7 @@ from scipy import stats
 
 from ncsn_edu import schedules
 from ncsn_edu.adapters import PREDICTIONS, convert
+from ncsn_edu.conditions import ClassifierGuide, Conditioned
 from ncsn_edu.distributions import GaussianMixture
 from ncsn_edu.mcmc import annealed_langevin, langevin, mala
 from ncsn_edu.metrics import energy_distance
@@ -22,6 +23,7 @@ from ncsn_edu.widgets import (
     DdimExplorer,
     DiffusionExplorer,
     GridExplorer,
+    GuidanceExplorer,
     LadderExplorer,
     LangevinExplorer,
     ScheduleExplorer,
@@ -34,7 +36,8 @@ from ncsn_edu.widgets.sdes import SDES, SOLVERS, WAYS
 
 PAGES = (
     *(ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer),
-    *(LadderExplorer, ScheduleExplorer, DdimExplorer, DiffusionExplorer, SolverExplorer, GridExplorer),
+    *(LadderExplorer, ScheduleExplorer, DdimExplorer, DiffusionExplorer, SolverExplorer),
+    *(GridExplorer, GuidanceExplorer),
 )
 FEW_STEPS = {AnnealingExplorer: {"n_levels": 2, "n_steps_each": 5}, DiffusionExplorer: {"n_steps": 5}}
 ALL = "(key, value) => ArrayBuffer.isView(value) ? Array.from(value) : value"
@@ -520,6 +523,39 @@ def test_energy_distances_and_samples(js):
     assert js("((y, x) => energyDistanceTo(y)(x))", *found) == pytest.approx(energy_distance(*wanted), rel=1e-5)
 
 
+def test_guidance_says_and_draws_what_python_does(js):
+    explorer, name = GuidanceExplorer(), "explorers.GuidanceExplorer"
+    explorer._png = lambda: b""
+    settings = explorer.settings()
+    for values in random_and_extreme(explorer, 12):
+        explorer.set(**values)
+        found = js(f"{name}.compute", explorer.values, settings["fixed"])
+        agrees(js(f"{name}.says", explorer.values, found, settings), explorer)
+        best = np.array(found["best"])
+        for k, dots in enumerate(explorer.dots):
+            of_class = np.array([found["first"], found["second"]])[:, best == k]
+            np.testing.assert_allclose(of_class, dots.get_data(), atol=1e-4)
+        for line, python in zip(found["lines"], explorer.lines, strict=True):
+            np.testing.assert_allclose([found["sigmas"][1:], line], python.get_data(), atol=1e-4)
+        idle = js(f"{name}.idle", explorer.values)
+        assert idle == [name for name, control in explorer.controls.items() if control.disabled]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_guided_scores(js, seed):
+    """Of components of any shape, against automatic differentiation."""
+    mixture, described = random_mixture(seed)
+    points = 3 * torch.randn(20, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    for label, scale, sharpness, sigma in ((0, 1.0, 1.0, 0.3), (1, 4.0, 0.5, 1.0), (2, 0.5, 3.0, 5.0)):
+        guide = ClassifierGuide(lambda x, sigma, sharpness=sharpness: sharpness * mixture.logits(x, sigma), label)
+        wanted = Conditioned(mixture, guide, scale)(points, sigma).detach()
+        told = {"label": label, "scale": scale, "sharpness": sharpness}
+        found = js(
+            "((m, told, x, sigma) => guided(m, told)(x, sigma))", described, told, points.flatten().tolist(), sigma
+        )
+        np.testing.assert_allclose(np.reshape(found, (-1, 2)), wanted, rtol=1e-7, atol=1e-9)
+
+
 # ---- runs -------------------------------------------------------------------------------------------------------
 
 COUNTING = """const counting = {
@@ -603,6 +639,7 @@ WRITTEN = {
     DiffusionExplorer: ["100"],
     SolverExplorer: ["20"],
     GridExplorer: ["0.20", "20"],
+    GuidanceExplorer: ["0", "1.00", "1.00", "0"],
 }
 
 

@@ -86,7 +86,7 @@ def test_an_explorer_with_a_kernel_is_a_picture_with_words_and_a_line_how_to_run
         *(("02_langevin", "LangevinExplorer"), ("07_annealing", "AnnealingExplorer")),
         *(("14_improved_techniques", "LadderExplorer"), ("16_ddpm", "ScheduleExplorer"), ("16_ddpm", "DdimExplorer")),
         *(("17_sdes", "DiffusionExplorer"), ("17_sdes", "SolverExplorer")),
-        ("18_any_model_any_sampler", "GridExplorer"),
+        *(("18_any_model_any_sampler", "GridExplorer"), ("19_conditions", "GuidanceExplorer")),
     ],
 )
 def test_an_explorer_in_the_page_is_there_as_the_notebook_has_it(notebook, kind):

@@ -11,16 +11,19 @@ from ..core import last
 from ..diffusion import probability_flow
 from ..distributions import GaussianMixture
 from ..metrics import energy_distance
-from .base import Explorer, int_slider, outside_note, show_ends, slider
+from .base import int_slider, outside_note, show_ends, slider
+from .page import PageExplorer, described
 
 COLORS = (plots.ORANGE, plots.GREEN, plots.PURPLE)
 
 
-class GuidanceExplorer(Explorer):
+class GuidanceExplorer(PageExplorer):
     """Chains guided towards one of three classes that overlap, by the best classifier, always from the same starts."""
 
     extent = 5.0
-    n_chains = 400
+    n_chains, n_lines, n_levels = 400, 12, 40
+    ends = (30.0, 0.02)  # of the ladder
+    own_seed = 1  # of the classes' own samples
 
     def __init__(self, *, scale: float = 1.0, label: int = 0) -> None:
         controls = {
@@ -31,11 +34,15 @@ class GuidanceExplorer(Explorer):
         }
         super().__init__(controls, size=(9.2, 4.4))
 
+    def _fixed(self) -> dict[str, Any]:
+        numbers = {"nChains": self.n_chains, "nLines": self.n_lines, "nLevels": self.n_levels, "ownSeed": self.own_seed}
+        return {"mixture": described(self.mixture), "extent": self.extent, "ends": self.ends, **numbers}
+
     def _draw(self) -> None:
         means = [[-1.5, -0.9], [1.5, -0.9], [0.0, 1.8]]
         self.mixture = GaussianMixture(means, 1.0)
-        self.sigmas = schedules.geometric(30.0, 0.02, 40)
-        generator = torch.Generator().manual_seed(1)
+        self.sigmas = schedules.geometric(*self.ends, self.n_levels)
+        generator = torch.Generator().manual_seed(self.own_seed)
         self.classes = [GaussianMixture([mean], 1.0).sample(self.n_chains, generator=generator) for mean in means]
         ends, paths = self.figure.subplots(1, 2)
         plots.density(ends, self.mixture.log_prob, extent=self.extent)
@@ -45,9 +52,9 @@ class GuidanceExplorer(Explorer):
         ends.legend(fontsize=9, loc="upper left", markerscale=3, title="to the classifier")
         self.outside = outside_note(ends)
         ends.set(title="where the chains end", xlabel="$x_1$", ylabel="$x_2$")
-        self.lines = [paths.plot([], [], "-", lw=1)[0] for _ in range(12)]
+        self.lines = [paths.plot([], [], "-", lw=1)[0] for _ in range(self.n_lines)]
         paths.set(title="how sure the classifier is on the way", xlabel=r"$\sigma$", ylabel=r"$p(y \mid x, \sigma)$")
-        paths.set(xscale="log", xlim=(30, 0.02), ylim=(0, 1.02))
+        paths.set(xscale="log", xlim=self.ends, ylim=(0, 1.02))
 
     def _idle(self, **values: Any) -> Collection[str]:
         return () if values["scale"] else {"sharpness"}  # a classifier that does not count
@@ -57,7 +64,7 @@ class GuidanceExplorer(Explorer):
             return sharpness * self.mixture.logits(x, sigma)
 
         score = Conditioned(self.mixture, ClassifierGuide(classifier, label), scale)
-        start = 30 * torch.randn(self.n_chains, 2, generator=torch.Generator().manual_seed(seed))
+        start = self.ends[0] * torch.randn(self.n_chains, 2, generator=torch.Generator().manual_seed(seed))
         states = list(probability_flow(score, start, self.sigmas))
         told = torch.stack([self.mixture.responsibilities(s.x[: len(self.lines)], s.sigma)[:, label] for s in states])
         x, classes = last(states), self.mixture.responsibilities(states[-1].x)

@@ -22,6 +22,7 @@ from ncsn_edu.widgets import (
     DdimExplorer,
     DiffusionExplorer,
     GridExplorer,
+    GuidanceExplorer,
     LadderExplorer,
     LangevinExplorer,
     ScheduleExplorer,
@@ -69,7 +70,8 @@ RUN = """async () => {
 }"""
 EXPLORERS = (
     *(ScoreFieldExplorer, LangevinExplorer, AnnealingExplorer),
-    *(LadderExplorer, ScheduleExplorer, DdimExplorer, DiffusionExplorer, SolverExplorer, GridExplorer),
+    *(LadderExplorer, ScheduleExplorer, DdimExplorer, DiffusionExplorer, SolverExplorer),
+    *(GridExplorer, GuidanceExplorer),
 )
 
 

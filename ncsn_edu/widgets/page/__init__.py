@@ -33,6 +33,7 @@ FILES = (
     "diffusion.js",
     "solver.js",
     "grid.js",
+    "guidance.js",
 )
 MODULE = "export default { render: ({ model, el }) => show(el, model) };"
 CLASSIC = (
