@@ -20,6 +20,7 @@ from PIL import Image
 
 from ncsn_edu import plots, widgets
 from ncsn_edu.outputs import sharpness
+from ncsn_edu.widgets.page import element, script
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -392,8 +393,7 @@ def test_score_field_explorer(open_page):
 
     values = ast.literal_eval(notebook.in_python("_.values"))
     assert values == {label: notebook.slider(control) for label, control in SCORE_FIELD.items()}
-    python = widgets.ScoreFieldExplorer().set(**values).readout.value
-    assert re.sub(r"<[^>]+>", "", python.replace("<br>", "\n")) == notebook.says()
+    assert words(widgets.ScoreFieldExplorer().set(**values)) == notebook.says()
 
     notebook.page.set_viewport_size({"width": 850, "height": 1000})
     wait_for(lambda: notebook.canvas.bounding_box()["width"] < 560, "the picture fits a narrow window")
@@ -409,6 +409,11 @@ def test_score_field_explorer(open_page):
     notebook.there_and_back("distance", "distance {}")  # it lives on without the kernel
     assert no_broken_links(notebook)
     notebook.screenshot("kernel-gone")
+
+
+def words(explorer: widgets.Explorer) -> str:
+    """What Python's line says, as a page shows it."""
+    return re.sub(r"<[^>]+>", "", explorer.readout.value.replace("<br>", "\n"))
 
 
 def no_broken_links(notebook: Notebook) -> bool:
@@ -560,13 +565,12 @@ def test_ddim_explorer(open_page):
     assert notebook.number("and on average {} from its end") < apart / 5
     seed = notebook.handle("seed of the noise")
     wait_for(seed.is_disabled, "no noise, no seed")
-    python = widgets.DdimExplorer(eta=0.0).readout.value
-    assert re.sub(r"<[^>]+>", "", python.replace("<br>", "\n")) == notebook.says()
+    assert words(widgets.DdimExplorer(eta=0.0)) == notebook.says()
     notebook.screenshot("ddim")
 
 
-def test_guidance_explorer(open_notebook):
-    notebook = open_notebook("19_conditions")
+def test_guidance_explorer(open_page):
+    notebook = open_page("19_conditions")
     notebook.run_explorer()
     notebook.check_layout()
     notebook.screenshot("start")
@@ -576,16 +580,85 @@ def test_guidance_explorer(open_notebook):
     notebook.press("scale", "End")
     wait_for(lambda: notebook.number("scale {},") == 10, "the largest scale")
     assert notebook.number("energy distance to the class {}") > near + 1
-    notebook.draws_what_python_draws(scale=10.0)
+    assert words(widgets.GuidanceExplorer(scale=10.0)) == notebook.says()
     notebook.screenshot("far-out")
+    notebook.press("scale", "Home")
+    wait_for(notebook.handle("classifier's sharpness").is_disabled, "a classifier that does not count")
 
-    gone = notebook.cell.get_by_role("status")
-    assert not gone.is_visible()
-    notebook.restart_kernel()
-    wait_for(lambda: "run the cells above" in gone.inner_text(), "a line says what to run")
-    assert no_broken_links(notebook)
-    assert notebook.handle("scale").evaluate("h => h.closest('[inert]') !== null"), "no control moves in vain"
-    notebook.screenshot("kernel-gone")
+
+# What is moved by which key or to which choice, and the values that come of it, one after the other.
+MOVES = {
+    widgets.SolverExplorer: [
+        ("solver", "reverse SDE", {"solver": "reverse SDE"}),
+        ("steps", "PageUp", {"n_steps": 40}),
+        ("SDE", "VE", {"sde": "VE"}),
+    ],
+    widgets.GridExplorer: [
+        ("evaluations", "ArrowRight", {"evaluations": 21}),
+        ("the net predicts", "v", {"predicts": "v"}),
+        ("and errs by", "ArrowLeft", {"error": 0.15}),
+        ("sampler", "annealed Langevin", {"sampler": "annealed Langevin"}),
+    ],
+    widgets.GuidanceExplorer: [
+        ("class", "ArrowRight", {"label": 1}),
+        ("scale", "ArrowRight", {"scale": 1.25}),
+        ("seed of the starts", "End", {"seed": 9}),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", MOVES, ids=lambda kind: kind.__name__)
+def test_moves_on_a_page_without_a_kernel(page, screenshots, kind):
+    """By keyboard; after each the line is Python's, and in the end the picture is another. Reset goes back."""
+    explorer = kind()
+    page.set_content(f"<!doctype html><body>{element(explorer)}<script>{script()}</script>")
+    says, canvas = page.locator(".ncsn-readout"), page.locator("canvas")
+    wait_for(lambda: says.inner_text() == words(explorer), "it says what Python says")
+    assert canvas.get_attribute("aria-label") == explorer.settings()["alt"]
+    start, picture = words(explorer), canvas.evaluate("c => c.toDataURL()")
+    page.screenshot(path=screenshots / f"{kind.__name__}.png")
+    for label, key, values in MOVES[kind]:
+        if "Arrow" in key or key in ("PageUp", "End"):
+            page.get_by_role("slider", name=label, exact=True).press(key)
+        else:
+            page.get_by_role("combobox", name=label, exact=True).select_option(key)
+        explorer.set(**values)
+        wait_for(lambda: says.inner_text() == words(explorer), f"it says what Python says of {explorer!r}")
+    assert canvas.evaluate("c => c.toDataURL()") != picture
+    page.get_by_role("button", name="Reset").press("Enter")
+    wait_for(lambda: says.inner_text() == start, "Reset goes back to the start")
+
+
+# Move to another SDE: of each frame the line, and how much of the curves is green, until the picture stays.
+FRAMES = """async () => {
+    const [sde, says, canvas] = ["select", ".ncsn-readout", "canvas"].map((name) => document.querySelector(name));
+    const green = () => {
+        const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width / 2, canvas.height).data;
+        const is = (at) => pixels[at] < 40 && pixels[at + 1] > 120 && pixels[at + 2] < 140;
+        return Array.from({ length: pixels.length / 4 }, (_, i) => is(4 * i)).filter(Boolean).length;
+    };
+    const frames = [];
+    sde.value = "VE";
+    sde.dispatchEvent(new Event("change"));
+    while (frames.length < 10 || frames.at(-10)[1] !== frames.at(-1)[1]) {
+        await new Promise((drawn) => requestAnimationFrame(drawn)); // asked for after the explorer's own
+        frames.push([says.innerText, green()]);
+    }
+    return frames;
+}"""
+
+
+def test_curves_come_in_pieces_after_what_was_moved(page):
+    explorer = widgets.SolverExplorer()
+    page.set_content(f"<!doctype html><body>{element(explorer)}<script>{script()}</script>")
+    page.locator(".ncsn-readout b").first.wait_for()
+    frames = page.evaluate(FRAMES)
+    assert {says for says, _ in frames} == {words(explorer.set(sde="VE"))}, "the first frame says it"
+    green = [count for _, count in frames]
+    assert green[0] < green[-1] - 100 and green == sorted(green)
+    page.locator("select").first.select_option("VP")
+    wait_for(lambda: page.locator(".ncsn-readout b").first.inner_text() == "VP", "back again")
+    assert {count for _, count in page.evaluate(FRAMES)} == {green[-1]}, "they are known"
 
 
 def test_annealing_explorer(open_page):
@@ -669,6 +742,14 @@ def test_noise_level_explorer(open_notebook):
     notebook.press("levels L", "Home")
     wait_for(lambda: notebook.slider("level") == 2, "the level stays on a shorter ladder")
     assert notebook.number(", level {} of") == 2
+
+    gone = notebook.cell.get_by_role("status")
+    assert not gone.is_visible()
+    notebook.restart_kernel()
+    wait_for(lambda: "run the cells above" in gone.inner_text(), "a line says what to run")
+    assert no_broken_links(notebook)
+    assert notebook.handle("sigma_1").evaluate("h => h.closest('[inert]') !== null"), "no control moves in vain"
+    notebook.screenshot("kernel-gone")
 
 
 def test_ladder_explorer(open_page):

@@ -135,7 +135,7 @@ function show(el, model) {
   }
   el.append(root);
 
-  let frame = 0, width = 0;
+  let frame = 0, width = 0, said = "";
   const draw = () => {
     frame = 0;
     posed.pose(model.get("values"));
@@ -143,8 +143,9 @@ function show(el, model) {
     if (posed.running) posed.work(PIECE);
     const { places, height } = boxes(explorer, width);
     explorer.draw(sheet(canvas, width, height), places, posed.found, settings);
-    readout.setAttribute("aria-busy", posed.running); // is read aloud at the end of a run, and not all the way
-    readout.innerHTML = explorer.says(posed.values, posed.found, settings);
+    readout.setAttribute("aria-busy", posed.running && !byItself); // is read aloud at the end of a run, not all the way
+    const line = explorer.says(posed.values, posed.found, settings);
+    if (line !== said) readout.innerHTML = said = line; // once, while only the picture goes on
     if (byItself && !posed.running && !posed.done) {
       posed.start();
       posed.work(0); // one step, or none where all is known
