@@ -8,14 +8,19 @@ function scoreOf(mixture) {
     const components = noisy(mixture, sigma), score = new Float64Array(x.length);
     for (let at = 0; at < x.length; at += 2) {
       evaluate(components, x[at], x[at + 1], out);
-      [score[at], score[at + 1]] = [out.scoreX, out.scoreY];
+      score[at] = out.scoreX;
+      score[at + 1] = out.scoreY;
     }
     return score;
   };
 }
 
 // x + a v, number by number.
-const plus = (x, a, v) => x.map((value, i) => value + a * v[i]);
+function plus(x, a, v) {
+  const sum = x.slice();
+  for (let i = 0; i < sum.length; i++) sum[i] += a * v[i];
+  return sum;
+}
 
 const pairs = (numbers) => Array.from(numbers).slice(1).map((after, i) => [numbers[i], after]);
 
@@ -32,14 +37,14 @@ function lastOf(states) {
 function* annealedLangevin(score, x, { sigmas, eps, nStepsEach, noise }) {
   const smallest = sigmas[sigmas.length - 1];
   for (let level = 0; level < sigmas.length; level++) {
-    const alpha = eps * (sigmas[level] / smallest) ** 2;
+    const alpha = eps * (sigmas[level] / smallest) ** 2, root = Math.sqrt(alpha);
     for (let step = 0; step < nStepsEach; step++) {
       const z = noise.normals(x.length);
       if (!x.every((value) => value * value < LARGEST)) {
         yield { x, level, step, ranAway: true };
         return;
       }
-      x = plus(plus(x, alpha / 2, score(x, sigmas[level])), Math.sqrt(alpha), z);
+      x = plus(plus(x, alpha / 2, score(x, sigmas[level])), root, z);
       yield { x, level, step, ranAway: false };
     }
   }
