@@ -285,9 +285,11 @@ class Panel {
     }
     context.stroke();
     context.textBaseline = "alphabetic";
-    write(context, title, left + width / 2, top - 9, { size: 15, align: "center" });
+    context.font = `15px ${FONT}`;
+    const fits = (15 * (width + 2 * MARGIN.right)) / context.measureText(title).width;
+    write(context, title, left + width / 2, top - 9, { size: Math.floor(Math.min(15, fits)), align: "center" });
     this._label(xlabel, left + width / 2, top + height + 38, 0);
-    this._label(ylabel, left - (log.includes("y") ? 48 : 38), top + height / 2, -Math.PI / 2);
+    this._label(ylabel, left - (log.includes("y") ? 45 : 38), top + height / 2, -Math.PI / 2);
   }
 
   _label(text, x, y, angle) {
