@@ -32,7 +32,7 @@ def classifier_net(data: str) -> FeatureNet:
     net = load_judge(data)
 
     def describe(x: Tensor) -> tuple[Tensor, Tensor]:
-        features = net.to(x.device).features(x)
+        features = net.to(x.device).features(x.contiguous(memory_format=torch.channels_last))
         return features, net.logits(features)
 
     return FeatureNet(f"the {data} classifier", describe)
@@ -66,17 +66,21 @@ def inception_net(*, device: torch.device | str = "cpu") -> FeatureNet:
 
 @torch.no_grad()
 def extract(
-    images: Tensor, net: FeatureNet, *, batch_size: int = 500, device: torch.device | str | None = None
+    images: Tensor, net: FeatureNet, *, batch_size: int | None = None, device: torch.device | str | None = None
 ) -> Features:
     """Features of images (n, C, H, W): uint8, or floats in [0, 1]. What lies beyond is refused, not guessed at.
 
-    device  where the net is to be; where the images are unless given. The features come back on the CPU.
+    batch_size  images at once; unless given 64 on a processor, which is slower by half where its caches overflow, and
+                500 elsewhere
+    device      where the net is to be; where the images are unless given. The features come back on the CPU.
     """
     if images.ndim != 4 or not (images.is_floating_point() or images.dtype == torch.uint8):
         raise ValueError(
             f"images must be uint8 or float, of shape (n, C, H, W), not {images.dtype} of shape {tuple(images.shape)}"
         )
     values, probabilities = [], []
+    if batch_size is None:
+        batch_size = 64 if torch.device(device or images.device).type == "cpu" else 500
     for part in images.split(check_count("batch_size", batch_size)):
         part = part.float() / 255 if part.dtype == torch.uint8 else part.float()
         low, high = part.min().item(), part.max().item()
