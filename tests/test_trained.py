@@ -393,8 +393,8 @@ def test_the_card_of_photographs_holds_what_the_commands_found(folder, monkeypat
         return 0
 
     monkeypatch.setattr(quality_tool, "ncsn_edu", with_known_numbers)
-    x, lines = weights_tool.evaluated(load_trained(folder), str(folder), 4)
-    card = " ".join(lines)
+    sheets, lines = weights_tool.evaluated(load_trained(folder), str(folder), 4)
+    card, (x,) = " ".join(lines), sheets.values()
     assert x.shape == (4, 1, 8, 8) and f"`python -m ncsn_edu sample {folder} --n 4 --npy x.npy`" in card
     assert lines[-4:-2] == ["| images | distance |", "|---|---|"] and "a net, against 10,000 held-out" in card
     assert lines[-2:] == ["| samples | 2 [1.5, 2.5] |", "| Gaussian | 2 [1.5, 2.5] |"]

@@ -43,8 +43,11 @@ from ncsn_edu.schedules import alphas_bar_of_sigmas
 N_PHOTOGRAPHS = 1024
 N_DDPM = 64  # images on which DDPM's is, by a thousand evaluations
 SCALES, N_BY_SCALE = (0, 0.5, 1, 1.5, 2, 3, 5, 8), 1000  # of guidance, and samples at each
+SCALES_OF_PHOTOGRAPHS = (1, 1.5, 3)
+CAME = "100 samples, as they came"
 N_BOUND = 4000  # images on which the bound of a VAE is measured
 Net = trained.Trained | trained.TrainedVae
+Sheets = dict[str, torch.Tensor]  # title -> 100 images
 
 
 def main() -> None:
@@ -53,7 +56,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, nargs="?", help="folder of the run (default: runs/NAME-laptop)")
     parser.add_argument("--ended", type=int, nargs="*", help="steps at which the run had ended before (scores only)")
     parser.add_argument("--note", help="what else the card has to say of the run (scores only)")
-    parser.add_argument("--table", action="store_true", help="only the table of an existing card (digits and mnist)")
+    parser.add_argument("--table", action="store_true", help="only the table of an existing card")
     arguments = parser.parse_args()
     known = [
         name for name, scales in recipes.RECIPES.items() if not isinstance(scales["smoke"], recipes.ManifoldRecipe)
@@ -163,8 +166,8 @@ def make_net(name: str, run: Path, ended: Sequence[int] = (), note: str | None =
         raise SystemExit(f"--ended takes growing steps before {content['step']}, where the run is now, not {ended}")
     path = trained.save_weights(trained.WEIGHTS / f"{name}.safetensors", content)
     net, log = trained.load_any(name), read_log(run)
-    x, lines = judged(net, name) if net.recipe.data in compare.N else evaluated(net, name)
-    draw(path.with_suffix(".png"), net, log, x)
+    sheets, lines = sampled(net, name)
+    draw(path.with_suffix(".png"), net, log, sheets)
     path.with_suffix(".md").write_text(card(name, net, content, log, lines, ended, note), encoding="utf-8")
     if net.shape[0] > 1:
         write_whole(path.with_name(f"{name}_training.json"), (json.dumps(summary(log)) + "\n").encode())
@@ -177,16 +180,18 @@ def renew_table(name: str) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     first = next(i for i, line in enumerate(lines) if " samples" in line and line.startswith("- "))
     end = next(i for i, line in enumerate(lines) if line.startswith("!["))
-    lines[first:end] = [*judged(trained.load_any(name), name)[1], ""]
+    lines[first:end] = [*sampled(trained.load_any(name), name)[1], ""]
     write_whole(path, ("\n".join(lines) + "\n").encode())
 
 
-def by_scale(net: trained.Trained, guided: Callable[[torch.Tensor, float], Score]) -> list[str]:
+def by_scale(
+    net: trained.Trained, guided: Callable[[torch.Tensor, float], Score], scales: Sequence[float] = SCALES
+) -> list[str]:
     """Samples of every class at several scales: how many are of it, how good and how varied they are."""
     data, labels, rows = net.recipe.data, torch.arange(10).repeat_interleave(10), []
     train, held_out = (datasets.load(data, split=split)[0].float()[:898] / 255 for split in ("train", "test"))
     reference, judge_net = extract(datasets.load(data, split="test")[0], classifier_net(data)), trained.load_judge(data)
-    for scale in SCALES:
+    for scale in scales:
         score = replace(net, score=guided(labels, scale))
         flow = plan(score, "flow", generator=torch.Generator().manual_seed(0))
         x = torch.cat([list(flow.states(len(labels)))[-1] for _ in range(N_BY_SCALE // len(labels))]).clamp(0, 1)
@@ -208,21 +213,32 @@ def by_scale(net: trained.Trained, guided: Callable[[torch.Tensor, float], Score
     ]
 
 
-def judged(net: Net, name: str) -> tuple[torch.Tensor, list[str]]:
+def of_each_class(name: str, scale: float) -> Sheets:
+    """Ten samples of each of ten classes, as the command `sample` draws them."""
+    words = ("--guidance", f"{scale:g}", "--batch", "10")
+    x = torch.cat([sample(name, 10, "--label", str(k), *words)[0] for k in range(10)])
+    return {f"10 samples of each class, at scale {scale:g}": x}
+
+
+def sampled(net: Net, name: str) -> tuple[Sheets, list[str]]:
+    """Sheets of samples, and what the card says of more."""
+    return judged(net, name) if net.recipe.data in compare.N else evaluated(net, name)
+
+
+def judged(net: Net, name: str) -> tuple[Sheets, list[str]]:
     """A hundred samples as the command `sample` draws them, and what the card says of more."""
     data = net.recipe.data
     if isinstance(net, trained.Trained) and net.recipe.network.n_classes:
-        x = torch.cat([sample(name, 10, "--label", str(k), "--guidance", "2", "--batch", "10")[0] for k in range(10)])
-        return x, by_scale(net, partial(Guided, net.score))
+        return of_each_class(name, 2), by_scale(net, partial(Guided, net.score))
     rows = {
         what: row
         for what, row in compare.compared(data, only=name).items()
         if row.get("asked", [name])[0] == name  # real images and a Gaussian have asked nothing
     }
-    x = sample(name, 100, "--batch", "100")[0]
+    sheets = {CAME: sample(name, 100, "--batch", "100")[0]}
     asked = {what: " ".join(row["asked"]) for what, row in rows.items() if "asked" in row}
     commands = (f"  - {what}: `python -m ncsn_edu sample {words}`" for what, words in asked.items())
-    return x, [
+    return sheets, [
         f"- {compare.N[data]} samples, cut off to [0, 1] and judged by judge_{data}, against held-out images (in",
         "  brackets 95 % by bootstrap); training images and a Gaussian fit for scale:",
         *commands,
@@ -231,8 +247,8 @@ def judged(net: Net, name: str) -> tuple[torch.Tensor, list[str]]:
     ]
 
 
-def evaluated(net: Net, name: str, n: int = N_PHOTOGRAPHS) -> tuple[torch.Tensor, list[str]]:
-    """Samples by the command `sample` as it is, and the numbers of the command `evaluate`."""
+def evaluated(net: Net, name: str, n: int = N_PHOTOGRAPHS) -> tuple[Sheets, list[str]]:
+    """Samples by the command `sample` as it is, and the numbers of the command `evaluate`; of each class, too."""
     taken = sample_and_evaluate(net.recipe.data, name, n)
     found = taken.found
     names = [number["name"] for number in found["samples"]]
@@ -241,7 +257,9 @@ def evaluated(net: Net, name: str, n: int = N_PHOTOGRAPHS) -> tuple[torch.Tensor
         f"| {what} | " + " | ".join(f"{m['value']:.3g} [{m['low']:.3g}, {m['high']:.3g}]" for m in measured) + " |"
         for what, measured in found.items()
     ]
-    return taken.x, [
+    told = isinstance(net, trained.Trained) and net.recipe.network.n_classes > 0
+    sheets = {CAME: taken.x[:100]} | (of_each_class(name, 3) if told else {})
+    return sheets, [
         f"- {n} samples by `python -m ncsn_edu {' '.join(taken.words)} --npy x.npy`,",
         f"  {taken.evaluations} evaluations each, cut off to [0, 1]; then `python -m ncsn_edu evaluate x.npy`.",
         f"  Features of {about['net']}, against {about['n_reference']:,} held-out images;",
@@ -250,15 +268,16 @@ def evaluated(net: Net, name: str, n: int = N_PHOTOGRAPHS) -> tuple[torch.Tensor
         f"| images | {' | '.join(names)} |",
         "|---" * (1 + len(names)) + "|",
         *rows,
+        *(["", *by_scale(net, partial(Guided, net.score), SCALES_OF_PHOTOGRAPHS)] if told else []),
     ]
 
 
-def draw(path: Path, net: Net, log: list[dict], x: torch.Tensor) -> None:
+def draw(path: Path, net: Net, log: list[dict], sheets: Sheets) -> None:
     from matplotlib import pyplot as plt
 
     matplotlib.use("Agg")
     plots.use_style()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2))
+    figure, (left, *right) = plt.subplots(1, 1 + len(sheets), figsize=(4.5 * (1 + len(sheets)), 4.2))
     left.semilogx([line["step"] for line in log], [line["loss"] for line in log], lw=0.8)
     if isinstance(net, trained.TrainedVae):
         ylabel = r"$-\log p(x | v) + KL(q(v | x) \| p(v))$ in nats"
@@ -266,9 +285,9 @@ def draw(path: Path, net: Net, log: list[dict], x: torch.Tensor) -> None:
         left.set_yscale("log")
         ylabel = r"$\frac{1}{2}\|\sigma s + z\|^2$" + " with its weight" * hasattr(net.score, "loss_weight")
     left.set(title="loss, each 10 steps", xlabel="step", ylabel=ylabel)
-    plots.images(right, x[:100])
-    told = getattr(net.recipe.network, "n_classes", 0) > 0
-    right.set_title("10 samples of each class, at scale 2" if told else "100 samples, as they came")
+    for ax, (title, x) in zip(right, sheets.items(), strict=True):
+        plots.images(ax, x)
+        ax.set_title(title)
     figure.savefig(path)
 
 

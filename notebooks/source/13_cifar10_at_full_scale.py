@@ -732,37 +732,37 @@ print(f"{about['name']}, features of {about['net']}, {about['n']} samples agains
 #
 # <details><summary>Answer</summary>
 #
-# The flow is best everywhere. With 19 evaluations it is at 30,
-# with 35 at 28.7, and with 99 at 28.6: beyond 35 it does not
-# matter how often one asks. Ancestral sampling comes near with a
-# hundred. Annealed Langevin dynamics is still at 47 after a
+# The flow is best everywhere. With 19 evaluations it is at 18.0,
+# with 35 at 17.1, and with 99 at 17.0: beyond 35 it does not
+# matter how often one asks. Ancestral sampling comes near with
+# fifty. Annealed Langevin dynamics is still at 23 after a
 # thousand, and falling. Consistent annealed sampling gets *worse*
-# with more levels if $\eta$ stays at 0.5, from 42 to 92; with the
-# $\eta$ of the ladder it gets better, from 42 to 32, and is as
-# good as ancestral sampling. The floor, 2.5, is far below all of
-# them.
+# with more levels if $\eta$ stays at 0.5, from 22 to 40; with the
+# $\eta$ of the ladder it gets better, from 40 with ten levels to
+# 18, and is as good as ancestral sampling. The floor, 1.1, is far
+# below all of them.
 # </details>
 
 # %%
-looks = {"flow": (GREEN, -6), "ancestral": (PURPLE, 10), "predictor": (RED, 0), "annealed": (BLUE, 0)}
+looks = {"flow": (GREEN, -8), "ancestral": (PURPLE, 10), "predictor": (RED, 0), "annealed": (BLUE, 0)}
 fig, ax = plt.subplots(figsize=(9, 4.8))
 for sampler, points in curves.items():
     asked, values = zip(*sorted(points.items()), strict=True)
-    color, shift = looks.get(sampler.replace(",", " ").split()[0], (ORANGE, 0))
+    color, shift = looks.get(sampler.replace(",", " ").split()[0], (ORANGE, 10 if "0.5" in sampler else 0))
     ax.loglog(asked, values, "o--" if "0.5" in sampler else "o-", color=color, ms=4)
     where = {"xytext": (6, shift), "textcoords": "offset points", "va": "center"}
     ax.annotate(sampler, (asked[-1], values[-1]), color=color, fontsize=9, **where)
 for what, found in known.items():
     ax.axhline(found["Frechet distance"], color=GREY, ls=":", lw=0.8)
-    above = "bottom" if "components" in what or what == "training images" else "top"
+    above = "bottom" if "training images" in what else "top"
     ax.text(2900, found["Frechet distance"], what, fontsize=8, color=GREY, va=above, ha="right")
-ax.set(xlabel="evaluations of the network for an image", ylabel="Frechet distance", xlim=(7.5, 3000), ylim=(2, 300))
+ax.set(xlabel="evaluations of the network for an image", ylabel="Frechet distance", xlim=(7.5, 3000), ylim=(0.8, 200))
 ax.set_xticks((10, 20, 50, 100, 200, 500, 1000), ("10", "20", "50", "100", "200", "500", "1000"))
 numbers = {f"{sampler}, best": min(points.values()) for sampler, points in curves.items()}
 save_figure(
     fig,
     "cifar_evaluations",
-    alt="Frechet distance against evaluations, for six ways to sample. The flow is lowest, 29 from 35 evaluations on. "
+    alt="Frechet distance against evaluations, for six ways to sample. The flow is lowest, 17 from 35 evaluations on. "
     "Consistent sampling rises with eta 0.5 and falls to the ancestral curve with eta of the ladder.",
     caption="Quality against cost with one network: 512 samples each, and the distances of known sets for comparison.",
     numbers=numbers,
@@ -781,7 +781,7 @@ for sampler, value in cheap.items():
 # change of sampler alone. And the green curve answers the
 # question of the last section: it is flat from 35 evaluations on.
 # What is missing in the samples is not the sampler's fault. The
-# other 26 of distance, down to the floor, would have to come from
+# other 16 of distance, down to the floor, would have to come from
 # a better score.
 #
 # **The second lesson is the orange pair.** Both curves are the
@@ -790,8 +790,8 @@ for sampler, value in cheap.items():
 # only 7 % would have to go from one level to the next. What goes
 # is replaced by the network's *guess*, the mean of all images
 # that are possible. Each time a bit of variety is lost, and
-# nothing brings it back: at a hundred levels recall is 0.07 with
-# $\eta = 0.5$, and 0.20 with the $\eta$ of the ladder. Whoever
+# nothing brings it back: at a hundred levels recall is 0.04 with
+# $\eta = 0.5$, and 0.13 with the $\eta$ of the ladder. Whoever
 # had run the default only would have written that consistent
 # annealed sampling gets worse with more levels. That is wrong: a
 # fixed $\eta$ gets worse.
@@ -864,8 +864,8 @@ save_figure(
 #   the variance is right for data that are a single point. In the
 #   directions in which photographs vary the score is weaker, and
 #   the noise of the level above goes away more slowly. Precision
-#   notices: 0.37 with 101 evaluations and 0.64 with 1001, where
-#   the flow and ancestral sampling have 0.9.
+#   notices: 0.09 with 101 evaluations and 0.58 with 1001, where
+#   the flow has 0.82 and ancestral sampling 0.87.
 # - **Predictor and corrector.** Its predictor adds as much noise
 #   as it takes away, which is right for infinitely many levels
 #   only. It was made for a thousand of them.
@@ -904,30 +904,30 @@ for what, found in known.items():
 # Read it from the outside in.
 #
 # - **Training images** are the floor: as many real images,
-#   against the held-out ones. 2.5 is nothing but the bias of 512
-#   images. With 1000, 2000, 5000 and 10,000 it is 1.22, 0.56,
-#   0.27 and 0.19
+#   against the held-out ones. 1.1 is nothing but the bias of 512
+#   images. With 1000, 2000, 5000 and 10,000 it is 0.49, 0.22,
+#   0.13 and 0.10
 #   ([model card](../ncsn_edu/weights/judge_cifar10.md)): it falls
 #   like $1/n$ at first, as notebook 12 derives, and then a little
 #   less, as the training images are not quite like others to a
 #   network that was trained on them.
-# - **Noise of 0.1** on real images: 116, although every person
+# - **Noise of 0.1** on real images: 59, although every person
 #   would recognise them. This classifier has never seen noise,
 #   and its features move far. So a sampler that leaves a little
 #   noise behind is judged by that, and not by its images: the
 #   denoising step is not optional here.
 # - **A Gaussian** with the right mean and covariance of pixels is
-#   at 91, one with its 32 largest components at 128. These have
+#   at 42, one with its 32 largest components at 54. These have
 #   the right colours, and the right smoothness. A model that is
 #   not clearly below them has learned no more than a covariance.
-# - **Our samples**: 29, a third of the Gaussian. Precision is
-#   that of real images, but this says little: the over-smooth
-#   samples of consistent annealed sampling, with $\eta = 0.5$ and
-#   50 levels, have an even higher one, 0.93, at a distance of 63.
-#   Recall is 0.28 where real images have 0.87: there are kinds of
-#   photographs that the samples never show. The score of 3.8, of
-#   at most 10 and of 7.8 for real images, says the same: the
-#   classifier is rarely sure what it sees.
+# - **Our samples**: 17, four tenths of the Gaussian. Precision is
+#   nearly that of real images, but this says little: the
+#   over-smooth samples of consistent annealed sampling, with
+#   $\eta = 0.5$ and 50 levels, have a much higher one, 0.94, at a
+#   distance of 29. Recall is 0.17 where real images have 0.83:
+#   there are kinds of photographs that the samples never show.
+#   The score of 4.0, of at most 10 and of 9.2 for real images,
+#   says the same: the classifier is rarely sure what it sees.
 #
 # The card of the weights has the same with 1024 samples, with
 # intervals.
@@ -1149,17 +1149,17 @@ assert all(a > b for a, b in zip(*ratios.values(), strict=False)) or len(both) =
 # %%
 if datasets.available()["cifar10"] and "resampling" in both:
     eight = datasets.load("cifar10", split="test")[0][:8].to(DEVICE) / 255
-    kinds = ("left", "centre", "random", "text")
+    kinds = {"left": "left half known", "centre": "centre missing", "random": "half missing", "text": "letters missing"}
     holes = [preset_mask(kind, (32, 32), generator=torch.Generator().manual_seed(0)).to(DEVICE) for kind in kinds]
     sheet = [complete(resampling, eight, hole.expand(8, -1, -1, -1), 4, n_levels=20) for hole in holes]
 
 # %%
 if datasets.available()["cifar10"] and "resampling" in both:
-    fig, axes = plt.subplots(1, 4, figsize=(12, 4.2))
+    fig, axes = plt.subplots(1, 4, figsize=(12, 5.2))
     for ax, kind, hole, made in zip(axes, kinds, holes, sheet, strict=True):
         shown = torch.cat([torch.where(hole.bool(), eight, 0.5)[:, None], made], 1)
         draw_images(ax, shown.flatten(0, 1), columns=5)
-        ax.set_title(f"{kind}: seam {seam(made, hole) / seam(eight, hole):.2f}", fontsize=10)
+        ax.set_title(f"{kinds[kind]}: seam {seam(made, hole) / seam(eight, hole):.2f}", fontsize=11)
     save_figure(
         fig,
         "cifar_completions",
