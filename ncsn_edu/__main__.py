@@ -11,6 +11,7 @@ from . import __version__
 from .commands import data, doctor, evaluate, figures, grade, inpaint, lab, sample, train
 from .commands.common import Failed, WrongUsage
 from .datasets import DataDamaged, DataUnavailable
+from .devices import keep_freed_memory
 from .distributed import leave
 
 EXAMPLES = """examples:
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     What a command expects to go wrong becomes a line on standard error; a mistake in the program is raised.
     """
+    keep_freed_memory()
     words = list(sys.argv[1:] if argv is None else argv)
     words, extra = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
     try:

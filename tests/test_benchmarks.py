@@ -45,7 +45,7 @@ RUNS = {
         [r"8x8, width 4, batch 4, forward +[\d.]+ +[\d.]+ +[\d.]+", r"training step +[\d.]+ +[\d.]+ +[\d.]+"],
     ),
     "bench_page.py": (
-        ["--moves", "3"],
+        ["--moves", "3", "--only", "ScoreField", "Langevin"],
         [rf"{slider} +[\d.]+ +[\d.]+ +[\d.]+" for slider in ("Field.*, noise sigma", "Langevin.*, steps")],
     ),
     "bench_peers.py": (

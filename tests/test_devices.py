@@ -93,3 +93,31 @@ def test_the_processor_runs_a_kernel_and_unknown_devices_are_told():
 def test_the_command_line_answers_without_loading_torch():
     code = "import sys, ncsn_edu.__main__ as m; m.main(['--version']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the pages that Linux gives a process")
+def test_memory_of_large_tensors_is_kept_for_the_next_ones():
+    script = """
+import ctypes, resource, sys
+import torch
+from ncsn_edu.__main__ import main
+if not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"):
+    sys.exit("no glibc")
+if sys.argv[1] == "command":
+    main(["data", "list"])
+def step():
+    torch.zeros(25_000_000).fill_(1.0)  # 100 MB, as an activation of 256 photographs
+step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    step()
+print("pages", resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    pages = {}
+    for how in ("plain", "command"):
+        done = subprocess.run([sys.executable, "-c", script, how], capture_output=True, text=True)
+        if "no glibc" in done.stderr:
+            pytest.skip("another allocator")
+        assert done.returncode == 0, done.stderr
+        pages[how] = int(done.stdout.rpartition("pages ")[2])
+    assert pages["command"] < 0.1 * pages["plain"]

@@ -1,7 +1,7 @@
 """Explorers that run in the page: milliseconds from a slider's move to the picture that follows, in Chromium.
 
     python tests/benchmarks/bench_page.py                 # 200 moves of each slider: two minutes
-    python tests/benchmarks/bench_page.py --moves 20
+    python tests/benchmarks/bench_page.py --moves 20 --only Ladder Grid
 
 A move counts until the frame that shows it has been drawn. Of what runs at a button: until something of the run is
 seen, until it has ended, and the longest time between two frames meanwhile. Numbers are printed, never asserted: they
@@ -80,18 +80,20 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--moves", type=int, default=200)
-    moves = parser.parse_args().moves
+    names = [kind.__name__.removesuffix("Explorer") for kind in EXPLORERS]
+    parser.add_argument("--only", nargs="+", default=names, choices=names, metavar="NAME", help=", ".join(names))
+    options = parser.parse_args()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.program(playwright), args=chromium.FLAGS)
         print(f"{'explorer, slider':44}{'median':>9}{'95 %':>9}{'most':>9}  ms")
-        for kind in EXPLORERS:
+        for kind in (kind for name, kind in zip(names, EXPLORERS, strict=True) if name in options.only):
             explorer = kind()
             tab = browser.new_page(viewport={"width": 1000, "height": 900})
             tab.set_content(f"<!doctype html><body>{page.element(explorer)}<script>{page.script()}</script>")
             tab.locator(".ncsn-readout b").first.wait_for()
             sliders = [control["label"] for control in explorer.settings()["controls"] if "step" in control]
             for index, label in enumerate(sliders):
-                times = np.array(tab.evaluate(MOVE, [index, moves]))
+                times = np.array(tab.evaluate(MOVE, [index, options.moves]))
                 numbers = "".join(f"{value:9.1f}" for value in (*np.quantile(times, [0.5, 0.95]), times.max()))
                 print(f"{kind.__name__ + ', ' + label:44}{numbers}", flush=True)
             if "action" in explorer.settings():
