@@ -19,6 +19,8 @@ collect_ignore_glob = ["notebooks/source/*", "notebooks/assignments/*"]
 # Kernels inherit these, so that plain `pytest --nbval notebooks` makes every figure again and compares it.
 os.environ.setdefault("NCSN_EDU_FIGURES", "check")
 os.environ.setdefault("NCSN_EDU_PROGRESS", "0")
+for name, value in (("MALLOC_MMAP_THRESHOLD_", 2**30), ("MALLOC_TRIM_THRESHOLD_", 2**31 - 1)):
+    os.environ.setdefault(name, str(value))  # as commands have it: devices.keep_freed_memory
 os.environ.pop("MPLBACKEND", None)  # a reader's own may want a screen, and keep figures out of the outputs
 
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
