@@ -70,8 +70,8 @@ def extract(
 ) -> Features:
     """Features of images (n, C, H, W): uint8, or floats in [0, 1]. What lies beyond is refused, not guessed at.
 
-    batch_size  images at once; unless given 64 on a processor, which is slower by half where its caches overflow, and
-                500 elsewhere
+    batch_size  images at once; unless given 500, and 64 on a processor, where larger tensors can take twice as long
+                (see `devices.keep_freed_memory`)
     device      where the net is to be; where the images are unless given. The features come back on the CPU.
     """
     if images.ndim != 4 or not (images.is_floating_point() or images.dtype == torch.uint8):

@@ -344,7 +344,7 @@ def test_the_quality_tool_measures_each_setting_once_and_goes_on(folder, tmp_pat
         return [SimpleNamespace(_asdict=lambda: mean_of(x))]
 
     monkeypatch.setattr(quality_tool, "extract", lambda x, net: x)
-    monkeypatch.setattr(quality_tool, "_held_out", lambda data: None)
+    monkeypatch.setattr(quality_tool, "held_out_features", lambda data: None)
     monkeypatch.setattr(quality_tool, "measured", alone)
     monkeypatch.setattr(quality_tool, "ncsn_edu", without_a_judge)
     monkeypatch.setattr(sys, "argv", ["quality.py", str(folder), "--n", "4", "--most", "30", "--out", str(out)])

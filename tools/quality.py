@@ -141,7 +141,7 @@ def evaluate(data: str, x: Tensor, *, alone: bool = False) -> dict[str, list[dic
     Alone they cost the features of x only: those of the held-out images, most of the command's time, are kept.
     """
     if alone:
-        numbers = measured(extract(x, classifier_net(data)), _held_out(data), seed=0)
+        numbers = measured(extract(x, classifier_net(data)), held_out_features(data), seed=0)
         return {"samples": [number._asdict() for number in numbers]}
     with tempfile.TemporaryDirectory() as folder:
         samples, numbers = (str(Path(folder) / f"x.{end}") for end in ("npy", "json"))
@@ -151,7 +151,8 @@ def evaluate(data: str, x: Tensor, *, alone: bool = False) -> dict[str, list[dic
 
 
 @cache
-def _held_out(data: str) -> Features:
+def held_out_features(data: str) -> Features:
+    """By the classifier of the data, once in a process."""
     return extract(datasets.load(data, split="test")[0], classifier_net(data))
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import compare
 import matplotlib
 import torch
-from quality import sample, sample_and_evaluate
+from quality import held_out_features, sample, sample_and_evaluate
 
 from ncsn_edu import datasets, importance_bound, plots, recipes, trained
 from ncsn_edu.adapters import AffineScore, Guided, ScoreNoise
@@ -190,7 +190,7 @@ def by_scale(
     """Samples of every class at several scales: how many are of it, how good and how varied they are."""
     data, labels, rows = net.recipe.data, torch.arange(10).repeat_interleave(10), []
     train, held_out = (datasets.load(data, split=split)[0].float()[:898] / 255 for split in ("train", "test"))
-    reference, judge_net = extract(datasets.load(data, split="test")[0], classifier_net(data)), trained.load_judge(data)
+    reference, judge_net = held_out_features(data), trained.load_judge(data)
     for scale in scales:
         score = replace(net, score=guided(labels, scale))
         flow = plan(score, "flow", generator=torch.Generator().manual_seed(0))
