@@ -456,6 +456,8 @@ FILL = ["inpaint", "in.png", "--mask"]
         (["sample", "--sampler", "consistent", "--eta", "0.1"], 1, "larger eta"),
         (["sample", "--label", "10"], 1, "the classes that the classifier knows are 0 to 9: there is no class 10"),
         (["sample", "--label", "-1"], 2, "not a whole number of at least 0"),
+        (["sample", "--label", "3.0"], 2, "'3.0' is not a whole number of at least 0"),
+        (["sample", "--label", "three"], 2, "there is no class 'three'. There are: 0, 1, 2, 3"),
         (["sample", "--guidance", "2"], 2, "--guidance guides towards a class: say which by --label"),
         (["sample", "--classifier", "x"], 2, "--classifier guides towards a class: say which by --label"),
         (["sample", "--label", "3", "--guidance", "-1"], 2, "'-1' is not 0 or a number above 0"),
@@ -883,6 +885,16 @@ def test_a_classifier_of_something_else(here, monkeypatch, capsys, found, messag
     monkeypatch.setattr(trained, "load_guide", lambda source, device: found)
     assert main(["sample", "--label", "1", "--classifier", "some"]) == 1
     assert message in capsys.readouterr().err and not list(here.iterdir())
+
+
+def test_a_class_by_its_name(here, monkeypatch, capsys):
+    use(monkeypatch, replace(told(2), recipe=replace(told(2).recipe, data="cifar10")))
+    for name, image in (("airplane", KNOWN), ("Automobile", 1 - KNOWN)):
+        assert main(["sample", "--n", "9", "--label", name, "--npy", "x.npy"]) == 0
+        assert np.abs(np.load("x.npy") - image.numpy()).max() < 0.02
+    assert made_by("samples-digits.png")["label"] == 1
+    assert main(["sample", "--label", "auto"]) == 2
+    assert "there is no class 'auto'. Did you mean automobile? There are: airplane," in capsys.readouterr().err
 
 
 def test_a_net_that_is_told_other_classes_and_a_data_set_without_classifier(here, monkeypatch, capsys):

@@ -1078,6 +1078,13 @@ def test_the_real_data(monkeypatch, name, split):
         assert means == pytest.approx(PIXEL_MEANS[name], abs=6e-5)
 
 
+def test_the_names_of_the_classes_are_those_that_come_with_the_files():
+    published = REAL / "cifar-10-batches-bin" / "batches.meta.txt"
+    if not published.is_file():
+        pytest.skip(f"{published} is not there: set NCSN_EDU_DATA to a folder that has it")
+    assert tuple(published.read_text().split()) == OFFICIAL["cifar10"].classes
+
+
 FIRST_LABELS = {  # of the files as published
     "mnist": ([5, 0, 4, 1, 9, 2, 1, 3, 1, 4], [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]),
     "cifar10": ([6, 9, 9, 4, 1, 1, 2, 7, 8, 3], [3, 8, 8, 0, 6, 8, 1, 6, 3, 1]),

@@ -319,6 +319,23 @@ def test_minutes_end_a_slice_and_the_next_goes_on(tmp_path, monkeypatch, capsys)
     assert len(seconds) == 3 and seconds == sorted(seconds)
 
 
+def test_a_run_under_way_is_given_another_end(tmp_path, monkeypatch, capsys):
+    """A rate that falls over the last steps is the same whether it was asked for at the beginning or at a stop."""
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "digits_unet", "--scale", "smoke"]
+    assert main([*command, "--steps", "20", "--cooldown", "0", "--out", "x"]) == 0
+    ending = [*command, "--steps", "27", "--cooldown", "7"]
+    assert main([*ending, "--minutes", "0.0001", "--out", "x", "--resume"]) == 0
+    again = capsys.readouterr().out.rsplit("python -m ncsn_edu ")[-1].split()
+    assert again[again.index("--cooldown") + 1] == "7"
+    again[again.index("--minutes") + 1] = "5"
+    assert main(again) == 0
+    for out, cooldown in (("y", "7"), ("z", "0")):
+        assert main([*command, "--steps", "27", "--cooldown", cooldown, "--out", out]) == 0
+    assert equal(end_of(tmp_path / "x"), end_of(tmp_path / "y"))
+    assert not equal(end_of(tmp_path / "x"), end_of(tmp_path / "z"))
+
+
 def test_weights_alone_begin_a_run_with_a_new_optimiser(whole, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     command = ["train", "digits_unet", "--scale", "smoke", "--from", str(whole)]

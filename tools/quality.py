@@ -16,7 +16,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,13 +42,14 @@ def main() -> None:
     parser.add_argument("source", help="name of shipped weights, folder of a run, file of weights")
     parser.add_argument("--n", type=int, default=512, help="samples for each setting (default: 512)")
     parser.add_argument("--most", type=int, default=2000, help="leave out what asks the net more often (default: 2000)")
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, help="only these (default: all that suit the net)")
     parser.add_argument("--device", help="cpu, cuda or cuda:1")
     parser.add_argument("--out", type=Path, required=True, help="the numbers, as .json")
     options = parser.parse_args()
     net = load_trained(options.source)
     about = {"source": options.source, "step": net.step, "data": net.recipe.data, "n": options.n}
     rows = _read(options.out, about)
-    for asked in settings(net, options.most):
+    for asked in settings(net, options.most, options.samplers):
         if any(row["asked"] == asked for row in rows):
             continue
         alone = any("scale" in row for row in rows)
@@ -63,9 +64,13 @@ def main() -> None:
         print(_line(rows[-1]), flush=True)
 
 
-def settings(net: Trained, most: int) -> Iterator[list[str]]:
+def settings(net: Trained, most: int, only: Collection[str] | None = None) -> Iterator[list[str]]:
     """Options of `sample`, from the fewest evaluations of each sampler to the most, the best one first."""
-    suiting = {name: row for name, row in SAMPLERS.items() if net.recipe.noise.continuous or not row.any_sigma}
+    suiting = {
+        name: row
+        for name, row in SAMPLERS.items()
+        if (net.recipe.noise.continuous or not row.any_sigma) and (only is None or name in only)
+    }
     best = best_sampler(net)
     for name, row in sorted(suiting.items(), key=lambda item: (item[1].stays, item[0] != best)):
         if row.stays:
@@ -81,7 +86,7 @@ def settings(net: Trained, most: int) -> Iterator[list[str]]:
                 yield from ([*_levels(name, n), "--eta", "ladder"] for n in shorter)
         elif row.lengths:
             yield ["--sampler", name]
-    if 100 * len(net.sigmas) <= most:
+    if 100 * len(net.sigmas) <= most and only is None:
         yield ["--paper"]
 
 

@@ -27,7 +27,7 @@ import torch
 from quality import held_out_features, sample, sample_and_evaluate
 
 from ncsn_edu import datasets, importance_bound, plots, recipes, trained
-from ncsn_edu.adapters import AffineScore, Guided, ScoreNoise
+from ncsn_edu.adapters import Accelerated, AffineScore, Guided, ScoreNoise
 from ncsn_edu.bounds import ddpm_bound
 from ncsn_edu.checkpoints import Folder
 from ncsn_edu.conditions import ClassifierGuide, Conditioned
@@ -191,9 +191,11 @@ def by_scale(
     data, labels, rows = net.recipe.data, torch.arange(10).repeat_interleave(10), []
     train, held_out = (datasets.load(data, split=split)[0].float()[:898] / 255 for split in ("train", "test"))
     reference, judge_net = held_out_features(data), trained.load_judge(data)
+    bf16 = net.recipe.optimisation.bf16
+    how = "flow, in bfloat16" if bf16 else "flow"
     for scale in scales:
-        score = replace(net, score=guided(labels, scale))
-        flow = plan(score, "flow", generator=torch.Generator().manual_seed(0))
+        score = Accelerated(guided(labels, scale), bf16=bf16)
+        flow = plan(replace(net, score=score), "flow", generator=torch.Generator().manual_seed(0))
         x = torch.cat([list(flow.states(len(labels)))[-1] for _ in range(N_BY_SCALE // len(labels))]).clamp(0, 1)
         asked = labels.repeat(N_BY_SCALE // len(labels))
         features, generator = extract(x, classifier_net(data)), torch.Generator()
@@ -204,7 +206,7 @@ def by_scale(
         memory = judge(x, judge_net, train=train, held_out=held_out).memory
         rows.append(f"| {scale:g} | {share:.3f} | {' | '.join(cells)} | {memory:.3f} |")
     return [
-        f"- {N_BY_SCALE} samples by the flow, as many of each class, at each scale of the guidance; judged by",
+        f"- {N_BY_SCALE} samples by the {how}, as many of each class, at each scale of the guidance; judged by",
         f"  judge_{data} against held-out images (in brackets 95 % by bootstrap):",
         "",
         "| scale | share of the class | Frechet, features | precision | recall | nearest, train / held out |",
@@ -257,7 +259,9 @@ def evaluated(net: Net, name: str, n: int = N_PHOTOGRAPHS) -> tuple[Sheets, list
         f"| {what} | " + " | ".join(f"{m['value']:.3g} [{m['low']:.3g}, {m['high']:.3g}]" for m in measured) + " |"
         for what, measured in found.items()
     ]
-    told = isinstance(net, trained.Trained) and net.recipe.network.n_classes > 0
+    data, told = net.recipe.data, isinstance(net, trained.Trained) and net.recipe.network.n_classes > 0
+    share = torch.bincount(trained.load_judge(data)(taken.x).argmax(1), minlength=10) / n
+    named = (f"{name} {100 * p:.1f} %" for name, p in zip(datasets.DATASETS[data].classes, share.tolist(), strict=True))
     sheets = {CAME: taken.x[:100]} | (of_each_class(name, 3) if told else {})
     return sheets, [
         f"- {n} samples by `python -m ncsn_edu {' '.join(taken.words)} --npy x.npy`,",
@@ -268,6 +272,8 @@ def evaluated(net: Net, name: str, n: int = N_PHOTOGRAPHS) -> tuple[Sheets, list
         f"| images | {' | '.join(names)} |",
         "|---" * (1 + len(names)) + "|",
         *rows,
+        "",
+        f"- What the classifier takes the samples for: {', '.join(named)}.",
         *(["", *by_scale(net, partial(Guided, net.score), SCALES_OF_PHOTOGRAPHS)] if told else []),
     ]
 
@@ -303,7 +309,8 @@ def card(
     recipe, module = net.recipe, net.net if isinstance(net, trained.TrainedVae) else net.score
     optimisation, settings = recipe.optimisation, recipes.settings(recipe)
     average = f"EMA {optimisation.ema}" if optimisation.ema else f"EMA of power {optimisation.ema_power}"
-    parts = [_command(name, net, step) + (" --resume" if i else "") for i, step in enumerate([*ended, net.step])]
+    ends = [(step, step == net.step) for step in (*ended, net.step)]
+    parts = [_command(name, net, step, last) + (" --resume" if i else "") for i, (step, last) in enumerate(ends)]
     made = ", then ".join(f"`python -m ncsn_edu train {part}`" for part in parts)
     return "\n".join(
         [
@@ -378,13 +385,14 @@ def _seconds_a_step(log: list[dict]) -> float:
     return statistics.median((b["seconds"] - a["seconds"]) / (b["step"] - a["step"]) for a, b in pairs)
 
 
-def _command(name: str, net: trained.Trained, step: int) -> str:
+def _command(name: str, net: trained.Trained, step: int, last: bool = True) -> str:
     """What `python -m ncsn_edu train` was told to get to this step, as far as the recipe says."""
     for scale, recipe in recipes.RECIPES[name].items():
-        n_steps = recipe.optimisation.n_steps
-        if recipes.changed(net.recipe, n_steps=n_steps) == recipe:
-            steps = "" if step == n_steps else f" --steps {step}"
-            return name + ("" if scale == "laptop" else f" --scale {scale}") + steps
+        o, fall = recipe.optimisation, net.recipe.optimisation.cooldown
+        if recipes.changed(net.recipe, n_steps=o.n_steps, cooldown=o.cooldown) == recipe:
+            steps = "" if step == o.n_steps else f" --steps {step}"
+            cooldown = "" if fall == o.cooldown else f" --cooldown {fall if last else 0}"
+            return name + ("" if scale == "laptop" else f" --scale {scale}") + steps + cooldown
     raise SystemExit(f"this run has other settings than the recipe {name}: {net.recipe}")
 
 

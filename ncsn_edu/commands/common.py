@@ -154,8 +154,11 @@ def count(things: Collection[object] | int, name: str) -> str:
 def there_is_no(kind: str, asked: str, names: Iterable[str]) -> str:
     """An error for a name that there is not, with the nearest one and all there are."""
     names = list(names)
-    close = difflib.get_close_matches(asked, names, n=1, cutoff=0.5) or [
-        name for name in names if re.sub(r"\W", "", asked).lower() in name
-    ]
+    begun = [name for name in names if asked and name.startswith(asked.lower())]
+    close = (
+        begun
+        or difflib.get_close_matches(asked, names, n=1, cutoff=0.5)
+        or [name for name in names if re.sub(r"\W", "", asked).lower() in name]
+    )
     hint = f" Did you mean {close[0]}?" if close else ""
     return f"there is no {kind} {asked!r}.{hint} There are: {', '.join(names) or 'none'}"

@@ -8,8 +8,9 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..datasets import DATASETS
 from ..sampling import SAMPLERS
-from .common import Commands, Failed, WrongUsage, load_images, new_command, positive, whole_number
+from .common import Commands, Failed, WrongUsage, load_images, new_command, positive, there_is_no, whole_number
 from .drawing import (
     SOURCE,
     add_options,
@@ -70,7 +71,9 @@ def add(commands: Commands) -> None:
 
 def _add_class(parser: argparse.ArgumentParser) -> None:
     """The options of images of one class."""
-    parser.add_argument("--label", type=whole_number(0), metavar="K", help="images of this class only, from 0 on")
+    parser.add_argument(
+        "--label", metavar="CLASS", help="images of this class only: its number, from 0 on, or its name, as in cat"
+    )
     parser.add_argument(
         "--guidance",
         type=_scale,
@@ -125,26 +128,41 @@ def run(arguments: argparse.Namespace) -> int:
     out = output_of(arguments, f"samples-{stem_of(arguments.source)}")
     trained, device = score_or_vae_of(arguments)
     about = {name: getattr(arguments, name) for name in ("label", *OF_CLASSES) if getattr(arguments, name) is not None}
-    trained = _of_class(arguments, trained) if about else trained
+    if "label" in about:
+        about["label"] = _label(arguments.label, trained.recipe.data)
+    trained = _of_class(arguments, trained, about.get("label")) if about else trained
     plan = _plan(arguments, trained, device)
     columns = arguments.columns or arguments.interpolate
     layout = partial(tile, columns=columns)
     return make_picture(arguments, out, trained, plan, device, what="image", layout=layout, about=about)
 
 
-def _of_class(arguments: argparse.Namespace, trained: "Trained | TrainedVae") -> "Trained":
+def _label(text: str, data: str) -> int:
+    """The number of a class that is given by it, or by its name in the data set."""
+    names = DATASETS[data].classes
+    if text.lower() in names:
+        return names.index(text.lower())
+    try:
+        return whole_number(0)(text)
+    except argparse.ArgumentTypeError as error:
+        if text[:1] in "-0123456789":
+            raise WrongUsage(f"--label: {error}") from None
+        raise WrongUsage(there_is_no("class", text[:40], names)) from None
+
+
+def _of_class(arguments: argparse.Namespace, trained: "Trained | TrainedVae", label: int | None) -> "Trained":
     """The net that makes images of the class asked for."""
     from ..sampling import guided
     from ..trained import TrainedVae
 
     if isinstance(trained, TrainedVae):
         raise WrongUsage(f"{arguments.source} is a VAE, which is told no class: leave out --label, or give a score net")
-    if arguments.label is None:
+    if label is None:
         given = next(name for name in OF_CLASSES if getattr(arguments, name) is not None)
         raise WrongUsage(f"--{given} guides towards a class: say which by --label")
     scale = 1.0 if arguments.guidance is None else arguments.guidance
     try:
-        return guided(trained, arguments.label, scale, classifier=arguments.classifier)
+        return guided(trained, label, scale, classifier=arguments.classifier)
     except FileNotFoundError as error:
         raise Failed(f"{error}: give your own by --classifier, or leave out --label") from error
 

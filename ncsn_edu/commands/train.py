@@ -52,6 +52,12 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--warmup", type=whole_number(0), metavar="N", help="steps in which the learning rate rises to it"
     )
+    parser.add_argument(
+        "--cooldown",
+        type=whole_number(0),
+        metavar="N",
+        help="last steps, in which it falls to 0; with --resume and --steps a run ends sooner or later than it was to",
+    )
     add_speed(parser)
     parser.add_argument("--minutes", type=positive, metavar="M", help="stop after M minutes, to resume another time")
     parser.add_argument(
@@ -96,6 +102,7 @@ def _recipe(arguments: argparse.Namespace) -> recipes.Recipe:
         "batch_size": arguments.batch,
         "lr": arguments.lr,
         "warmup": arguments.warmup,
+        "cooldown": arguments.cooldown,
         "bf16": arguments.bf16 or None,
     }
     given = {setting: value for setting, value in asked.items() if value is not None}
@@ -230,7 +237,7 @@ def _start(source: str, recipe: recipes.Recipe) -> "tuple[nn.Module, int]":
 def _again(arguments: argparse.Namespace, folder: Path) -> str:
     """The command that resumes the run."""
     words = ["python -m ncsn_edu train", arguments.recipe, "--scale", arguments.scale]
-    for name in ("steps", "batch", "lr", "warmup", "compile", "minutes", "device"):
+    for name in ("steps", "batch", "lr", "warmup", "cooldown", "compile", "minutes", "device"):
         value = getattr(arguments, name)
         words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)] if value is not None else []
     words += ["--bf16"] if arguments.bf16 else []

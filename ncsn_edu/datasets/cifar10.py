@@ -217,6 +217,7 @@ CIFAR10 = Cifar10(
         "https://www.cs.toronto.edu/~kriz/cifar.html"
     ),
     preprocessing="none",
+    classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     download_bytes=170_052_171,
     sources=(
         Source(

@@ -56,4 +56,5 @@ DIGITS = Digits(
         "Digits (Alpaydin & Kaynak 1998), see https://archive.ics.uci.edu/dataset/80"
     ),
     preprocessing="grey values 0..16 become 0..255; two random halves serve as train and test",
+    classes=tuple("0123456789"),
 )

@@ -113,6 +113,7 @@ MNIST = Mnist(
     n_images={"train": 60_000, "test": 10_000},
     licence="commonly given as CC BY-SA 3.0; see https://keras.io/api/datasets/mnist/",
     preprocessing="none",
+    classes=tuple("0123456789"),
     download_bytes=11_594_722,
     sources=tuple(Source(f"mnist/{file}", URL + file, packed) for file, packed, _ in FILES),
     official_files=tuple(f"mnist/{file}" for file, _, _ in FILES),

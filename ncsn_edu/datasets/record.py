@@ -40,6 +40,7 @@ class DataSet(ABC):
     n_images: Mapping[Split, int]
     licence: str  # as its publishers state it, and where
     preprocessing: str  # what differs between the published images and those that load() returns
+    classes: tuple[str, ...] = ()  # what the labels 0, 1, ... mean; empty where there are none
     download_bytes: int = 0
     sources: tuple[Source, ...] = ()  # what is downloaded
     official_files: tuple[str, ...] = ()  # the files as published, below the root
