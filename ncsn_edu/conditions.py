@@ -50,6 +50,10 @@ class Conditioned(nn.Module):
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Shape of x (B, *D)."""
+        shared = isinstance(self.guide, LinearGuide) and self.guide.score is self.score
+        if shared and self.scale and not torch.is_grad_enabled():  # nobody differentiates s: once is enough
+            s, pull = self.guide.with_score(x, sigma)
+            return s + self.scale * pull
         s = self.score(x, sigma)
         return s if self.scale == 0 else s + self.scale * shaped(self.guide(x, sigma), x, " as a guide")
 
@@ -136,6 +140,10 @@ class LinearGuide(nn.Module):
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Shape of x (B, *D)."""
+        return self.with_score(x, sigma)[1]
+
+    def with_score(self, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
+        """score(x, sigma), which is needed on the way, and the guide, both in the shape of x (B, *D)."""
         check_noise(sigma, "without noise x itself says what A x is")
         with differentiating(x, sigma) as (x, sigma):
             a, y, lengths = self._on(x)  # turned so that A A' is diagonal, with these on it
@@ -144,10 +152,10 @@ class LinearGuide(nn.Module):
             m = (x + sigmas**2 * s).detach().flatten(1)
             off = y - m @ a.mT  # (B, M)
             if self.matched:
-                return _matched(a, off, s, x, sigmas, self.noise**2)
+                return s.detach(), _matched(a, off, s, x, sigmas, self.noise**2)
             variance = (sigmas**2 * self.data_std**2 / (sigmas**2 + self.data_std**2)).reshape(-1, 1)
             pull = off / (variance * lengths + self.noise**2) @ a  # A' (A C A' + noise^2 I)^-1 (y - A m)
-            return _back(pull, s, x, sigmas)
+            return s.detach(), _back(pull, s, x, sigmas)
 
     def _on(self, x: Tensor) -> tuple[Tensor, ...]:
         """A, y and the diagonal of A A', in the dtype and on the device of x, cast once, for x that they fit."""

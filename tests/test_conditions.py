@@ -300,6 +300,29 @@ def test_a_score_of_nan_comes_through_to_the_sampler():
         last(ddim(guided, normal(2, 2), geometric(2, 0.1, 3)))
 
 
+@pytest.mark.parametrize("covariance", ["isotropic", "matched"])
+def test_a_sampler_asks_the_score_once_where_the_guide_has_asked_it(covariance):
+    """And gets what two questions give. Whoever differentiates it has the score's own graph."""
+    calls = []
+
+    def score(x, sigma):
+        calls.append(len(x))
+        return MIXTURE(x, sigma)
+
+    guide, x = LinearGuide(score, A, [0.2], noise=0.1, covariance=covariance), normal(5, 2)
+    with torch.no_grad():
+        together = Conditioned(score, guide, 1.5)(x, 0.7)
+        assert len(calls) == 1
+        apart = Conditioned(score, lambda x, sigma: guide(x, sigma), 1.5)(x, 0.7)
+        assert len(calls) == 3 and torch.equal(together, apart)
+        assert torch.equal(Conditioned(score, guide, 0)(x, 0.7), MIXTURE(x, 0.7)) and len(calls) == 4
+        other = Conditioned(lambda x, sigma: 2 * MIXTURE(x, sigma), guide, 1.5)(x, 0.7)  # the guide is of another score
+        torch.testing.assert_close(other, together + MIXTURE(x, 0.7))
+    x.requires_grad_()
+    ours = torch.autograd.grad(Conditioned(score, guide, 1.5)(x, 0.7).sum(), x)[0]
+    torch.testing.assert_close(ours, torch.autograd.grad(MIXTURE(x, 0.7).sum(), x)[0])
+
+
 # ---- inside inference_mode, and of no rows --------------------------------------------------------------------------
 
 GUIDES = {
