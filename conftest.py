@@ -1,6 +1,7 @@
 """For every test, notebooks included: figures are compared with the stored ones, and workers share the cores."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,10 @@ os.environ.setdefault("NCSN_EDU_PROGRESS", "0")
 for name, value in (("MALLOC_MMAP_THRESHOLD_", 2**30), ("MALLOC_TRIM_THRESHOLD_", 2**31 - 1)):
     os.environ.setdefault(name, str(value))  # as commands have it: devices.keep_freed_memory
 os.environ.pop("MPLBACKEND", None)  # a reader's own may want a screen, and keep figures out of the outputs
+
+if os.name == "posix" and signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell that starts the tests in the background lets them ignore Ctrl-C, and with them each program they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
     # Set before torch is imported: workers that each use every core wait for one another most of the time.

@@ -6,7 +6,8 @@ Nothing here imports the package: what it says is found another way.
 import math
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -19,6 +20,17 @@ KINDS = ["scalar", "(K,)", "(K, D)", "(K, D, D)"]
 # A right program fails a check of chance this rarely for another seed; for the seeds in the tests it never does.
 FALSE_ALARM = 1e-7
 FALSE_ALARM_Z = stats.norm.isf(FALSE_ALARM / 2)  # 5.3 standard errors
+
+
+@contextmanager
+def started(command: list[str], **options: Any) -> Iterator[subprocess.Popen]:
+    """A process, which is gone at the end, whatever a test has found by then."""
+    process = subprocess.Popen(command, **options)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()  # closes its pipes, too
 
 
 def seeded(seed: int = 0, device: torch.device | str = "cpu") -> torch.Generator:

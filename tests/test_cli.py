@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import torch
+from helpers import started
 
 import ncsn_edu
 from ncsn_edu import commands, datasets, doctor, figures, losses, workcopy
@@ -221,12 +222,12 @@ def test_ctrl_c_stops_everything(checkout, tmp_path):
     )
     write(checkout, "01_good", PLOT, wait)
     command = [sys.executable, "-m", "ncsn_edu", "figures", "good", "annealing"]
-    process = subprocess.Popen(command, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (mark.exists() and mark.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    with started(command, cwd=checkout, stdout=-1, stderr=-1, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (mark.exists() and mark.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
     assert process.returncode == 130 and err.strip() == "" and "annealing" not in out
     deadline = time.monotonic() + 10
     while _alive(int(mark.read_text())) and time.monotonic() < deadline:
@@ -423,12 +424,12 @@ def test_train_goes_on_after_a_loss_that_overflows(capsys, here, monkeypatch, ov
 def test_ctrl_c_in_training(here):
     command = [sys.executable, "-m", "ncsn_edu", "train", "manifold", "--scale", "smoke", "--steps", "1000000"]
     environment = {**os.environ, "PYTHONPATH": str(Path(ncsn_edu.__file__).parent.parent)}
-    process = subprocess.Popen(command, cwd=here, env=environment, stdout=-1, stderr=-1, text=True)
-    log, deadline = here / "runs/manifold-smoke/clean/log.jsonl", time.monotonic() + 60
-    while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    with started(command, cwd=here, env=environment, stdout=-1, stderr=-1, text=True) as process:
+        log, deadline = here / "runs/manifold-smoke/clean/log.jsonl", time.monotonic() + 60
+        while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == 130 and "Traceback" not in err
     lines = log.read_text().splitlines()
     assert f"stopped after {len(lines)} of 1000000 steps of the run clean; resume with: python" in err

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import seeded
+from helpers import seeded, started
 from PIL import Image
 
 import ncsn_edu
@@ -627,7 +626,7 @@ def test_ctrl_c_as_a_process(tmp_path):
     )
     environment = os.environ | {"PYTHONPATH": str(Path(ncsn_edu.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", program, str(Path(__file__).parent), str(tmp_path / "x.png")]
-    with subprocess.Popen(command, env=environment, stdout=-1, stderr=-1, text=True) as process:
+    with started(command, env=environment, stdout=-1, stderr=-1, text=True) as process:
         assert "evaluations" in process.stdout.readline()
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)

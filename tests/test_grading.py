@@ -21,6 +21,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from helpers import started
 from nbformat.v4 import new_code_cell, new_notebook
 from scipy import stats
 
@@ -621,13 +622,13 @@ def test_ctrl_c_ends_at_once_and_keeps_what_was_graded(handed, course, tmp_path)
     with open(own / "nbgrader_config.py", "a") as config:
         config.write("\nc.Execute.cell_seconds = 300.0\n")
     command = [sys.executable, "-m", "ncsn_edu", "grade", str(handed), "--course", str(own), "--jobs", "1"]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    end = time.monotonic() + 120
-    while time.monotonic() < end and not handed_in.running(mark):
-        time.sleep(0.3)
-    assert handed_in.running(mark)
-    os.kill(run.pid, signal.SIGINT)
-    run.communicate(timeout=30)
+    with started(command, stdout=-1, stderr=-1, text=True, start_new_session=True) as run:
+        end = time.monotonic() + 120
+        while time.monotonic() < end and not handed_in.running(mark):
+            time.sleep(0.3)
+        assert handed_in.running(mark)
+        os.kill(run.pid, signal.SIGINT)
+        run.communicate(timeout=30)
     assert run.returncode == 130
     assert rows(handed)["anna"]["points"] == "5"
     end = time.monotonic() + 20

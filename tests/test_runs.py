@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import torchrun
+from helpers import started, torchrun
 
 from ncsn_edu import checkpoints
 from ncsn_edu.__main__ import main
@@ -290,7 +290,7 @@ def wait_for_progress(folder: Path, process: subprocess.Popen) -> bool:
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path):
     command = [*COMMAND[:-1], "100000", "--out", "x"]
-    with subprocess.Popen(command, env=ENVIRONMENT, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+    with started(command, env=ENVIRONMENT, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         assert wait_for_progress(tmp_path / "x", process)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)[1]
