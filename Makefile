@@ -13,11 +13,17 @@ STORED := $(CHECKED) NCSN_EDU_DATA=/dev/null
 # Three workers for two cores, as many tests wait for something; file by file, in the order of conftest.py.
 BY_FILE := -n 3 --dist loadfile --no-loadscope-reorder
 heading = @printf '\n== %s\n' "$(1)"
+# $(call together,first; then,other): what stands first goes on behind the other, and is heard after it.
+together = @log=$$(mktemp); { set -e; $(1); } >"$$log" 2>&1 & behind=$$!; \
+	$(2); ended=$$?; wait $$behind; behind=$$?; cat "$$log"; rm -f "$$log"; [ $$ended = 0 ] && [ $$behind = 0 ]
+SUBMAKE = $(MAKE) --no-print-directory
+BROWSED := tests/browser
+SITE := tests/browser/test_built_site.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab edit quick test beside lint unit nbval browser-test walk notebooks pull release public figures figures-check bench \
-        site site-check constraints address clean setup-lab setup-dev setup-browser
+.PHONY: help lab edit quick test lint-unit beside lint unit nbval browser-test walk notebooks pull release public figures \
+        figures-check bench site site-check constraints address clean setup-lab setup-dev setup-browser
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,14 +35,15 @@ lab: setup-lab ## set up, and open a copy of the notebooks, yours to work in (wo
 edit: setup-lab ## open the project's own notebooks, with outputs, to change them
 	@$(RUN) "$(BIN)/python" -m ncsn_edu lab --edit $(ARGS)
 
-test: setup-dev setup-browser lint unit beside ## set up and test everything
+test: setup-dev setup-browser lint-unit beside ## set up and test everything
 	$(call heading,all tests passed)
 
-# The browser tests wait half of their time: the notebooks run meanwhile.
-beside: ## nbval and browser-test at the same time
-	@log=$$(mktemp); $(MAKE) --no-print-directory browser-test >"$$log" 2>&1 & in_browser=$$!; \
-	$(MAKE) --no-print-directory nbval; notebooks=$$?; wait $$in_browser; in_browser=$$?; cat "$$log"; rm -f "$$log"; \
-	[ $$notebooks = 0 ] && [ $$in_browser = 0 ]
+# Unit tests and those in the browser wait for something some of their time: others run meanwhile.
+lint-unit: ## lint, the tests of the site, and the unit tests at the same time
+	$(call together,$(SUBMAKE) lint; $(SUBMAKE) browser-test BROWSED=$(SITE),$(SUBMAKE) unit)
+
+beside: ## the other tests in the browser and nbval at the same time
+	$(call together,$(SUBMAKE) browser-test ARGS="--ignore $(SITE) $(ARGS)",$(SUBMAKE) nbval)
 
 quick: lint ## lint, types, and the tests and notebooks near what has changed since main (ARGS=COMMIT for another)
 	$(call heading,tests and notebooks near the change)
@@ -58,7 +65,7 @@ nbval: setup-dev ## run every notebook and compare each output, figures included
 
 browser-test: setup-dev setup-browser ## tests that drive JupyterLab in a real browser
 	$(call heading,browser tests)
-	@$(RUN) python -m pytest -q -m "browser and not walk" -n 2 tests/browser $(ARGS)
+	@$(RUN) python -m pytest -q -m "browser and not walk" -n 2 --dist loadgroup $(BROWSED) $(ARGS)
 
 walk: setup-dev setup-browser ## a newcomer's walk: fresh clone, every notebook and explorer in the browser (half an hour)
 	@$(RUN) python -m pytest -q -s -m walk tests/browser $(ARGS)

@@ -105,6 +105,7 @@ def built(folder):
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert 20e6 < sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 40e6
     return folder
 
 
