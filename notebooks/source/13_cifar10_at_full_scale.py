@@ -782,7 +782,11 @@ for sampler, value in cheap.items():
 # question of the last section: it is flat from 35 evaluations on.
 # What is missing in the samples is not the sampler's fault. The
 # other 16 of distance, down to the floor, would have to come from
-# a better score.
+# a better score. A net of three times as many parameters that was
+# trained for longer takes three of them, and when it is told what
+# to draw, nine more: `cifar10_classes`, of which
+# [notebook 19](19_conditions.ipynb) makes photographs by class
+# ([card](../ncsn_edu/weights/cifar10_classes.md)).
 #
 # **The second lesson is the orange pair.** Both curves are the
 # same sampler. With $\eta = 0.5$ half of the noise is replaced at
