@@ -50,12 +50,17 @@ class Conditioned(nn.Module):
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Shape of x (B, *D)."""
-        shared = isinstance(self.guide, LinearGuide) and self.guide.score is self.score
-        if shared and self.scale and not torch.is_grad_enabled():  # nobody differentiates s: once is enough
-            s, pull = self.guide.with_score(x, sigma)
-            return s + self.scale * pull
-        s = self.score(x, sigma)
-        return s if self.scale == 0 else s + self.scale * shaped(self.guide(x, sigma), x, " as a guide")
+        if self.scale == 0:
+            return self.score(x, sigma)
+        s, guide = _both(self.score, self.guide, x, sigma)
+        return s + self.scale * shaped(guide, x, " as a guide")
+
+
+def _both(score: Net, guide: Net, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
+    """score(x, sigma) and guide(x, sigma), by one evaluation where the guide makes it and nobody differentiates it."""
+    if isinstance(guide, LinearGuide) and guide.score is score and not torch.is_grad_enabled():
+        return guide.with_score(x, sigma)
+    return score(x, sigma), guide(x, sigma)
 
 
 class ClassifierGuide(EnergyScore):
