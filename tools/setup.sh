@@ -97,8 +97,7 @@ install() {
 
     what=.
     [ "$1" = lab ] || what=".[dev,teach,site]"
-    # Python compiles what it imports when it does: pip compiled all, for twenty seconds.
-    set -- "$1" --disable-pip-version-check --no-compile -e "$what"
+    set -- "$1" --disable-pip-version-check -e "$what"
     if "$VENV/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
         set -- "$@" -c constraints.txt
     else
