@@ -66,7 +66,7 @@ use_style()
 
 # %%
 ROOT = source_checkout() or Path.cwd()  # where this repository lies, wherever the notebook is opened
-SOURCE = "cifar10_small"  # or: ROOT / "runs" / "cifar10-paper"
+SOURCE = "cifar10_small"  # or: "cifar10_classes", or ROOT / "runs" / "cifar10-paper"
 DEVICE = find_device(None)
 net = load_trained(SOURCE, device=DEVICE)
 size = sum(p.numel() for p in net.score.parameters())
@@ -771,7 +771,7 @@ save_figure(
 # %%
 most = [value for points in curves.values() for n, value in points.items() if n >= 1000]
 cheap = {name: min((v for n, v in points.items() if n <= 101), default=math.nan) for name, points in curves.items()}
-print(f"a thousand evaluations: {min(most):.1f}")
+print(f"a thousand evaluations: {min(most, default=math.nan):.1f}")
 for sampler, value in cheap.items():
     print(f"at most 101, {sampler:28}: {value:.1f}")
 
@@ -1109,7 +1109,7 @@ print(f"{'seam / that of the original':30}{'Algorithm 2':>13}{'resampling':>13}"
 for i in range(6):
     what = f"{('pagoda', 'dahlia')[i % 2]}, {('right known', 'top known', 'centre missing')[i // 2]}"
     print(f"{what:30}" + "".join(f"{'≈ ' + format(of[i], '.1f'):>13}" for of in ratios.values()))
-assert all(a > b for a, b in zip(*ratios.values(), strict=False)) or len(both) == 1
+assert SOURCE != "cifar10_small" or all(a > b for a, b in zip(*ratios.values(), strict=True))
 
 # %% [markdown]
 # The number is the mean jump between neighbours across the edge
