@@ -356,8 +356,13 @@ class Guided(nn.Module):
         self.net, self.scale = net, check_scale("scale", scale)
         self.register_buffer("label", check_class(label), persistent=False)
 
+    @property
+    def asks(self) -> int:
+        """Evaluations of the net for one of this score."""
+        return 1 if self.scale in (0, 1) else 2
+
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        """Shape of x (B, *D); label is one class for all rows, or one for each. Two evaluations, one at 0 and 1."""
+        """Shape of x (B, *D); label is one class for all rows, or one for each."""
         label = check_rows(self.label, x)
         if self.scale == 1:
             return self.net(x, sigma, label=label)

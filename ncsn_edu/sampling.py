@@ -130,9 +130,10 @@ PAPER = Sampling(eps=2e-5, n_steps_each=100, denoising=False)
 class Plan(NamedTuple):
     """A sampler with its settings, for any number of images."""
 
-    states: "Callable[[int], Iterator[Tensor]]"  # n -> x (n, C, H, W) after each evaluation of the net
-    evaluations: int
+    states: "Callable[[int], Iterator[Tensor]]"  # n -> x (n, C, H, W) after each evaluation of the score
+    evaluations: int  # of the score
     settings: dict[str, Any]  # to be written beside the images
+    asks: int = 1  # evaluations of the net for one of the score
 
 
 def best_sampler(trained: "Trained") -> str:
@@ -216,7 +217,8 @@ def _plan(
     about = {"sampler": row.place.split(".")[1] if row.stays else name} | settings
     if not row.stays:
         about |= {"n_levels": len(sigmas), "denoising": True}
-    return Plan(staying if row.stays else passing, row.evaluations(len(sigmas), **settings), about)
+    evaluations = row.evaluations(len(sigmas), **settings)
+    return Plan(staying if row.stays else passing, evaluations, about, getattr(trained.score, "asks", 1))
 
 
 def guided(

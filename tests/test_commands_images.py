@@ -824,9 +824,10 @@ class Told(torch.nn.Module):
     def __init__(self):
         super().__init__()
         self.scores = [Empirical(image[None]) for image in (KNOWN, 1 - KNOWN)]
-        self.all = Empirical(torch.stack([KNOWN, 1 - KNOWN]))
+        self.all, self.asked = Empirical(torch.stack([KNOWN, 1 - KNOWN])), 0
 
     def forward(self, x, sigma, label=None):
+        self.asked += 1
         if label is None or (label == -1).all():
             return self.all(x, sigma)
         return self.scores[label[0]](x, sigma)
@@ -855,15 +856,17 @@ def guide_of(data="digits", noise=SMALL.noise) -> trained.TrainedGuide:
 
 @pytest.mark.parametrize("n_classes", [0, 2])
 @pytest.mark.parametrize("scale", [[], ["--guidance", "2"]])
-def test_images_of_one_class(here, monkeypatch, n_classes, scale):
+def test_images_of_one_class(here, monkeypatch, capsys, n_classes, scale):
     """By the net itself where it is told classes, else by a classifier of noisy images."""
-    use(monkeypatch, told(n_classes))
+    use(monkeypatch, of_net := told(n_classes))
     monkeypatch.setattr(trained, "load_guide", lambda source, device: guide_of() if source == "digits" else 1 / 0)
     for label, image in enumerate((KNOWN, 1 - KNOWN)):
         assert main(["sample", "--n", "9", "--label", str(label), *scale, "--npy", "x.npy"]) == 0
         assert np.abs(np.load("x.npy") - image.numpy()).max() < 0.02
-    about = made_by("samples-digits.png")
+    about, said = made_by("samples-digits.png"), capsys.readouterr().out
     assert about["label"] == 1 and about.get("guidance") == (2 if scale else None)
+    asked = of_net.score.asked // 2  # for one of the two labels
+    assert about["evaluations"] == asked and said.count(f" {asked} evaluations of the net") == 4
     assert main(["sample", "--n", "9", "--label", "0", "--guidance", "0", "--npy", "x.npy"]) == 0
     both = np.abs(np.load("x.npy") - KNOWN.numpy()).mean((1, 2, 3)) > 0.1
     assert both.any() and not both.all()
