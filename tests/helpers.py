@@ -30,7 +30,9 @@ def started(command: list[str], **options: Any) -> Iterator[subprocess.Popen]:
         yield process
     finally:
         process.kill()
-        process.communicate()  # closes its pipes, too
+        process.wait()
+        for pipe in filter(None, (process.stdout, process.stderr)):  # not read to an end that its children may put off
+            pipe.close()
 
 
 def seeded(seed: int = 0, device: torch.device | str = "cpu") -> torch.Generator:

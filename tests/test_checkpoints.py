@@ -3,7 +3,6 @@
 import hashlib
 import os
 import signal
-import subprocess
 import sys
 import time
 import zipfile
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import started
 
 from ncsn_edu import checkpoints
 from ncsn_edu.checkpoints import CheckpointDamaged, Folder
@@ -135,7 +135,7 @@ def test_kill_9_while_writing(tmp_path):
     before = 0
     for pause in (0.05, 0.111, 0.173, 0.239):
         command = [sys.executable, "-c", WRITER, str(tmp_path)]
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        with started(command, env=environment, stdout=-1) as process:
             assert process.stdout.readline() == b"ready\n"
             while not Folder(tmp_path).steps():
                 time.sleep(0.01)

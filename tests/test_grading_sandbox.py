@@ -18,6 +18,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from helpers import started
 from nbformat.v4 import new_code_cell
 
 from ncsn_edu.__main__ import main
@@ -465,7 +466,7 @@ time.sleep(100)
 
 
 def test_folder_and_processes_go_when_the_grader_is_killed():
-    with subprocess.Popen([sys.executable, "-c", ABANDONED], stdout=subprocess.PIPE, text=True) as grader:
+    with started([sys.executable, "-c", ABANDONED], stdout=-1, text=True) as grader:
         place = Path(grader.stdout.readline().strip())
         assert place.is_dir() and handed_in.running("98765.75")
         grader.send_signal(signal.SIGKILL)

@@ -255,22 +255,22 @@ def test_kill_9_at_random_moments(tmp_path):
     """By hand with NCSN_EDU_KILLS=20: the end of a run that was killed so often is that of one that was not."""
     kills = int(os.environ.get("NCSN_EDU_KILLS", "2"))
     command = [*COMMAND, "--out", str(tmp_path / "killed")]
-    draw, killed, started = random.Random(0), 0, False
+    draw, killed, grew = random.Random(0), 0, False
     while True:
         # Checkpoints are written every ten minutes and here, by a patched default, every 20 steps: kills hit them too.
         program = "import sys; from ncsn_edu import runs; runs.run.__kwdefaults__['save_every'] = 20; "
         program += "from ncsn_edu.__main__ import main; sys.exit(main(sys.argv[1:]))"
         there = bool(checkpoints.Folder(tmp_path / "killed").steps())
         arguments = [*command[3:], "--resume"] if there else [*command[3:], "--force"]
-        with subprocess.Popen([sys.executable, "-c", program, *arguments], env=ENVIRONMENT, cwd=tmp_path) as process:
+        with started([sys.executable, "-c", program, *arguments], env=ENVIRONMENT, cwd=tmp_path) as process:
             if killed == kills:
                 assert process.wait(timeout=300) == 0
                 break
-            started = wait_for_progress(tmp_path / "killed", process)
+            grew = wait_for_progress(tmp_path / "killed", process)
             time.sleep(draw.uniform(0, 0.5))
             process.send_signal(signal.SIGKILL)
             killed += 1
-    assert started
+    assert grew
     subprocess.run([*COMMAND, "--out", str(tmp_path / "whole")], env=ENVIRONMENT, cwd=tmp_path, check=True)
     assert equal(end_of(tmp_path / "killed"), end_of(tmp_path / "whole"))
 
