@@ -135,6 +135,11 @@ class Plan(NamedTuple):
     settings: dict[str, Any]  # to be written beside the images
     asks: int = 1  # evaluations of the net for one of the score
 
+    @property
+    def asked(self) -> int:
+        """Evaluations of the net in all."""
+        return self.asks * self.evaluations
+
 
 def best_sampler(trained: "Trained") -> str:
     """The flow for nets that were trained at any noise level, annealed Langevin dynamics for others."""

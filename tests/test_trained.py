@@ -202,13 +202,17 @@ def test_what_comes_with_a_net_for_photographs_was_measured_of_it(name):
     assert {tuple(row["asked"]) for row in quality["rows"]} >= set(map(tuple, quality_tool.settings(net, 1001, only)))
 
 
+def by_flow(net, score, x, n_levels):
+    levels = karras(net.sigmas[0].item(), net.sigmas[-1].item(), n_levels)
+    return denoise(score, last(probability_flow(score, x, levels)), levels[-1]).clamp(0, 1)
+
+
 @cache
 def photographs():
     """256 samples of the shipped net, by the flow."""
     n, net, generator = 256, load_trained("cifar10_small"), torch.Generator().manual_seed(0)
     x = net.start(n, generator=generator) + net.sigmas[0] * torch.randn(n, *net.shape, generator=generator)
-    levels = karras(net.sigmas[0].item(), net.sigmas[-1].item(), 12)
-    return denoise(net.score, last(probability_flow(net.score, x, levels)), levels[-1]).clamp(0, 1)
+    return by_flow(net, net.score, x, 12)
 
 
 def test_photographs_have_the_colours_and_the_smoothness_of_real_ones():
@@ -225,10 +229,8 @@ def test_photographs_have_the_colours_and_the_smoothness_of_real_ones():
 def test_photographs_of_a_class_are_taken_for_it(scale):
     """By the judge, which took no part: two of each class, where one in ten would be right by chance."""
     net, label = load_trained("cifar10_classes"), torch.arange(10).repeat(2)
-    levels, generator = karras(net.sigmas[0].item(), net.sigmas[-1].item(), 8), torch.Generator().manual_seed(0)
-    score = Guided(net.score, label, scale)
-    x = 0.5 + net.sigmas[0] * torch.randn(20, *net.shape, generator=generator)
-    x = denoise(score, last(probability_flow(score, x, levels)), levels[-1]).clamp(0, 1)
+    x = 0.5 + net.sigmas[0] * torch.randn(20, *net.shape, generator=torch.Generator().manual_seed(0))
+    x = by_flow(net, Guided(net.score, label, scale), x, 8)
     right = (load_judge("cifar10")(x).argmax(1) == label).double().mean()
     assert right >= (0.4 if scale == 1 else 0.7)
 

@@ -309,8 +309,7 @@ def card(
     recipe, module = net.recipe, net.net if isinstance(net, trained.TrainedVae) else net.score
     optimisation, settings = recipe.optimisation, recipes.settings(recipe)
     average = f"EMA {optimisation.ema}" if optimisation.ema else f"EMA of power {optimisation.ema_power}"
-    ends = [(step, step == net.step) for step in (*ended, net.step)]
-    parts = [_command(name, net, step, last) + (" --resume" if i else "") for i, (step, last) in enumerate(ends)]
+    parts = [_command(name, net, step) + (" --resume" if i else "") for i, step in enumerate([*ended, net.step])]
     made = ", then ".join(f"`python -m ncsn_edu train {part}`" for part in parts)
     return "\n".join(
         [
@@ -385,13 +384,13 @@ def _seconds_a_step(log: list[dict]) -> float:
     return statistics.median((b["seconds"] - a["seconds"]) / (b["step"] - a["step"]) for a, b in pairs)
 
 
-def _command(name: str, net: trained.Trained, step: int, last: bool = True) -> str:
+def _command(name: str, net: trained.Trained, step: int) -> str:
     """What `python -m ncsn_edu train` was told to get to this step, as far as the recipe says."""
     for scale, recipe in recipes.RECIPES[name].items():
         o, fall = recipe.optimisation, net.recipe.optimisation.cooldown
         if recipes.changed(net.recipe, n_steps=o.n_steps, cooldown=o.cooldown) == recipe:
             steps = "" if step == o.n_steps else f" --steps {step}"
-            cooldown = "" if fall == o.cooldown else f" --cooldown {fall if last else 0}"
+            cooldown = "" if fall == o.cooldown else f" --cooldown {fall if step == net.step else 0}"
             return name + ("" if scale == "laptop" else f" --scale {scale}") + steps + cooldown
     raise SystemExit(f"this run has other settings than the recipe {name}: {net.recipe}")
 

@@ -193,9 +193,9 @@ def _draw(arguments: argparse.Namespace, trained: "Trained | TrainedVae", plan: 
     n, size, evaluations = arguments.n, arguments.batch, plan.evaluations
     n_batches = -(-n // size)
     picked = torch.linspace(1, evaluations, FRAMES).round().int().unique().tolist()[:-1] if arguments.animate else []
-    asks = f"{count(plan.asks * evaluations, 'evaluation')} of the net"
+    asks = f"{count(plan.asked, 'evaluation')} of the net"
     if n_batches > 1:
-        asks = f"{n_batches} batches of {asks}, {n_batches * plan.asks * evaluations} in all"
+        asks = f"{n_batches} batches of {asks}, {n_batches * plan.asked} in all"
     height, width = trained.shape[1:]
     print(f"{arguments.source}: {n} of {width}x{height} pixels, {asks}, on {device}", flush=True)
     with _little_memory(n, "--n"):
@@ -232,12 +232,7 @@ def _made_by(
 
     net = {"source": str(arguments.source), "data": trained.recipe.data, "net": trained.recipe.network.title}
     drawn = {"n": arguments.n, "seed": arguments.seed, "batch": arguments.batch}
-    how = {
-        **plan.settings,
-        "evaluations": plan.asks * plan.evaluations,
-        "device": device,
-        "torch": str(torch.__version__),
-    }
+    how = {**plan.settings, "evaluations": plan.asked, "device": device, "torch": str(torch.__version__)}
     how |= {"bf16": True} if arguments.bf16 else {}
     return {**net, "step": trained.step, **drawn, **how}
 
@@ -272,5 +267,4 @@ def _say_written(arguments: argparse.Namespace, out: Path, what: str, plan: "Pla
     batches = -(-arguments.n // arguments.batch)
     names = f"{out} and {arguments.npy}" if arguments.npy else str(out)
     images = f"{arguments.n} {what}" + ("" if arguments.n == 1 else "s")
-    asked = count(batches * plan.asks * plan.evaluations, "evaluation")
-    print(f"wrote {names}: {images}, {asked} of the net in {seconds:.1f} s")
+    print(f"wrote {names}: {images}, {count(batches * plan.asked, 'evaluation')} of the net in {seconds:.1f} s")

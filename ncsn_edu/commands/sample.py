@@ -72,7 +72,10 @@ def add(commands: Commands) -> None:
 def _add_class(parser: argparse.ArgumentParser) -> None:
     """The options of images of one class."""
     parser.add_argument(
-        "--label", metavar="CLASS", help="images of this class only: its number, from 0 on, or its name, as in cat"
+        "--label",
+        type=_class,
+        metavar="CLASS",
+        help="images of this class only: its number, from 0 on, or its name, as in cat",
     )
     parser.add_argument(
         "--guidance",
@@ -108,6 +111,11 @@ def _eta(text: str) -> float | str:
     return eta
 
 
+def _class(text: str) -> int | str:
+    """The type of an argument: the number of a class, or its name, in small letters."""
+    return text.lower() if text[:1].isalpha() else whole_number(0)(text)
+
+
 def _scale(text: str) -> float:
     """The type of an argument: a finite number, 0 or above."""
     try:
@@ -137,17 +145,14 @@ def run(arguments: argparse.Namespace) -> int:
     return make_picture(arguments, out, trained, plan, device, what="image", layout=layout, about=about)
 
 
-def _label(text: str, data: str) -> int:
+def _label(asked: int | str, data: str) -> int:
     """The number of a class that is given by it, or by its name in the data set."""
+    if isinstance(asked, int):
+        return asked
     names = DATASETS[data].classes
-    if text.lower() in names:
-        return names.index(text.lower())
-    try:
-        return whole_number(0)(text)
-    except argparse.ArgumentTypeError as error:
-        if text[:1] in "-0123456789":
-            raise WrongUsage(f"--label: {error}") from None
-        raise WrongUsage(there_is_no("class", text[:40], names)) from None
+    if asked not in names:
+        raise WrongUsage(there_is_no("class", asked[:40], names))
+    return names.index(asked)
 
 
 def _of_class(arguments: argparse.Namespace, trained: "Trained | TrainedVae", label: int | None) -> "Trained":
