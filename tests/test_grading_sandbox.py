@@ -435,7 +435,7 @@ for file in files:
 """
     deep = "import os\nfor _ in range(300):\n    os.mkdir('d')\n    os.chdir('d')"
     limits = Limits(cell_seconds=30.0, disk=16 << 20)
-    cells = [new_code_cell(code + "\nimport time\ntime.sleep(3)") for code in (nameless, deep)]
+    cells = [new_code_cell(code + "\nimport time\ntime.sleep(25)") for code in (nameless, deep)]
     with Confined(limits) as kernel:
         place = kernel.folder.parent
         run_cells(cells, kernel, limits)
