@@ -60,6 +60,19 @@ def kernel_problem(device: str) -> Problem:
         return _in_words(str(error))
 
 
+def computes_bf16(device: str) -> bool:
+    """Whether the device has instructions for bfloat16. Without them it takes several times as long as in float32."""
+    import torch
+
+    if device.startswith("cuda"):
+        with torch.cuda.device(device):  # the one that is asked is the current one
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.startswith("cpu") and hasattr(torch.cpu, "get_capabilities"):
+        there = torch.cpu.get_capabilities()
+        return any(there.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+    return True  # Apple's have them; an older PyTorch cannot be asked
+
+
 def device_of(model: object) -> "torch.device":
     """Where a model takes its input: where its first parameter is; the CPU for what has none, such as a function."""
     import torch

@@ -364,16 +364,18 @@ class Optimisation(Part):
     ema_power: float | None = None  # a longer average the longer the run, instead of ema
     warmup: int = 0  # steps in which the learning rate rises
     cooldown: int | None = 0  # last steps, in which it falls to zero; None: it falls from the first step on
-    bf16: bool = False
+    bf16: bool = False  # where the device has instructions for it; it is slower than float32 elsewhere
 
     def training(
         self, model: "nn.Module", batches: "Iterator[Batch]", objective: "Objective", compiled: bool | str
     ) -> "Training":
         """Training, ready to be iterated over."""
+        from .devices import computes_bf16, device_of
         from .training import train
 
         settings = {name: value for name, value in vars(self).items() if name != "batch_size"}
         settings["cooldown"] = self.n_steps if self.cooldown is None else self.cooldown
+        settings["bf16"] = self.bf16 and computes_bf16(str(device_of(model)))
         return train(model, batches, objective=objective, compiled=compiled, **settings)
 
 

@@ -76,8 +76,8 @@ class Recipe(Part):
         """Training on uint8 images (N, C, H, W), with labels (N,) where they are needed; all draws follow seed.
 
         In a process group every process takes its share of each batch, and draws its own images and noise. Weights are
-        laid out with the channels last where training is in bfloat16, as convolutions are fastest then. The global
-        random state is left as it was.
+        laid out with the channels last where bfloat16 is asked for, as convolutions are fastest then (those of wide
+        nets also in float32, on devices without bfloat16). The global random state is left as it was.
         """
         import torch
 

@@ -4,12 +4,15 @@ import os
 import subprocess
 import sys
 import warnings
+from contextlib import contextmanager
 
 import pytest
 import torch
 
 from ncsn_edu import devices, doctor
-from ncsn_edu.commands.common import Failed, find_device
+from ncsn_edu.__main__ import main
+from ncsn_edu.commands.common import Failed, check_bf16, find_device
+from ncsn_edu.recipes import RECIPES, changed
 
 # What PyTorch says of a card or a driver that is too old, as users report it.
 NO_KERNEL = (
@@ -89,6 +92,54 @@ def test_without_a_card_nothing_is_said(monkeypatch, capsys):
 def test_the_processor_runs_a_kernel_and_unknown_devices_are_told():
     assert devices.kernel_problem("cpu") == devices.Problem("", "")
     assert devices.kernel_problem("gpu").what
+
+
+@pytest.mark.parametrize(
+    ("there", "computes"),
+    [
+        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": True}, True),
+        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": False}, True),
+        ({"architecture": "x86_64", "avx2": True, "avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, False),
+        ({"architecture": "aarch64", "neon": True, "bf16": True}, True),
+        ({"architecture": "aarch64", "neon": True, "bf16": False}, False),
+    ],
+)
+def test_a_recipe_in_bfloat16_is_trained_in_float32_where_that_is_faster(
+    there, computes, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: there, raising=False)
+    assert devices.computes_bf16("cpu") == computes
+    recipe = changed(RECIPES["digits"]["smoke"], bf16=True, n_steps=1)
+    training = recipe.training(torch.zeros(16, 1, 8, 8, dtype=torch.uint8))
+    seen = []
+    convolution = next(m for m in training.model.modules() if isinstance(m, torch.nn.Conv2d))
+    convolution.register_forward_hook(lambda module, x, y: seen.append(y.dtype))
+    next(training)
+    assert seen == [torch.bfloat16 if computes else torch.float32]
+    words = ["train", "digits", "--scale", "smoke", "--steps", "1", "--bf16", "--device", "cpu"]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    said = "on cpu, in bfloat16\n" if computes else "on cpu, in float32, as it has no instructions for bfloat16\n"
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("computes", [True, False])
+def test_a_card_without_bfloat16_trains_in_float32_and_samples_as_asked_or_not_at_all(computes, monkeypatch):
+    asked = []
+
+    @contextmanager
+    def current(device):
+        asked.append(device)
+        yield
+
+    monkeypatch.setattr(torch.cuda, "device", current)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: computes)
+    assert devices.computes_bf16("cuda:1") == computes and asked == ["cuda:1"]
+    if computes:
+        check_bf16(True, "cuda:1")
+    else:
+        with pytest.raises(Failed, match="cuda:1 does not compute in bfloat16: leave out --bf16"):
+            check_bf16(True, "cuda:1")
+    check_bf16(False, "cuda:1")
 
 
 def test_the_command_line_answers_without_loading_torch():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from .. import datasets, figures
 from ..bars import progress
-from ..devices import cuda_available, kernel_problem
+from ..devices import computes_bf16, cuda_available, kernel_problem
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,13 +103,8 @@ def find_device(asked: str | None) -> str:
 
 def check_bf16(asked: bool, device: str) -> None:
     """Raise where bfloat16 is asked for on a GPU that has none."""
-    if not (asked and device.startswith("cuda")):
-        return
-    import torch
-
-    with torch.cuda.device(device):  # the one that is asked is the current one
-        if not torch.cuda.is_bf16_supported(including_emulation=False):
-            raise Failed(f"the GPU {device} does not compute in bfloat16: leave out --bf16")
+    if asked and device.startswith("cuda") and not computes_bf16(device):
+        raise Failed(f"the GPU {device} does not compute in bfloat16: leave out --bf16")
 
 
 def with_bar(states: Iterable[T], total: int, name: str = "steps") -> Iterable[T]:

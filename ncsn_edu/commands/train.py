@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import distributed, recipes
+from ..devices import computes_bf16
 from .common import (
     Commands,
     Failed,
     WrongUsage,
     add_device,
     add_speed,
-    check_bf16,
     find_device,
     load_labelled,
     new_command,
@@ -127,7 +127,6 @@ def _train(arguments: argparse.Namespace, recipe: recipes.Recipe, folder: Path, 
     if not arguments.resume:
         distributed.first(lambda: _check_results_folder(folder, arguments.force))
     images, labels = load_labelled(recipe.data, "train")
-    check_bf16(recipe.optimisation.bf16, device)
     began, interrupted = time.monotonic(), list[int]()
 
     def should_stop() -> bool:
@@ -190,6 +189,8 @@ def _through(states: "Iterator[TrainState]", recipe: recipes.Recipe, name: str, 
 def _say_begun(arguments: argparse.Namespace, recipe: recipes.Recipe, name: str, device: str) -> None:
     n_processes = distributed.world_size()
     where = f"{n_processes} processes, {device}" if n_processes > 1 else device
+    if recipe.optimisation.bf16:
+        where += ", in bfloat16" if computes_bf16(device) else ", in float32, as it has no instructions for bfloat16"
     what = ", ".join(filter(None, (arguments.recipe, arguments.scale, name)))
     if distributed.rank() == 0:
         print(f"{what}: {recipe.optimisation.n_steps} steps on {recipe.data}, on {where}", flush=True)

@@ -312,9 +312,10 @@ else:
 # cluster.
 #
 # What can go wrong, and what then? Out of memory: the message
-# names the knob, a smaller `--batch`. A card without bfloat16: it
-# is refused before the first step, and not emulated at a fraction
-# of the speed. A loss that is not finite: training stops within
+# names the knob, a smaller `--batch`. A device without
+# instructions for bfloat16, such as most laptops' processors: the
+# first line says that training is in float32, which is there two
+# to three times as fast as bfloat16 emulated. A loss that is not finite: training stops within
 # fifty steps, with the step and the level, and the last
 # checkpoint is from before.
 #
