@@ -140,6 +140,7 @@ class Training(Iterator[TrainState]):
             weight_decay=check_scale("weight_decay", weight_decay),
             decoupled_weight_decay=True,
             fused=self.device.type == "cuda",
+            foreach=True if self.device.type == "cpu" else None,  # the same numbers, by fewer calls
         )
         self.generators = generators_of(objective)
         self.n_steps, self.step = rate.n_steps, 0

@@ -184,18 +184,23 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def context(browser: "playwright.sync_api.Browser") -> "playwright.sync_api.BrowserContext":  # noqa: F821
+    """A window that keeps what it has fetched: JupyterLab's own code is several megabytes."""
+    return browser.new_context(viewport={"width": WIDE, "height": HIGH})
+
+
 @pytest.fixture
 def page(
-    browser: "playwright.sync_api.Browser",  # noqa: F821
+    context: "playwright.sync_api.BrowserContext",  # noqa: F821
     screenshots: Path,
     request: pytest.FixtureRequest,
 ) -> Iterator["playwright.sync_api.Page"]:  # noqa: F821
     """An empty page; if the test fails, a screenshot of it is kept."""
-    context = browser.new_context(viewport={"width": WIDE, "height": HIGH})
     page = context.new_page()
     yield page
     if request.node.stash.get(FAILED, False):
         path = screenshots / f"FAILED-{request.node.name.replace('/', '_')}.png"
         page.screenshot(path=path)
         print(f"screenshot: {path}")
-    context.close()
+    page.close()

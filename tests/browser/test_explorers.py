@@ -8,6 +8,7 @@ import io
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,9 +101,13 @@ def names_of(source: str) -> tuple[set[str], set[str]]:
 
 
 class Notebook:
-    """A notebook open in JupyterLab, and the explorer in it."""
+    """A notebook open in JupyterLab, and the explorer in it.
 
-    def __init__(self, page: Page, lab: Lab, name: str, screenshots: Path) -> None:
+    Unless the whole of it is asked for it is a copy with those cells alone that the explorer needs: JupyterLab takes
+    longer to lay out a long notebook than to do all that the test asks of it.
+    """
+
+    def __init__(self, page: Page, lab: Lab, name: str, screenshots: Path, *, whole: bool = False) -> None:
         self.page, self.name, self.screenshots = page, name, screenshots
         self.stored = nbformat.read(lab.notebooks / f"{name}.ipynb", as_version=4)
         call = re.compile(rf"^(\w+ = )?(\w+\.)?{EXPLORERS[name]}\(", re.MULTILINE)
@@ -111,7 +116,11 @@ class Notebook:
         ]
         assert len(places) == 1, f"{name} should have one cell with {EXPLORERS[name]}(...), and has {len(places)}"
         self.place = places[0]
-        page.goto(lab.notebook(name))
+        if not whole:
+            self.stored.cells = [self.stored.cells[place] for place in self._needed()]
+            self.place = len(self.stored.cells) - 1
+            nbformat.write(self.stored, lab.notebooks / f"{name}-explorer.ipynb")
+        page.goto(lab.notebook(name if whole else f"{name}-explorer"))
         self.cells = page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-Cell")
         self.cell = self.cells.nth(self.place)
         self.cell.wait_for(timeout=60 * SECONDS)
@@ -121,17 +130,10 @@ class Notebook:
     def wait_until_idle(self) -> None:
         self.page.get_by_text(re.compile(r"^Python 3.* \| Idle$")).wait_for(timeout=60 * SECONDS)
 
-    def run_all(self) -> None:
+    def run(self) -> None:
         """Run All Cells from the menu, and wait until every code cell has run."""
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        self._wait_until_run()
-
-    def run_explorer(self) -> None:
-        """Run the cells that import, those that define what the explorer is made of, and its own, with the keyboard."""
-        for place in self._needed():
-            self.cells.nth(place).locator(".cm-content").click()
-            self.page.keyboard.press("Control+Enter")
         self._wait_until_run()
 
     def _needed(self) -> list[int]:
@@ -344,18 +346,18 @@ class PageNotebook(Notebook):
 
 
 @pytest.fixture
-def open_page(page: Page, lab: Lab, screenshots: Path) -> Callable[[str], PageNotebook]:
-    return lambda name: PageNotebook(page, lab, name, screenshots)
+def open_page(page: Page, lab: Lab, screenshots: Path) -> Callable[..., PageNotebook]:
+    return partial(PageNotebook, page, lab, screenshots=screenshots)
 
 
 @pytest.fixture
-def open_notebook(page: Page, lab: Lab, screenshots: Path) -> Callable[[str], Notebook]:
-    return lambda name: Notebook(page, lab, name, screenshots)
+def open_notebook(page: Page, lab: Lab, screenshots: Path) -> Callable[..., Notebook]:
+    return partial(Notebook, page, lab, screenshots=screenshots)
 
 
 @pytest.mark.parametrize("name", ["02_langevin", "11_inpainting"])  # one way for all of them
 def test_a_notebook_that_was_not_run_shows_the_stored_picture(open_notebook, name):
-    notebook = open_notebook(name)
+    notebook = open_notebook(name, whole=True)
     outputs = [out for out in notebook.stored.cells[notebook.place].outputs if "image/png" in out.data]
     stored = [out.data["image/png"] for out in outputs]
     image = notebook.cell.locator(".jp-RenderedImage img")
@@ -373,7 +375,7 @@ def test_a_notebook_that_was_not_run_shows_the_stored_picture(open_notebook, nam
 def test_score_field_explorer(open_page):
     """By keyboard, by typing, and in a narrow window; Python follows the page, and says the same."""
     notebook = open_page("01_scores")
-    notebook.run_explorer()
+    notebook.run()
     notebook.check_layout()
     notebook.screenshot("start")
     start = notebook.says()
@@ -451,7 +453,7 @@ def settled(notebook: Notebook) -> str:
 def test_objective_explorer(open_notebook):
     """Training goes on beside the page: the picture follows, sliders answer, and the button stops it."""
     notebook = open_notebook("03_score_matching")
-    notebook.run_explorer()
+    notebook.run()
     notebook.check_layout()
     notebook.screenshot("start")
     assert "Press Train" not in notebook.says()  # it comes with a result
@@ -486,7 +488,7 @@ def test_objective_explorer(open_notebook):
 
 def test_manifold_explorer(open_notebook):
     notebook = open_notebook("05_manifold")
-    notebook.run_explorer()
+    notebook.run()
     notebook.check_layout()
     notebook.screenshot("start")
     assert "Press Train" not in notebook.says()  # it comes with a result
@@ -509,7 +511,7 @@ def test_manifold_explorer(open_notebook):
 
 def test_error_explorer(open_notebook):
     notebook = open_notebook("06_low_density")
-    notebook.run_explorer()
+    notebook.run()
     notebook.check_layout()
     notebook.screenshot("start")
     error = notebook.number("median error there {},"), notebook.number("elsewhere {}$")
@@ -530,7 +532,7 @@ def test_error_explorer(open_notebook):
 
 def test_langevin_explorer(open_page):
     notebook = open_page("02_langevin")
-    notebook.run_explorer()
+    notebook.run()
     notebook.check_layout()
     notebook.screenshot("start")
     notebook.there_and_back("step alpha", "step alpha {}")
@@ -561,7 +563,7 @@ def test_langevin_explorer(open_page):
 
 def test_ddim_explorer(open_page):
     notebook = open_page("16_ddpm")
-    notebook.run_explorer()
+    notebook.run()
     notebook.check_layout()
     notebook.screenshot("start")
     notebook.there_and_back("steps", "{} steps, eta")
@@ -577,7 +579,7 @@ def test_ddim_explorer(open_page):
 
 def test_guidance_explorer(open_page):
     notebook = open_page("19_conditions")
-    notebook.run_explorer()
+    notebook.run()
     notebook.check_layout()
     notebook.screenshot("start")
     notebook.there_and_back("class", "class {}, scale")
@@ -669,7 +671,7 @@ def test_curves_come_in_pieces_after_what_was_moved(page):
 
 def test_annealing_explorer(open_page):
     notebook = open_page("07_annealing")
-    notebook.run_explorer()
+    notebook.run()
     notebook.check_layout()
     notebook.screenshot("start")
     wait_for(lambda: "Result" in notebook.says(), "it comes with a result")
@@ -726,7 +728,7 @@ def test_annealing_explorer(open_page):
 
 def test_noise_level_explorer(open_notebook):
     notebook = open_notebook("08_noise_conditional")
-    notebook.run_explorer()
+    notebook.run()
     notebook.check_layout()
     notebook.screenshot("start")
     for label, pattern in (
@@ -760,7 +762,7 @@ def test_noise_level_explorer(open_notebook):
 
 def test_ladder_explorer(open_page):
     notebook = open_page("14_improved_techniques")
-    notebook.run_explorer()
+    notebook.run()
     notebook.check_layout()
     notebook.screenshot("start")
     for label, pattern in (
@@ -784,7 +786,7 @@ def test_ladder_explorer(open_page):
 def test_sampling_explorer(open_notebook):
     """Chains run beside the page, the slider goes back and forth meanwhile and afterwards, the button stops them."""
     notebook = open_notebook("10_train_and_sample")
-    notebook.run_explorer()
+    notebook.run()
     notebook.check_layout()
     notebook.screenshot("start")
     total = notebook.slider("step")
@@ -825,7 +827,7 @@ def test_sampling_explorer(open_notebook):
 def test_inpainting_explorer(open_notebook):
     """A mask is painted by mouse on the picture, and completed beside the page."""
     notebook = open_notebook("11_inpainting")
-    notebook.run_explorer()
+    notebook.run()
     notebook.check_layout()
     notebook.screenshot("start")
     colour = 255 * np.array(matplotlib.colors.to_rgb(plots.ORANGE))
@@ -887,7 +889,7 @@ def test_inpainting_explorer(open_notebook):
 def test_latent_explorer(open_notebook):
     """A walk between two digits, two latents moved, the decoder's width and its noise."""
     notebook = open_notebook("15_vae")
-    notebook.run_explorer()
+    notebook.run()
     notebook.check_layout()
     notebook.screenshot("start")
     for label, pattern in (
