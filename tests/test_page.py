@@ -598,6 +598,20 @@ def test_what_ran_in_the_page_runs_in_python_and_the_other_way_round():
     assert "Press Run" in explorer.readout.value, "moved and moved back, as in the page"
 
 
+@pytest.mark.parametrize("first", ["picture", "readout"])
+@pytest.mark.parametrize(
+    ("kind", "moved"),
+    [(AnnealingExplorer, {"n_levels": 3, "n_steps_each": 10}), (DiffusionExplorer, {"way": "forward", "n_steps": 50})],
+)
+def test_what_was_moved_and_ran_before_python_looked_is_there_at_the_first_look(kind, moved, first):
+    explorer, other = kind(), kind(**moved)
+    explorer.view.set_state({"values": other.values, "ran": False})
+    explorer.view.set_state({"ran": True})
+    assert getattr(explorer, first).value == getattr(other, first).value
+    assert (explorer.readout.value, explorer.picture.value) == (other.readout.value, other.picture.value)
+    assert explorer.view.ran
+
+
 # ---- controls ---------------------------------------------------------------------------------------------------
 
 

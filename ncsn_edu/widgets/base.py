@@ -73,8 +73,8 @@ class Explorer(ipw.VBox):
         self.figure.set_layout_engine("none")  # lay out once: a picture that shifts is hard to compare
         self._redraw = Redraw(self.figure)
         width, height = (pixels // self._scale for pixels in self.figure.canvas.get_width_height())
-        self.picture = ipw.Image(format="png", width=width, height=height, layout=ipw.Layout(max_width=WHOLE))
-        self.readout = ipw.HTML()
+        self._image = ipw.Image(format="png", width=width, height=height, layout=ipw.Layout(max_width=WHOLE))
+        self._line = ipw.HTML()
         for control in controls.values():
             control.observe(self._changed, names="value")
         columns = ipw.Layout(grid_template_columns=f"repeat(auto-fill, {COLUMN})", max_width="820px")  # two, or one
@@ -87,6 +87,16 @@ class Explorer(ipw.VBox):
         """What is shown while a kernel runs, from top to bottom."""
         self.words = Words(names={"img": self._alt()})
         return [self.words, self.rows, self.picture, self.readout]
+
+    @property
+    def picture(self) -> ipw.Image:
+        """The picture for these values, drawn by Matplotlib."""
+        return self._image
+
+    @property
+    def readout(self) -> ipw.HTML:
+        """The line of numbers for these values, computed by the package."""
+        return self._line
 
     @property
     def values(self) -> dict[str, Any]:
@@ -126,8 +136,8 @@ class Explorer(ipw.VBox):
             if control.disabled != (name in idle):
                 control.disabled = name in idle
         picture = self._png()  # takes most of the time: numbers and picture are to change together
-        self.readout.value = f"<div class='ncsn-readout' style='font-size:110%'>{text}</div>"
-        self.picture.value = picture
+        self._line.value = f"<div class='ncsn-readout' style='font-size:110%'>{text}</div>"
+        self._image.value = picture
 
     def _move(self, name: str, **traits: Any) -> None:
         """Change a control from within, value and range at once; line and picture do not follow by themselves."""

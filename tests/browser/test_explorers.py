@@ -577,6 +577,46 @@ def test_ddim_explorer(open_page):
     notebook.screenshot("ddim")
 
 
+def test_diffusion_explorer(open_page):
+    """Particles run by themselves or are taken along by hand, forth or back, and Python runs the same ones."""
+    notebook = open_page("17_sdes")
+    notebook.run()
+    notebook.check_layout()
+    notebook.screenshot("start")
+    assert notebook.number("{} of 100 steps") == 100, "it comes with a result"
+    way = notebook.cell.get_by_role("combobox", name="way")
+    way.select_option("back: flow")
+    wait_for(lambda: "back: flow" in notebook.says(), "another way")
+    before = notebook.picture()
+    notebook.button("Run").press("Enter")
+    notebook.wait_for_picture(other_than=before)
+    wait_for(lambda: notebook.number("{} of 100 steps") == 100, "the particles arrive")
+    notebook.button("Run").wait_for()
+    assert notebook.number("exact density: {} of") < 0.2
+    notebook.screenshot("arrived")
+    assert "back: flow, <b>100</b> of" in notebook.in_python("_.readout.value"), "Python ran it as well"
+    notebook.cell.get_by_role("combobox", name="SDE").select_option("VE")
+    wait_for(lambda: "VE, back: flow" in notebook.says(), "another SDE")
+    values = ast.literal_eval(notebook.in_python("_.values"))
+    assert values == {"sde": "VE", "way": "back: flow", "n_steps": 100}
+
+
+def test_grid_explorer(open_page):
+    notebook = open_page("18_any_model_any_sampler")
+    notebook.run()
+    notebook.check_layout()
+    notebook.screenshot("start")
+    notebook.there_and_back("evaluations", "with {} evaluations")
+    notebook.there_and_back("and errs by", "errs by {},")
+    notebook.cell.get_by_role("combobox", name="the net predicts").select_option("v")
+    wait_for(lambda: "predicts v" in notebook.says(), "another net")
+    notebook.press("and errs by", "Home")
+    wait_for(lambda: notebook.number("errs by {},") == 0, "the exact net")
+    assert notebook.number("energy distance to the truth {} ") < 0.1
+    assert words(widgets.GridExplorer(predicts="v", error=0.0)) == notebook.says()
+    notebook.screenshot("exact")
+
+
 def test_guidance_explorer(open_page):
     notebook = open_page("19_conditions")
     notebook.run()

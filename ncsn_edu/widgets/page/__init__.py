@@ -125,23 +125,15 @@ class PageExplorer(Explorer):
 
     @property
     def picture(self) -> ipw.Image:
-        """The picture for these values, drawn by Matplotlib."""
+        """The picture for the page's values, drawn by Matplotlib once it is asked for."""
         self._catch_up()
-        return self._picture
-
-    @picture.setter
-    def picture(self, image: ipw.Image) -> None:
-        self._picture = image
+        return super().picture
 
     @property
     def readout(self) -> ipw.HTML:
-        """The line of numbers for these values, computed by the package."""
+        """The line of numbers for the page's values, computed by the package once it is asked for."""
         self._catch_up()
-        return self._readout
-
-    @readout.setter
-    def readout(self, line: ipw.HTML) -> None:
-        self._readout = line
+        return super().readout
 
 
 class RunningPageExplorer(PageExplorer, RunningExplorer):
