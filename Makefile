@@ -18,6 +18,7 @@ together = @log=$$(mktemp); { set -e; $(1); } >"$$log" 2>&1 & behind=$$!; \
 	$(2); ended=$$?; wait $$behind; behind=$$?; cat "$$log"; rm -f "$$log"; [ $$ended = 0 ] && [ $$behind = 0 ]
 SUBMAKE = $(MAKE) --no-print-directory
 BROWSED := tests/browser
+BROWSERS := 2
 SITE := tests/browser/test_built_site.py
 
 .DEFAULT_GOAL := help
@@ -40,7 +41,7 @@ test: setup-dev setup-browser lint-unit beside ## set up and test everything
 
 # Unit tests and those in the browser wait for something some of their time: others run meanwhile.
 lint-unit: ## lint, the tests of the site, and the unit tests at the same time
-	$(call together,$(SUBMAKE) lint; $(SUBMAKE) browser-test BROWSED=$(SITE),$(SUBMAKE) unit)
+	$(call together,$(SUBMAKE) lint; $(SUBMAKE) browser-test BROWSED=$(SITE) BROWSERS=0,$(SUBMAKE) unit)
 
 beside: ## the other tests in the browser and nbval at the same time
 	$(call together,$(SUBMAKE) browser-test ARGS="--ignore $(SITE) $(ARGS)",$(SUBMAKE) nbval)
@@ -65,7 +66,7 @@ nbval: setup-dev ## run every notebook and compare each output, figures included
 
 browser-test: setup-dev setup-browser ## tests that drive JupyterLab in a real browser
 	$(call heading,browser tests)
-	@$(RUN) python -m pytest -q -m "browser and not walk" -n 2 --dist loadgroup $(BROWSED) $(ARGS)
+	@$(RUN) python -m pytest -q -m "browser and not walk" -n $(BROWSERS) $(BROWSED) $(ARGS)
 
 walk: setup-dev setup-browser ## a newcomer's walk: fresh clone, every notebook and explorer in the browser (half an hour)
 	@$(RUN) python -m pytest -q -s -m walk tests/browser $(ARGS)

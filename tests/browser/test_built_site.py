@@ -18,8 +18,6 @@ PHONE = (
 )
 DESK = ("notebooks/symbols.html", "api/schedules.html", "notebooks/07_annealing.html")  # with a run at a button
 
-pytestmark = pytest.mark.xdist_group("site")  # one worker builds it
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
