@@ -106,8 +106,10 @@ install() {
     heading "installing ncsn_edu (the first time: a few minutes, as PyTorch is large)"
     kind=$1
     shift
-    "$VENV/bin/python" -m pip install -q "$@" ||
+    "$VENV/bin/python" -m pip install -q --no-compile "$@" ||
         fail "The installation failed (pip's message is above). Mend that and run the same command again."
+    # What pip would do on one processor, on all of them; some packages hold files for other Pythons, which fail.
+    "$VENV/bin/python" -m compileall -q -j 0 "$VENV"/lib/python*/site-packages >/dev/null 2>&1 || true
     [ "$kind" = lab ] || bubblewrap
     wanted >"$VENV/.ncsn_edu-$kind"
 }
