@@ -41,6 +41,7 @@ PAGES = (
     *(GridExplorer, GuidanceExplorer),
 )
 FEW_STEPS = {AnnealingExplorer: {"n_levels": 2, "n_steps_each": 5}, DiffusionExplorer: {"n_steps": 5}}
+MORE = {AnnealingExplorer: {"n_levels": 3}, DiffusionExplorer: {"way": "forward"}}
 ALL = "(key, value) => ArrayBuffer.isView(value) ? Array.from(value) : value"
 GIVEN = """const given = (blocks) => ({ normals: () => blocks.shift(), uniforms: () => blocks.shift() });
 const ran = (explorer, values, fixed) => {
@@ -581,20 +582,22 @@ def test_a_run_goes_in_pieces_and_can_be_stopped_and_begun_again():
 
 def test_what_ran_in_the_page_runs_in_python_and_the_other_way_round():
     explorer, other = AnnealingExplorer(n_levels=2, n_steps_each=5), AnnealingExplorer(n_levels=3, n_steps_each=10)
-    assert explorer.view.ran, "it comes with a result"
+    assert explorer.view.ran == explorer.values, "it comes with a result"
     explorer.set(n_levels=3)
-    assert not explorer.view.ran and "Press Run" in explorer.readout.value
-    explorer.view.set_state({"values": other.values, "ran": False})
+    assert explorer.view.ran == {} and "Press Run" in explorer.readout.value
+    explorer.view.set_state({"values": other.values, "ran": {}})
     assert "Press Run" in explorer.readout.value
-    explorer.view.set_state({"ran": True})
+    explorer.view.set_state({"ran": other.values})
     assert (explorer.readout.value, explorer.picture.value) == (other.readout.value, other.picture.value)
-    explorer.view.set_state({"values": other.values | {"n_levels": 4}, "ran": False})
-    explorer.view.set_state({"values": other.values, "ran": True})  # moved, moved back and run before Python looks
+    explorer.view.set_state({"values": other.values | {"n_levels": 4}, "ran": {}})
+    explorer.view.set_state(
+        {"values": other.values, "ran": other.values}
+    )  # moved, moved back and run before Python looks
     assert explorer._still() == other._still()
-    explorer.view.set_state({"values": other.values | {"eps": 1.0}, "ran": False})
-    assert "ran away" in explorer.run().readout.value and explorer.view.ran
+    explorer.view.set_state({"values": other.values | {"eps": 1.0}, "ran": {}})
+    assert "ran away" in explorer.run().readout.value and explorer.view.ran == explorer.values
     for values in (other.values, explorer.values):
-        explorer.view.set_state({"values": values, "ran": False})
+        explorer.view.set_state({"values": values, "ran": {}})
     assert "Press Run" in explorer.readout.value, "moved and moved back, as in the page"
 
 
@@ -605,11 +608,41 @@ def test_what_ran_in_the_page_runs_in_python_and_the_other_way_round():
 )
 def test_what_was_moved_and_ran_before_python_looked_is_there_at_the_first_look(kind, moved, first):
     explorer, other = kind(), kind(**moved)
-    explorer.view.set_state({"values": other.values, "ran": False})
-    explorer.view.set_state({"ran": True})
+    explorer.view.set_state({"values": other.values, "ran": {}})
+    explorer.view.set_state({"ran": other.values})
     assert getattr(explorer, first).value == getattr(other, first).value
     assert (explorer.readout.value, explorer.picture.value) == (other.readout.value, other.picture.value)
-    assert explorer.view.ran
+    assert explorer.view.ran == other.values
+
+
+def test_a_run_in_the_page_that_ended_for_other_values_counts_for_nothing():
+    explorer = AnnealingExplorer(n_levels=2, n_steps_each=5)
+    before = explorer.values
+    explorer.set(n_levels=3)
+    explorer.view.set_state({"ran": before})  # it was on its way
+    assert "Press Run" in explorer.readout.value
+
+
+@pytest.mark.parametrize("kind", [AnnealingExplorer, DiffusionExplorer])
+def test_what_was_interrupted_is_made_up_for_at_the_next_look(kind, monkeypatch):
+    """In the middle of a run, and in the middle of a drawing; each is done at the next look, and shown."""
+    explorer, other, last = kind(), kind(**FEW_STEPS[kind]), kind(**{**FEW_STEPS[kind], **MORE[kind]})
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for values, what in ((other, "_look"), (last, "_png")):
+        with monkeypatch.context() as patch:
+            patch.setattr(explorer, what, interrupted)
+            explorer.view.set_state({"values": values.values, "ran": values.values})
+            with pytest.raises(KeyboardInterrupt):
+                print(explorer.readout)
+        assert (explorer.readout.value, explorer.picture.value) == (values.readout.value, values.picture.value)
+    with monkeypatch.context() as patch:
+        patch.setattr(explorer, "_png", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            explorer.set(**other.values)
+    assert explorer.set(**other.values).run().picture.value == other.picture.value
 
 
 # ---- controls ---------------------------------------------------------------------------------------------------

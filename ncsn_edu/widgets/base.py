@@ -128,7 +128,11 @@ class Explorer(ipw.VBox):
         with self._alone:
             if self.values != self._shown:  # a browser sends every slider's value once when it shows it
                 self._shown = self.values
-                self._show(self._update(**self.values))
+                try:
+                    self._show(self._update(**self.values))
+                except BaseException:  # interrupted, say: nothing is shown of these values
+                    self._shown = {}
+                    raise
 
     def _show(self, text: str) -> None:
         idle = self._idle(**self.values)
@@ -273,9 +277,10 @@ class RunningExplorer(Explorer):
         problem = {name: value for name, value in values.items() if name not in self.live}
         if problem != self._posed:
             self.stop()
-            self._posed = problem
+            self._posed = {}  # until it is: it may be interrupted
             self._pose(**values)
             self._renew()
+            self._posed = problem
         return self._look(**self.values)
 
     def _pose(self, *args: Any, **values: Any) -> None:

@@ -17,7 +17,9 @@ function put(element, name, value) {
 
 const PLAY = { play: "Play", pause: "Pause", stop: "Stop", retweet: "Repeat" }; // buttons by their icons
 
-let described = 0; // ids are unique on a page
+// Unique on a page, on which each explorer of a notebook is a module of its own.
+const LINE = `ncsn-says-${Math.random().toString(36).slice(2)}`;
+let described = 0;
 
 function nameAll(root, model) {
   const each = (selector, mend) => root.querySelectorAll(selector).forEach(mend);
@@ -40,7 +42,7 @@ function nameAll(root, model) {
   each(".widget-toggle-button", (button) => put(button, "aria-pressed", String(button.classList.contains("mod-active"))));
   const line = root.querySelector(".widget-html-content:has(.ncsn-readout)");
   if (line) {
-    line.id ||= `ncsn-says-${described++}`;
+    line.id ||= `${LINE}-${described++}`;
     put(line, "aria-live", "polite");
     put(line, "aria-busy", String(model.get("busy"))); // not read aloud ten times a second
   }

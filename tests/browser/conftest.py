@@ -198,9 +198,12 @@ def page(
 ) -> Iterator["playwright.sync_api.Page"]:  # noqa: F821
     """An empty page; if the test fails, a screenshot of it is kept."""
     page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     if request.node.stash.get(FAILED, False):
         path = screenshots / f"FAILED-{request.node.name.replace('/', '_')}.png"
         page.screenshot(path=path)
         print(f"screenshot: {path}")
     page.close()
+    assert not errors, f"the page's own scripts failed: {errors}"

@@ -265,7 +265,9 @@ class Notebook:
         """
         controls = self.cell.locator(CONTROLS).evaluate_all(NAMELESS)
         assert not controls, f"without a name: {controls}"
-        for picture in self.cell.get_by_role("img").all():
+        pictures = self.cell.locator(".jp-OutputArea-output").get_by_role("img").all()
+        assert pictures, "a picture is there, and is named so"
+        for picture in pictures:
             line = picture.get_attribute("aria-describedby")
             assert self.cell.evaluate(DESCRIBES, line), "the picture is described by the line of numbers"
         assert site_check.findings(self.page, site_check.axe_script(), within=OUTPUTS) == []
@@ -636,6 +638,10 @@ def test_guidance_explorer(open_page):
 
 # What is moved by which key or to which choice, and the values that come of it, one after the other.
 MOVES = {
+    widgets.ScheduleExplorer: [
+        ("schedule", "cosine", {"schedule": "cosine"}),
+        ("steps T", "PageDown", {"n_steps": 900}),
+    ],
     widgets.SolverExplorer: [
         ("solver", "reverse SDE", {"solver": "reverse SDE"}),
         ("steps", "PageUp", {"n_steps": 40}),

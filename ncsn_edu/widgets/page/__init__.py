@@ -66,12 +66,12 @@ def described(mixture: GaussianMixture) -> dict[str, Any]:
 
 
 class View(anywidget.AnyWidget):
-    """An explorer in the page. `values`, and whether it `ran` for them, go both ways, `settings` to the page."""
+    """An explorer in the page. `values`, and those that it `ran` for, go both ways, `settings` to the page."""
 
     _esm = f"{source()}\n{MODULE}\n"
     settings = traitlets.Dict().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
-    ran = traitlets.Bool(False).tag(sync=True)
+    ran = traitlets.Dict().tag(sync=True)
 
 
 class PageExplorer(Explorer):
@@ -120,8 +120,8 @@ class PageExplorer(Explorer):
 
     def _catch_up(self) -> None:
         if self._stale:
-            self._stale = False
             super()._changed()  # of which the page knows
+            self._stale = False
 
     @property
     def picture(self) -> ipw.Image:
@@ -152,22 +152,25 @@ class RunningPageExplorer(PageExplorer, RunningExplorer):
     def run(self) -> "RunningPageExplorer":
         """Run to the end, here and in the page. Returns the explorer."""
         super()._catch_up()
+        super().run()
         self._run_of = self._posed
         if self.view is not None:
-            self.view.ran = True
-        super().run()
+            self.view.ran = self.view.values
         return self
 
     def _changed(self, _: Any = None) -> None:
         if self.view is not None and not self._by_page and self.view.values != self.values:
-            self.view.ran = False
+            self.view.ran = {}
         super()._changed(_)
 
     def _catch_up(self) -> None:
         super()._catch_up()
-        if self.view is None or self.view.ran == (self._run_of is self._posed):
+        if self.view is None:
             return
-        if self.view.ran:
+        ran = self.view.ran == self.view.values
+        if ran == (self._run_of is self._posed):
+            return
+        if ran:
             self.run()
         else:  # stopped, or moved and moved back
             self._run_of, self._posed, self._shown = None, {}, {}

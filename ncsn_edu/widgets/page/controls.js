@@ -1,6 +1,6 @@
 // An explorer on a page: labelled controls, a canvas that follows them, a line of numbers.
-// `model` holds `settings`, `values`, and `ran`: whether the run for these values has come to its end; in a notebook
-// it is shared with Python. This file does NOT know what is explored.
+// `model` holds `settings`, `values`, and `ran`: the values whose run has come to its end, or none; in a notebook it is
+// shared with Python, and with other views of the explorer. This file does NOT know what is explored.
 
 // By the name of the class: the layout (see `boxes`), and compute, draw, says. `steps` run at a button; where there is
 // none they go on by themselves, once what has moved is shown. `idle` names the controls that change nothing while the
@@ -16,6 +16,8 @@ const STYLE = `
 .ncsn-control.ncsn-check > label { flex: 1 1 auto; }
 .ncsn-control input[type=range] { flex: 1 1 80px; min-width: 60px; height: 26px; touch-action: pan-y; }
 .ncsn-control input[type=number] { width: 76px; }
+.ncsn-control input[step=any] { appearance: textfield; }
+.ncsn-control input[step=any]::-webkit-inner-spin-button { display: none; }
 .ncsn-control.ncsn-idle { opacity: 0.5; }
 .ncsn-control select, .ncsn-control input[type=number], .ncsn-buttons button {
   font: inherit; color: inherit; background: transparent; border: 1px solid #8888; border-radius: 3px; padding: 2px 6px; }
@@ -51,33 +53,44 @@ function written(control, value) {
 
 const ALONE = "The kernel has ended or was started anew: this goes on in the page. Run the cell again for Python to follow.";
 
-let made = 0; // ids are unique on a page
+// Unique on a page, on which each explorer of a notebook may be a module of its own.
+const OWN = Math.random().toString(36).slice(2);
+let made = 0;
+const newId = (kind) => `ncsn-${kind}-${OWN}-${made++}`;
 
 function sliderControl(control, changed) {
-  const id = `ncsn-control-${made++}`, log = control.kind === "log";
+  const id = newId("control"), log = control.kind === "log";
   const { min, max, step } = control;
   const range = make("input", { type: "range", id, min, max, step });
   const field = make("input", { type: "number", step: log ? "any" : step });
   field.setAttribute("aria-label", `${control.label}, as a number`);
   let now = control.start;
   const show = (value) => {
+    const typing = field === document.activeElement && value === now; // it may be half a number
     now = value;
     range.value = log ? Math.log10(value) : value;
     range.setAttribute("aria-valuetext", written(control, value));
-    field.value = written(control, value);
+    if (!typing) field.value = written(control, value);
   };
   range.addEventListener("input", () => changed(settle(control, log ? 10 ** Number(range.value) : Number(range.value))));
+  field.addEventListener("keydown", (event) => { // the browser's own arrows would add 1, whatever the power of ten
+    const by = { ArrowUp: step, ArrowDown: -step }[event.key];
+    if (!log || !by) return;
+    event.preventDefault();
+    changed(settle(control, now * 10 ** by));
+  });
   field.addEventListener("change", () => {
     const typed = field.value.trim() === "" ? NaN : Number(field.value);
-    show(Number.isFinite(typed) ? settle(control, typed) : now); // nothing typed: as it was
-    changed(now);
+    const value = Number.isFinite(typed) ? settle(control, typed) : now; // nothing typed: as it was
+    field.value = written(control, value);
+    changed(value);
   });
   const element = make("div", { className: "ncsn-control" }, [make("label", { htmlFor: id, textContent: control.label }), range, field]);
   return { element, show };
 }
 
 function choiceControl(control, changed) {
-  const id = `ncsn-control-${made++}`;
+  const id = newId("control");
   const select = make("select", { id }, control.options.map((option) => make("option", { value: option, textContent: option })));
   select.addEventListener("change", () => changed(select.value));
   const label = make("label", { htmlFor: id, textContent: control.label });
@@ -85,7 +98,7 @@ function choiceControl(control, changed) {
 }
 
 function checkControl(control, changed) {
-  const id = `ncsn-control-${made++}`, box = make("input", { type: "checkbox", id });
+  const id = newId("control"), box = make("input", { type: "checkbox", id });
   box.addEventListener("change", () => changed(box.checked));
   const label = make("label", { htmlFor: id, textContent: control.label });
   return { element: make("div", { className: "ncsn-control ncsn-check" }, [box, label]), show: (value) => (box.checked = value) };
@@ -100,7 +113,7 @@ function show(el, model) {
   const canvas = make("canvas", { className: "ncsn-picture" }), readout = make("div", { className: "ncsn-readout" });
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", settings.alt);
-  readout.id = `ncsn-says-${made++}`;
+  readout.id = newId("says");
   readout.setAttribute("aria-live", "polite");
   canvas.setAttribute("aria-describedby", readout.id);
   const alone = make("small", { className: "ncsn-alone", textContent: ALONE });
@@ -108,22 +121,28 @@ function show(el, model) {
     for (const [name, value] of Object.entries(news)) model.set(name, value);
     model.save_changes();
   };
+  const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+  const ran = () => same(model.get("ran"), model.get("values"));
   const change = (some) => {
     const old = model.get("values"), values = { ...old, ...some };
-    if (JSON.stringify(values) !== JSON.stringify(old)) tell({ values, ran: false });
+    if (!same(values, old)) tell({ values, ran: {} });
     follow();
   };
   const controls = settings.controls.map((control) => {
     return { name: control.name, ...KINDS[control.kind](control, (value) => change({ [control.name]: value })) };
   });
   const reset = make("button", { type: "button", textContent: "Reset" });
-  reset.addEventListener("click", () => change(Object.fromEntries(settings.controls.map((c) => [c.name, c.start]))));
+  reset.addEventListener("click", () => {
+    const values = Object.fromEntries(settings.controls.map((c) => [c.name, c.start]));
+    tell({ values, ran: settings.action ? values : {} }); // what runs came with a result
+    follow();
+  });
   const run = make("button", { type: "button", className: "ncsn-run", textContent: settings.action });
   run.addEventListener("click", () => {
     posed.pose(model.get("values"));
     if (posed.running) {
       posed.stop();
-      tell({ ran: false });
+      tell({ ran: {} });
     } else posed.start();
     follow();
   });
@@ -139,7 +158,7 @@ function show(el, model) {
   const draw = () => {
     frame = 0;
     posed.pose(model.get("values"));
-    if (model.get("ran") && !posed.done && !posed.running) posed.start(); // as it was shown before, or ran in Python
+    if (ran() && !posed.done && !posed.running) posed.start(); // as it was shown before, or ran in Python
     if (posed.running) posed.work(PIECE);
     const { places, height } = boxes(explorer, width);
     explorer.draw(sheet(canvas, width, height), places, posed.found, settings);
@@ -152,7 +171,7 @@ function show(el, model) {
     }
     run.textContent = posed.running ? "Stop" : settings.action;
     if (posed.running) frame = requestAnimationFrame(draw);
-    else if (posed.done && !byItself && !model.get("ran")) tell({ ran: true });
+    else if (posed.done && !byItself && !ran()) tell({ ran: posed.values });
   };
   const follow = () => { // at most once a frame, however many keys were pressed
     const values = model.get("values"), idle = explorer.idle ? explorer.idle(values) : [];
@@ -163,6 +182,10 @@ function show(el, model) {
     }
     if (!frame && width) frame = requestAnimationFrame(draw);
   };
+  const rerun = () => { // a result that is given up elsewhere, by Python or in another view, is given up here
+    if (posed.done && !byItself && !ran()) posed.forget();
+    follow();
+  };
   const observer = new ResizeObserver(() => {
     const room = Math.min(920, Math.floor(root.clientWidth));
     if (room && room !== width) {
@@ -171,14 +194,16 @@ function show(el, model) {
     }
   });
   observer.observe(root);
+  window.addEventListener("resize", follow); // another zoom, or another screen, has other pixels
   model.on("change:values", follow);
-  model.on("change:ran", follow);
+  model.on("change:ran", rerun);
   follow();
   return () => {
     observer.disconnect();
+    window.removeEventListener("resize", follow);
     cancelAnimationFrame(frame);
     model.off("change:values", follow);
-    model.off("change:ran", follow);
+    model.off("change:ran", rerun);
     root.remove();
   };
 }
@@ -188,7 +213,7 @@ function showAll() {
   for (const el of document.querySelectorAll("[data-ncsn-explorer]:not([data-ncsn-shown])")) {
     const settings = JSON.parse(el.dataset.ncsnExplorer);
     const values = Object.fromEntries(settings.controls.map((c) => [c.name, c.start]));
-    const held = { settings, values, ran: "action" in settings };
+    const held = { settings, values, ran: "action" in settings ? values : {} };
     const none = () => {};
     el.setAttribute("data-ncsn-shown", "");
     show(el, { get: (name) => held[name], set: (name, value) => (held[name] = value), save_changes: none, on: none, off: none });

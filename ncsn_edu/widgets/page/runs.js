@@ -13,6 +13,11 @@ class Posed {
     Object.assign(this, { problem, values, found: this.explorer.compute(values, this.fixed), run: null, done: false });
   }
 
+  // What was found is no longer wanted: the next `pose` begins from nothing.
+  forget() {
+    Object.assign(this, { problem: null, run: null, done: false });
+  }
+
   get running() {
     return this.run !== null;
   }

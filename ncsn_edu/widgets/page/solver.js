@@ -42,8 +42,8 @@ explorers.SolverExplorer = {
   // The errors of all solvers, of each SDE once, while the page stays awake.
   *steps({ curves }, { sde: name }, fixed) {
     for (const [solver, errors] of Object.entries(curves)) {
-      for (const n of fixed.steps.slice(errors.length)) {
-        errors.push(this.end(name, solver, n, fixed).error);
+      while (errors.length < fixed.steps.length) { // another view of them may have gone on meanwhile
+        errors.push(this.end(name, solver, fixed.steps[errors.length], fixed).error);
         yield;
       }
     }
