@@ -389,7 +389,8 @@ class Accelerated(nn.Module):
         with torch.autocast(x.device.type, torch.bfloat16) if self.bf16 else nullcontext():  # few devices have it
             if self._compiled is not None:
                 try:
-                    return self._compiled(x, sigmas, **told).to(x.dtype)
+                    # Copied: a CUDA graph writes its next result into the same memory.
+                    return self._compiled(x, sigmas, **told).to(x.dtype, copy=True)
                 except torch.OutOfMemoryError:
                     raise
                 except Exception as error:  # whatever a compiler may come up with

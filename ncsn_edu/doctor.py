@@ -200,7 +200,9 @@ def _gpu() -> Iterator[Check]:
             what, repair = devices.kernel_problem(f"cuda:{i}")
             yield Check("gpu", "optional", f"{name}: {what}", repair) if what else Check("gpu", "ok", name)
     elif torch.backends.mps.is_available():
-        yield Check("gpu", "ok", "mps (Apple)")
+        what, repair = devices.kernel_problem("mps")
+        name = "mps (Apple), with --device mps"
+        yield Check("gpu", "optional", f"{name}: {what}", repair) if what else Check("gpu", "ok", name)
     else:
         yield Check("gpu", "optional", problem.what or without, problem.repair)
 

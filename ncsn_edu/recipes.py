@@ -58,6 +58,7 @@ class Recipe(Part):
     log_every: ClassVar[int] = 10  # steps from one line of the log to the next
     title: ClassVar[str] = "net"  # what comes out, in prose
     may_diverge: ClassVar[bool] = False  # a loss that overflows is a result, not a failure
+    by_parts: ClassVar[bool] = False  # the loss asks for parts of the net, which is neither shared nor compiled then
     n_levels: ClassVar[int] = 0  # of its noise, if it has a ladder
 
     data: str
@@ -76,21 +77,27 @@ class Recipe(Part):
         """Training on uint8 images (N, C, H, W), with labels (N,) where they are needed; all draws follow seed.
 
         In a process group every process takes its share of each batch, and draws its own images and noise. Weights are
-        laid out with the channels last where bfloat16 is asked for, as convolutions are fastest then (those of wide
-        nets also in float32, on devices without bfloat16). The global random state is left as it was.
+        laid out with the channels last where bfloat16 is asked for, as convolutions are fastest then: on a processor
+        those of wide nets also in float32, on an old card not. The global random state is left as it was.
         """
         import torch
 
         from . import distributed
+        from .devices import computes_bf16
 
         rank, n_processes = distributed.rank(), distributed.world_size()
         size = self.optimisation.batch_size
         if size % n_processes:
             raise ValueError(f"a batch of {size} cannot be shared by {n_processes} processes: change one")
+        if self.by_parts and (n_processes > 1 or compiled):
+            raise ValueError(
+                f"a {self.title} is trained by its encoder and its decoder, each by itself, and neither by several "
+                "processes nor compiled: start it without torchrun, and leave out --compile"
+            )
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # and not those of GPUs, which would stay changed
             model = self.build(images.shape[1], images.shape[-1]).to(device)
-        if self.optimisation.bf16:
+        if self.optimisation.bf16 and (computes_bf16(str(device)) or str(device) == "cpu"):
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
         batches, objective = self.learned(model, images, labels, size // n_processes, seed + 1_000_003 * rank, device)
         return self.optimisation.training(model, batches, objective, compiled)
@@ -240,6 +247,7 @@ class VaeRecipe(Recipe):
     """A variational autoencoder, trained on the bound (Kingma & Welling 2014)."""
 
     title = "VAE"
+    by_parts = True
 
     network: ConvVae
     beta: float = 1.0  # of the KL; 1 is the bound

@@ -277,8 +277,9 @@ class Training(Iterator[TrainState]):
         self.model.load_state_dict(state["model"])
         if self.ema is not None:
             self.ema.model.load_state_dict(state["ema"])
-        fused = self.optimiser.param_groups[0]["fused"]  # belongs to the device, and not to the run
-        groups = [{**group, "fused": fused} for group in state["optimiser"]["param_groups"]]
+        ours = self.optimiser.param_groups[0]
+        kernels = {name: ours[name] for name in ("fused", "foreach")}  # belong to the device, and not to the run
+        groups = [{**group, **kernels} for group in state["optimiser"]["param_groups"]]
         self.optimiser.load_state_dict({**state["optimiser"], "param_groups": groups})
         for parameter, moments in self.optimiser.state.items():  # fused Adam wants them laid out as their parameter is
             for name, moment in moments.items():
@@ -287,7 +288,8 @@ class Training(Iterator[TrainState]):
         self.step, self._rate.first, batches = state["step"], state["first"], state["batches"]
         if state["device"] != self.device.type:
             batches = batches and {**batches, "generator": None}
-            for generator in self.generators:
+            drawn_from = [*self.generators, getattr(self.batches, "generator", None)]
+            for generator in {id(each): each for each in drawn_from if each is not None}.values():
                 generator.manual_seed((generator.initial_seed() + self.step) % 2**32)
         else:
             for generator, then in zip(self.generators, state["generators"], strict=True):

@@ -7,6 +7,8 @@ import pytest
 import torch
 from pretended import KIND, Pretended, pretended
 
+from ncsn_edu.devices import Problem
+
 
 @pytest.fixture(
     params=[
@@ -29,6 +31,15 @@ def far(request, monkeypatch) -> Iterator[Pretended]:
     """A device that is none, which notes what the host waits for."""
     with pretended(monkeypatch, as_mps=request.param == "as Apple's") as there:
         yield there
+
+
+@pytest.fixture(autouse=True)
+def commands_on_the_processor(request, monkeypatch) -> None:
+    """Commands that name no device take a GPU where there is one; what they are to give is known for the processor."""
+    if request.path.stem == "test_devices":
+        return
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # of processes that are started
+    monkeypatch.setattr("ncsn_edu.commands.common.cuda_available", lambda: (False, Problem()))
 
 
 @pytest.fixture

@@ -291,6 +291,26 @@ def test_accelerated_the_score_is_the_same_up_to_rounding(monkeypatch):
     assert seen == ["reduce-overhead"] * 2
 
 
+def test_a_result_of_a_cuda_graph_outlives_the_next_one(monkeypatch):
+    """A graph writes all of its results into the same memory; guidance asks twice, and takes both."""
+
+    def graph(model, mode):
+        kept = []
+
+        def call(*words, **told):
+            kept[:] = kept or [torch.empty_like(model(*words, **told))]
+            return kept[0].copy_(model(*words, **told))
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", graph)
+    net = Accelerated(BOTH, mode="reduce-overhead")
+    x, other = torch.rand(2, 4, 2)
+    first, expected = net(x, 0.5), net(x, 0.5).clone()
+    second = net(other, 0.5)
+    assert torch.equal(first, expected) and not torch.equal(first, second)
+
+
 def test_where_compiling_fails_the_net_runs_without(monkeypatch):
     def broken(model, mode):
         def call(*words, **told):

@@ -562,6 +562,7 @@ def test_a_folder_that_takes_no_files_as_the_system_says(here, capsys, monkeypat
     [
         (torch.OutOfMemoryError("CUDA out of memory"), 1, "smaller --batch"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 1, "smaller --batch"),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB). Tried to allocate 2 GB"), 1, "smaller --batch"),
         (MemoryError(), 1, "smaller --batch"),
         (KeyboardInterrupt(), 130, ""),
     ],

@@ -71,6 +71,14 @@ def test_a_card_that_cannot_is_not_used_and_refused_where_it_is_asked_for(card, 
     assert check.status == "optional" and "Old Card" in check.detail and said in check.detail
 
 
+def test_a_process_of_its_own_card_is_told_of_processes_and_not_of_an_option(card, monkeypatch):
+    """torchrun's processes take a card each, by their number: nobody asked for this one."""
+    card.append("CUDA error: invalid device ordinal")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(Failed, match="would use cuda:3.*invalid device ordinal.*--nproc_per_node.*--device cpu"):
+        find_device("cuda:3")
+
+
 def test_a_driver_that_is_too_old_is_said(monkeypatch, capsys):
     def not_available():
         warnings.warn(OLD_DRIVER, stacklevel=2)
@@ -112,10 +120,12 @@ def test_a_recipe_in_bfloat16_is_trained_in_float32_where_that_is_faster(
     recipe = changed(RECIPES["digits"]["smoke"], bf16=True, n_steps=1)
     training = recipe.training(torch.zeros(16, 1, 8, 8, dtype=torch.uint8))
     seen = []
-    convolution = next(m for m in training.model.modules() if isinstance(m, torch.nn.Conv2d))
+    convolution = [m for m in training.model.modules() if isinstance(m, torch.nn.Conv2d)][1]  # from several channels
     convolution.register_forward_hook(lambda module, x, y: seen.append(y.dtype))
     next(training)
     assert seen == [torch.bfloat16 if computes else torch.float32]
+    layout = convolution.weight.is_contiguous(memory_format=torch.channels_last)
+    assert layout and not convolution.weight.is_contiguous(), "on a processor wide nets are faster so, in float32 too"
     words = ["train", "digits", "--scale", "smoke", "--steps", "1", "--bf16", "--device", "cpu"]
     assert main([*words, "--out", str(tmp_path / "run")]) == 0
     said = "on cpu, in bfloat16\n" if computes else "on cpu, in float32, as it has no instructions for bfloat16\n"

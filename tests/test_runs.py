@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -243,7 +244,48 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(tmp_path, monk
     monkeypatch.setattr(losses, "dsm", spoiled)
     assert main(["train", "digits_unet", "--scale", "smoke", "--out", "x"]) == 1
     said = capsys.readouterr().err
-    assert "nan at step 13, level" in said and "The last good checkpoint is in x" in said
+    assert "nan at step 13, level" in said and "No checkpoint had been written yet" in said
+    assert not list(Path("x").rglob("*.ckpt"))
+    calls.clear()
+    calls.extend([1] * 20)  # none of the next ten
+    assert main(["train", "digits_unet", "--scale", "smoke", "--steps", "10", "--out", "y"]) == 0
+    calls.clear()
+    assert main(["train", "digits_unet", "--scale", "smoke", "--steps", "30", "--out", "y", "--resume"]) == 1
+    said = capsys.readouterr().err
+    assert "nan at step 23, level" in said
+    kept = re.search(r"The last good checkpoint is (\S+)", said)[1]
+    assert checkpoints.load(Path(kept))["step"] == 10
+
+
+@pytest.mark.parametrize("words", ["MPS backend out of memory (MPS allocated: 9 GB)", "can't allocate memory: you"])
+def test_too_little_memory_is_said_in_words_wherever_it_shows(words, tmp_path, monkeypatch, capsys):
+    """On the way to the device, before there is a step; and in a step."""
+    monkeypatch.chdir(tmp_path)
+
+    def full(*_, **__):
+        raise RuntimeError(words)
+
+    for place, name in ((torch.nn.Module, "to"), (torch.optim.Adam, "step")):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, full)
+            assert main(["train", "digits_unet", "--scale", "smoke", "--out", name]) == 1
+        said = capsys.readouterr().err
+        assert "too little memory for batches of 16 on cpu: give a smaller --batch" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("more", [{"compiled": True}, {"compiled": "reduce-overhead"}])
+def test_what_is_trained_by_its_parts_is_not_said_to_be_compiled(more):
+    images = torch.zeros(20, 1, 8, 8, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="VAE is trained by its encoder and its decoder.*leave out --compile"):
+        RECIPES["vae_digits"]["smoke"].training(images, **more)
+
+
+def test_what_is_trained_by_its_parts_is_not_shared(monkeypatch):
+    from ncsn_edu import distributed
+
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    with pytest.raises(ValueError, match="neither by several processes.*start it without torchrun"):
+        RECIPES["vae_digits"]["smoke"].training(torch.zeros(20, 1, 8, 8, dtype=torch.uint8))
 
 
 COMMAND = [sys.executable, "-m", "ncsn_edu", "train", "digits_unet", "--scale", "smoke", "--steps", "200"]

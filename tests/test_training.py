@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import torchrun
+from helpers import seeded, torchrun
 from torch import nn
 
 from ncsn_edu import (
@@ -531,11 +531,47 @@ def test_a_run_of_another_device_brings_its_numbers_and_not_its_kernels():
     run = train(Linear(), endless(), objective=sliced, n_steps=2)
     next(run)
     state = run.state_dict()
-    state["optimiser"]["param_groups"][0]["fused"] = True
-    other = train(Linear(), endless(), objective=sliced, n_steps=2)
-    other.load_state_dict(state)
-    assert not other.optimiser.param_groups[0]["fused"]
+    ours = dict(state["optimiser"]["param_groups"][0])
+    assert (ours["fused"], ours["foreach"]) == (False, True)
+    for kernels in ({"fused": True, "foreach": None}, {"fused": False, "foreach": None}):
+        state["optimiser"]["param_groups"][0].update(kernels)
+        other = train(Linear(), endless(), objective=sliced, n_steps=2)
+        other.load_state_dict(state)
+        group = other.optimiser.param_groups[0]
+        assert (group["fused"], group["foreach"]) == (False, True)
     assert torch.equal(*(o.state_dict()["state"][0]["exp_avg"] for o in (run.optimiser, other.optimiser)))
+
+
+def test_one_call_for_all_tensors_gives_the_numbers_of_one_for_each(monkeypatch):
+    """To the last bit, with decay of the weights too: what was trained before stays what it was."""
+    ends, adam = [], torch.optim.Adam
+    for foreach in (True, False):
+        torch.manual_seed(0)
+        monkeypatch.setattr(torch.optim, "Adam", lambda *a, to=foreach, **k: adam(*a, **{**k, "foreach": to}))
+        net = NCSN(1, 4, geometric(1, 0.1, 3), 8)
+        data = (torch.rand(4, 1, 8, 8, generator=seeded(step)) for step in count())
+        objective = Denoising(geometric(1, 0.1, 3), generator=seeded(9))
+        *_, state = train(net, data, objective=objective, n_steps=4, weight_decay=0.1, ema=0.9)
+        ends.append([p.detach().clone() for p in (*state.model.parameters(), *state.ema.parameters())])
+    assert all(map(torch.equal, *ends)) and len(ends[0]) > 100
+
+
+def test_a_run_of_another_kind_of_device_draws_its_batches_anew_too():
+    """The order of the images may have a generator of its own, which is none of the objective's."""
+    images = torch.arange(40, dtype=torch.uint8).view(40, 1, 1, 1)
+
+    def run():
+        order = batches(images, 8, generator=torch.Generator().manual_seed(5))
+        flat = (x.flatten(1) for x in order)
+        training = train(Linear(), flat, objective=sliced, n_steps=50)
+        training.batches = order
+        return training, order
+
+    (training, order), (other, again) = run(), run()
+    first = torch.stack([next(order) for _ in range(5)])
+    training.step = 5
+    other.load_state_dict({**training.state_dict(), "device": "far"})
+    assert not torch.equal(torch.stack([next(again) for _ in range(5)]), first)
 
 
 def test_a_level_taken_on_trust_shows_as_nan(monkeypatch):

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from ..files import write_whole
-from .common import Failed, WrongUsage, find_device, load_images
+from .common import Failed, WrongUsage, find_device, in_memory, load_images
 
 TOLERANCE = 1e-4  # a tenth of it moves the number by less than its standard error
 
@@ -38,7 +38,8 @@ def report_bits(arguments: argparse.Namespace) -> int:
     chosen = held_out[torch.randperm(len(held_out), generator=torch.Generator().manual_seed(arguments.seed))[:n]]
     options: dict[str, Any] = {"levels": levels, "rtol": TOLERANCE, "atol": TOLERANCE, "generator": generator}
     try:
-        bits = bits_of_images(net.score, chosen.to(device).float() / 255, net.sigmas, **options)
+        with in_memory(f"there is too little memory for {n} images at once on {device}: give a smaller --n"):
+            bits = bits_of_images(net.score, chosen.to(device).float() / 255, net.sigmas, **options)
     except (NotSolved, FloatingPointError) as error:
         raise Failed(str(error)) from error
     mean, scatter = bits.mean().item(), bits.std().item() / math.sqrt(n)

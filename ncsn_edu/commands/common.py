@@ -5,11 +5,12 @@ import difflib
 import math
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
-from .. import datasets, figures
+from .. import datasets, distributed, figures
 from ..bars import progress
 from ..devices import computes_bf16, cuda_available, kernel_problem
 
@@ -66,7 +67,8 @@ def positive(text: str) -> float:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """The option of all commands that run a net, for `find_device`."""
-    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda or cuda:1 (default: a GPU where there is one)")
+    names = "cpu, cuda, cuda:1 or mps (default: an NVIDIA GPU where one works)"
+    parser.add_argument("--device", metavar="DEVICE", help=names)
 
 
 def add_speed(parser: argparse.ArgumentParser) -> None:
@@ -93,6 +95,11 @@ def find_device(asked: str | None) -> str:
             print(f"ncsn_edu: the GPU is not used ({problem})", file=sys.stderr)
         asked = "cuda" if there and not problem.what else "cpu"
     elif (problem := kernel_problem(asked)).what:
+        if distributed.launched() and asked.startswith("cuda:"):  # nobody asked for it: it is this process's own
+            raise Failed(
+                f"this process would use {asked}, which it cannot ({problem}): start as many processes as there are "
+                "GPUs that work (--nproc_per_node), or give --device cpu"
+            )
         raise Failed(f"--device {asked} cannot be used here ({problem}): leave it out, or use --device cpu")
     if asked.startswith("cuda"):
         import torch
@@ -105,6 +112,21 @@ def check_bf16(asked: bool, device: str) -> None:
     """Raise where bfloat16 is asked for on a GPU that has none."""
     if asked and device.startswith("cuda") and not computes_bf16(device):
         raise Failed(f"the GPU {device} does not compute in bfloat16: leave out --bf16")
+
+
+@contextmanager
+def in_memory(message: str) -> Iterator[None]:
+    """Say what to do where the memory of the device or of the machine does not suffice."""
+    try:
+        yield
+    except (
+        RuntimeError,
+        MemoryError,
+    ) as error:  # only CUDA has an error of its own
+        said = ("allocate memory", "not enough memory", "out of memory")
+        if isinstance(error, MemoryError) or any(words in str(error) for words in said):
+            raise Failed(message) from error
+        raise
 
 
 def with_bar(states: Iterable[T], total: int, name: str = "steps") -> Iterable[T]:

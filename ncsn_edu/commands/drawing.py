@@ -23,6 +23,7 @@ from .common import (
     check_bf16,
     count,
     find_device,
+    in_memory,
     positive,
     whole_number,
     with_bar,
@@ -209,19 +210,11 @@ def _draw(arguments: argparse.Namespace, trained: "Trained | TrainedVae", plan: 
 @contextmanager
 def _little_memory(images: int, option: str = "--batch") -> Iterator[None]:
     """Say what to do about the errors of long sampling."""
-    import torch
-
-    message = f"there is too little memory for {images} images at once: give a smaller {option}, or --bf16"
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise Failed(message) from error
-    except FloatingPointError as error:
-        raise Failed(f"{error}. Here: give a smaller --eps") from error
-    except RuntimeError as error:
-        if "allocate memory" not in str(error) and "not enough memory" not in str(error):
-            raise
-        raise Failed(message) from error
+    with in_memory(f"there is too little memory for {images} images at once: give a smaller {option}"):
+        try:
+            yield
+        except FloatingPointError as error:
+            raise Failed(f"{error}. Here: give a smaller --eps") from error
 
 
 def _made_by(

@@ -23,6 +23,7 @@ from .common import (
     add_device,
     add_speed,
     find_device,
+    in_memory,
     load_labelled,
     new_command,
     positive,
@@ -141,7 +142,10 @@ def _train(arguments: argparse.Namespace, recipe: recipes.Recipe, folder: Path, 
         "should_stop": should_stop,
     }
     ended: list[End] = []
-    with _stops_noted_in(interrupted):
+    size = recipe.optimisation.batch_size
+    faster = ", or --bf16" if computes_bf16(device) and not recipe.optimisation.bf16 else ""
+    message = f"there is too little memory for batches of {size} on {device}: give a smaller --batch{faster}"
+    with _stops_noted_in(interrupted), in_memory(message):
         if arguments.force:  # at last: nothing can be wrong with the command any more
             distributed.first(lambda: clear(folder))
         for name, states in run_all(recipe, images, folder, resume=arguments.resume, **options):
@@ -166,20 +170,17 @@ class End(NamedTuple):
 
 def _through(states: "Iterator[TrainState]", recipe: recipes.Recipe, name: str, folder: Path) -> End:
     """Train, with a bar in the first process; errors become words that say what to do."""
-    import torch
+    from ..checkpoints import Folder
 
     n_steps, ended = recipe.optimisation.n_steps, deque["TrainState"](maxlen=1)
     alone = distributed.world_size() == 1
     try:
         ended.extend(with_bar(states, n_steps) if distributed.rank() == 0 else states)
-    except torch.OutOfMemoryError as error:
-        size = recipe.optimisation.batch_size
-        raise Failed(
-            f"the device has too little memory for batches of {size}: give a smaller --batch, or --bf16"
-        ) from error
     except FloatingPointError as error:
         if not (recipe.may_diverge and alone):  # of several processes only this one knows of it
-            raise Failed(f"{error}. The last good checkpoint is in {folder}") from error
+            saved = Folder(folder / name).steps()
+            kept = f"The last good checkpoint is {saved[0]}" if saved else "No checkpoint had been written yet"
+            raise Failed(f"{error}. {kept}") from error
         print(f"ncsn_edu: {name}: {error}", file=sys.stderr)
         return End(name, ended[0] if ended else None, 0)
     last = ended[0] if ended else None

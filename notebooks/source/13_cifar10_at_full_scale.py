@@ -149,9 +149,14 @@ for (name, scale), label in runs.items():
 # leave much of the card waiting. We assume 30 % of the stated
 # rate in bfloat16, if everything in the next section is right,
 # and half of the stated rate in float32 on cards without
-# bfloat16. Stated, in units of $10^{12}$ FLOP a second and
-# without sparsity: T4 8.1 and V100 15.7 in float32; RTX 4090 165,
-# A100 312 and H100 989 in bfloat16.
+# bfloat16. (Newer cards take convolutions in float32 to the
+# matrix units as well, with factors rounded to 10 binary digits,
+# which is called TF32. Its stated rate is half of that of
+# bfloat16, and twice the memory is moved: without `--bf16`
+# training is perhaps a third as fast there, not a tenth.)
+# Stated, in units of $10^{12}$ FLOP a second and without
+# sparsity: T4 8.1 and V100 15.7 in float32; RTX 4090 165, A100
+# 312 and H100 989 in bfloat16.
 #
 # **Predict:** how long does the paper's training take on the two
 # cores: a day, a week, three months? And on the GPUs?
@@ -242,8 +247,8 @@ save_figure(
 #   the optimiser stay in float32: a step of Adam changes a weight
 #   by less than bfloat16 can tell.
 # - **channels last.** The matrix units want the channels of a
-#   pixel side by side. On a GPU the recipe lays out the weights
-#   in that way without being asked.
+#   pixel side by side. With bfloat16 the recipe lays out the
+#   weights in that way without being asked.
 # - **one kernel in place of many** (`--compile`). Norm and
 #   activation are cheap sums over a lot of memory; compiled, they
 #   are done in one pass. It takes minutes at the beginning, and

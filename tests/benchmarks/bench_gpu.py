@@ -269,6 +269,7 @@ def main() -> int:
     parser.add_argument("--device")
     parser.add_argument("--out", type=Path, help="write the numbers as .json")
     options = parser.parse_args()
+    torch.backends.cudnn.benchmark = True  # as the commands have it
     result = measure(options)
     if options.out:
         options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

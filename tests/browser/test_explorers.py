@@ -640,7 +640,7 @@ def test_guidance_explorer(open_page):
 MOVES = {
     widgets.ScheduleExplorer: [
         ("schedule", "cosine", {"schedule": "cosine"}),
-        ("steps T", "PageDown", {"n_steps": 900}),
+        ("steps T", "ArrowLeft", {"n_steps": 990}),
     ],
     widgets.SolverExplorer: [
         ("solver", "reverse SDE", {"solver": "reverse SDE"}),
