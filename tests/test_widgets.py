@@ -916,6 +916,7 @@ def test_a_line_beside_the_explorer_says_what_to_run_when_its_kernel_is_gone(exp
         explorer._repr_mimebundle_()
         assert len(shown) == 1 - stored
     assert "run the cells above, then this one" in shown[0]
+    assert "If a JavaScript error is there instead: python -m pip install anywidget" in shown[0]
 
 
 def test_where_a_screen_is_sharp_an_explorer_has_twice_the_pixels_at_its_size(explorer_of, monkeypatch):

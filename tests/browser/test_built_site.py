@@ -51,6 +51,11 @@ def test_formulas_and_search_work_without_anything_from_outside(site: Path, page
     with site_check.served(site) as address:
         page.route(lambda url: not url.startswith(address), lambda route: route.abort())
         page.goto(address + "notebooks/01_scores.html")
+        explorer = page.locator(".ncsn-explorer").first
+        explorer.locator("canvas").wait_for()  # it lives here
+        before = explorer.locator(".ncsn-readout").inner_text()
+        explorer.get_by_role("slider", name="distance", exact=True).press("ArrowRight")
+        explorer.locator(".ncsn-readout").filter(has_not_text=before).wait_for()
         page.locator("mjx-container").first.wait_for(timeout=20_000)
         assert page.locator("mjx-merror").count() == 0
         page.goto(address + "search.html?q=MALA")
