@@ -36,7 +36,8 @@ def far(request, monkeypatch) -> Iterator[Pretended]:
 @pytest.fixture(autouse=True)
 def commands_on_the_processor(request, monkeypatch) -> None:
     """Commands that name no device take a GPU where there is one; what they are to give is known for the processor."""
-    if request.path.stem == "test_devices":
+    on_a_card = any("CUDA" in mark.kwargs.get("reason", "") for mark in request.node.iter_markers("skipif"))
+    if request.path.stem == "test_devices" or "device" in request.fixturenames or on_a_card:
         return
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # of processes that are started
     monkeypatch.setattr("ncsn_edu.commands.common.cuda_available", lambda: (False, Problem()))
