@@ -119,12 +119,11 @@ def in_memory(message: str) -> Iterator[None]:
     """Say what to do where the memory of the device or of the machine does not suffice."""
     try:
         yield
-    except (
-        RuntimeError,
-        MemoryError,
-    ) as error:  # only CUDA has an error of its own
-        said = ("allocate memory", "not enough memory", "out of memory")
-        if isinstance(error, MemoryError) or any(words in str(error) for words in said):
+    except (RuntimeError, MemoryError) as error:
+        import torch
+
+        said = ("allocate memory", "not enough memory", "out of memory")  # a processor and Apple's have words alone
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in str(error) for words in said):
             raise Failed(message) from error
         raise
 
