@@ -373,6 +373,9 @@ def _spectrum(covariances: Any, k: int, dim: int) -> tuple[Tensor, Tensor | None
         if not torch.allclose(variances, variances.mT, rtol=1e-5, atol=1e-8):
             raise ValueError("covariance matrices must be symmetric: use (S + S.mT) / 2")
         variances, vectors = torch.linalg.eigh((variances + variances.mT) / 2)
+        # Where all directions are alike rounding would choose them, and on another machine the samples would be others.
+        alike = variances[:, -1] - variances[:, 0] <= 1e-10 * variances[:, -1]
+        vectors = torch.where(alike[:, None, None], torch.eye(dim, dtype=torch.float64), vectors)
     else:
         raise ValueError(
             f"covariances must be a number or have shape ({k},), ({k}, {dim}) or ({k}, {dim}, {dim}) for these "

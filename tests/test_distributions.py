@@ -623,3 +623,18 @@ def test_isotropic_mixtures_stay_cheap_in_many_dimensions():
     expected = torch.distributions.Normal(torch.zeros_like(x), math.sqrt(1 + sigma**2)).log_prob(x).sum()
     assert noisy.log_prob(x).item() == pytest.approx(expected.item(), rel=1e-12)
     torch.testing.assert_close(noisy(x), -x / 5)
+
+
+def test_rounding_does_not_choose_the_samples_of_a_round_component():
+    """Its eigenvectors are any: a machine that rounds otherwise would draw other points from the same seed."""
+    means, noise = torch.tensor([[3.0, 0.0, 1.0], [-1.0, 2.0, 0.0]]), torch.tensor([[1.0, 0.7, 0.2]]).double()
+    skew = 1e-16 * (noise.mT * noise)
+    drawn = [
+        GaussianMixture(means, 0.3**2 * torch.eye(3).double().expand(2, 3, 3) + sign * skew, [0.4, 0.6]).sample(
+            50, generator=seeded(3)
+        )
+        for sign in (0, 1, -1)
+    ]
+    plain = GaussianMixture(means, 0.3**2, [0.4, 0.6]).sample(50, generator=seeded(3))
+    for x in drawn:
+        torch.testing.assert_close(x, plain, rtol=0, atol=1e-6)
