@@ -197,14 +197,17 @@ def _gpu() -> Iterator[Check]:
         for i in range(torch.cuda.device_count()):
             about = torch.cuda.get_device_properties(i)
             name = f"cuda:{i} {about.name}, {about.total_memory / 2**30:.0f} GiB"
-            what, repair = devices.kernel_problem(f"cuda:{i}")
-            yield Check("gpu", "optional", f"{name}: {what}", repair) if what else Check("gpu", "ok", name)
+            yield _tried(f"cuda:{i}", name)
     elif torch.backends.mps.is_available():
-        what, repair = devices.kernel_problem("mps")
-        name = "mps (Apple), with --device mps"
-        yield Check("gpu", "optional", f"{name}: {what}", repair) if what else Check("gpu", "ok", name)
+        yield _tried("mps", "mps (Apple), with --device mps")
     else:
         yield Check("gpu", "optional", problem.what or without, problem.repair)
+
+
+def _tried(device: str, name: str) -> Check:
+    """A GPU that PyTorch sees works if a kernel on it does."""
+    what, repair = devices.kernel_problem(device)
+    return Check("gpu", "optional", f"{name}: {what}", repair) if what else Check("gpu", "ok", name)
 
 
 def _machine() -> Iterator[Check]:

@@ -131,10 +131,12 @@ class Notebook:
         self.page.get_by_text(re.compile(r"^Python 3.* \| Idle$")).wait_for(timeout=60 * SECONDS)
 
     def run(self) -> None:
-        """Run All Cells from the menu, and wait until every code cell has run."""
+        """Run All Cells from the menu, wait until every code cell has run, and look at the explorer."""
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         self._wait_until_run()
+        self.check_layout()
+        self.screenshot("start")
 
     def _needed(self) -> list[int]:
         """Places of the explorer's cell, of those that define a name it needs, and of those that import."""
@@ -378,8 +380,6 @@ def test_score_field_explorer(open_page):
     """By keyboard, by typing, and in a narrow window; Python follows the page, and says the same."""
     notebook = open_page("01_scores")
     notebook.run()
-    notebook.check_layout()
-    notebook.screenshot("start")
     start = notebook.says()
     for label, pattern in (
         ("weight of left", "left: weight {}"),
@@ -456,8 +456,6 @@ def test_objective_explorer(open_notebook):
     """Training goes on beside the page: the picture follows, sliders answer, and the button stops it."""
     notebook = open_notebook("03_score_matching")
     notebook.run()
-    notebook.check_layout()
-    notebook.screenshot("start")
     assert "Press Train" not in notebook.says()  # it comes with a result
     notebook.control("objective").locator("select").select_option("sliced")
     wait_for(lambda: "Press Train" in notebook.says() and "1 rademacher" in notebook.says(), "a new problem is posed")
@@ -491,8 +489,6 @@ def test_objective_explorer(open_notebook):
 def test_manifold_explorer(open_notebook):
     notebook = open_notebook("05_manifold")
     notebook.run()
-    notebook.check_layout()
-    notebook.screenshot("start")
     assert "Press Train" not in notebook.says()  # it comes with a result
     lowest = notebook.number("lowest possible {},")
     assert 1.3 * lowest < notebook.number("loss {} ") < 0.7 * lowest
@@ -514,8 +510,6 @@ def test_manifold_explorer(open_notebook):
 def test_error_explorer(open_notebook):
     notebook = open_notebook("06_low_density")
     notebook.run()
-    notebook.check_layout()
-    notebook.screenshot("start")
     error = notebook.number("median error there {},"), notebook.number("elsewhere {}$")
     assert error[0] > 3 * error[1]
     notebook.there_and_back("threshold, log p", "below {}")  # moves the line, and leaves what was learned
@@ -535,8 +529,6 @@ def test_error_explorer(open_notebook):
 def test_langevin_explorer(open_page):
     notebook = open_page("02_langevin")
     notebook.run()
-    notebook.check_layout()
-    notebook.screenshot("start")
     notebook.there_and_back("step alpha", "step alpha {}")
     notebook.there_and_back("steps", ", {} steps")
 
@@ -566,8 +558,6 @@ def test_langevin_explorer(open_page):
 def test_ddim_explorer(open_page):
     notebook = open_page("16_ddpm")
     notebook.run()
-    notebook.check_layout()
-    notebook.screenshot("start")
     notebook.there_and_back("steps", "{} steps, eta")
     apart = notebook.number("and on average {} from its end")
     notebook.press("eta", "Home")
@@ -580,11 +570,9 @@ def test_ddim_explorer(open_page):
 
 
 def test_diffusion_explorer(open_page):
-    """Particles run by themselves or are taken along by hand, forth or back, and Python runs the same ones."""
+    """Particles run at the button, another way than at first, and Python runs the same ones."""
     notebook = open_page("17_sdes")
     notebook.run()
-    notebook.check_layout()
-    notebook.screenshot("start")
     assert notebook.number("{} of 100 steps") == 100, "it comes with a result"
     way = notebook.cell.get_by_role("combobox", name="way")
     way.select_option("back: flow")
@@ -606,8 +594,6 @@ def test_diffusion_explorer(open_page):
 def test_grid_explorer(open_page):
     notebook = open_page("18_any_model_any_sampler")
     notebook.run()
-    notebook.check_layout()
-    notebook.screenshot("start")
     notebook.there_and_back("evaluations", "with {} evaluations")
     notebook.there_and_back("and errs by", "errs by {},")
     notebook.cell.get_by_role("combobox", name="the net predicts").select_option("v")
@@ -622,8 +608,6 @@ def test_grid_explorer(open_page):
 def test_guidance_explorer(open_page):
     notebook = open_page("19_conditions")
     notebook.run()
-    notebook.check_layout()
-    notebook.screenshot("start")
     notebook.there_and_back("class", "class {}, scale")
     notebook.there_and_back("classifier's sharpness", "sharpness {},")
     near = notebook.number("energy distance to the class {}")
@@ -718,8 +702,6 @@ def test_curves_come_in_pieces_after_what_was_moved(page):
 def test_annealing_explorer(open_page):
     notebook = open_page("07_annealing")
     notebook.run()
-    notebook.check_layout()
-    notebook.screenshot("start")
     wait_for(lambda: "Result" in notebook.says(), "it comes with a result")
     run = notebook.button("Run")
 
@@ -775,8 +757,6 @@ def test_annealing_explorer(open_page):
 def test_noise_level_explorer(open_notebook):
     notebook = open_notebook("08_noise_conditional")
     notebook.run()
-    notebook.check_layout()
-    notebook.screenshot("start")
     for label, pattern in (
         ("image", "image {},"),
         ("level", ", level {} of"),
@@ -809,8 +789,6 @@ def test_noise_level_explorer(open_notebook):
 def test_ladder_explorer(open_page):
     notebook = open_page("14_improved_techniques")
     notebook.run()
-    notebook.check_layout()
-    notebook.screenshot("start")
     for label, pattern in (
         ("first level", "levels from {} to"),
         ("last level", " to {}, ratio"),
@@ -833,8 +811,6 @@ def test_sampling_explorer(open_notebook):
     """Chains run beside the page, the slider goes back and forth meanwhile and afterwards, the button stops them."""
     notebook = open_notebook("10_train_and_sample")
     notebook.run()
-    notebook.check_layout()
-    notebook.screenshot("start")
     total = notebook.slider("step")
     assert total == notebook.number("step {} of") == notebook.number("of {};")  # it comes with a result
     notebook.there_and_back("step", "step {} of", keys=("PageDown", "PageUp"))
@@ -874,8 +850,6 @@ def test_inpainting_explorer(open_notebook):
     """A mask is painted by mouse on the picture, and completed beside the page."""
     notebook = open_notebook("11_inpainting")
     notebook.run()
-    notebook.check_layout()
-    notebook.screenshot("start")
     colour = 255 * np.array(matplotlib.colors.to_rgb(plots.ORANGE))
     assert notebook.number("{}% missing") == pytest.approx(50, abs=5)
     assert notebook.number("spread by {} ") > 0
@@ -936,8 +910,6 @@ def test_latent_explorer(open_notebook):
     """A walk between two digits, two latents moved, the decoder's width and its noise."""
     notebook = open_notebook("15_vae")
     notebook.run()
-    notebook.check_layout()
-    notebook.screenshot("start")
     for label, pattern in (
         ("from image", "from image {} to"),
         ("to image", "to image {};"),

@@ -156,8 +156,8 @@ def test_a_run_at_a_button_on_a_page_without_a_kernel(page, annealing):
     assert run.inner_text() == "Run" and "L 4" in line.inner_text()
 
 
-def test_by_touch_alone(browser, page, annealing):
-    """A finger on a slider's right end, on a choice's neighbour, the button, and Reset."""
+def test_by_touch_alone(browser, annealing):
+    """A finger on a slider's right end, and on Reset."""
     phone = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
     touched = phone.new_page()
     touched.set_content(
@@ -214,7 +214,7 @@ def test_ids_are_unique_among_explorers_and_lines(page):
                 const el = box.appendChild(document.createElement("div"));
                 (await import(url)).default.render({ model, el });
             }""",
-            [words.Words._esm if isinstance(words.Words._esm, str) else words.Words._esm.contents, line],
+            [words.Words._esm, line],
         )
     page.evaluate(FRAMES, 5)
     ids = page.locator("[id]").evaluate_all("all => all.map((element) => element.id)")
