@@ -188,6 +188,24 @@ def test_the_form_for_accelerators_has_the_same_gradients_and_keeps_type_and_lay
     assert (out.double() - found[0][0]).abs().max() < 0.05
 
 
+@pytest.mark.parametrize("kind", [NCSN, NCSNv2])
+def test_channels_last_on_a_processor_gives_the_same_scores_without_a_copy(kind, monkeypatch):
+    torch.manual_seed(0)
+    net, x = kind(3, 4, LADDER).double(), torch.rand(2, 3, 8, 6, dtype=torch.float64)
+    usual = net(x, LADDER[[1, 7]])
+    monkeypatch.setattr(F, "group_norm", lambda *_: pytest.fail("group norm was used"))
+    last = net.to(memory_format=torch.channels_last)(x.contiguous(memory_format=torch.channels_last), LADDER[[1, 7]])
+    torch.testing.assert_close(last, usual)
+
+
+def test_a_compiler_gets_the_form_of_which_it_makes_one_pass():
+    graphs, layer, x = [], norm.InstanceNormPlus(4), torch.randn(2, 4, 6, 6)
+    compiled = torch.compile(layer, backend=lambda graph, _: graphs.append(graph) or graph.forward)
+    torch.testing.assert_close(compiled(x), layer(x), rtol=1e-5, atol=1e-5)
+    (graph,) = graphs
+    assert graph.code.count("torch.addcmul(") == 1 and "group_norm" not in graph.code
+
+
 def test_the_means_of_the_channels_survive_the_norm():
     """Plain instance norm maps an image and a brighter one to the same numbers; this one does not."""
     x = torch.rand(1, 3, 4, 4, dtype=torch.float64)

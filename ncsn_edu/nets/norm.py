@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 EPS = 1e-5
-GROUPS_ON = ("cpu",)  # kinds of devices that are fastest with group norm
+GROUPS_ON = ("cpu",)  # kinds of devices that are fastest with group norm, of images in the usual layout
 
 
 def instance_norm_plus(x: Tensor, gamma: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def instance_norm_plus(x: Tensor, gamma: Tensor, alpha: Tensor, beta: Tensor) ->
     mu, ratio = x.mean((2, 3), dtype=gamma.dtype), 1 - 1 / c  # layer_norm divides the variance by C, and m^ by C - 1
     m = ratio**0.5 * F.layer_norm(mu, (c,), eps=ratio * EPS)
     scale, shift = gamma.expand(b, c), gamma * alpha * m + beta
-    if x.device.type not in GROUPS_ON:
+    if x.device.type not in GROUPS_ON or not x.is_contiguous() or torch.compiler.is_compiling():
         return _scaled(x, mu, scale, shift)
     # The batch as one image of B * C channels, each a group: instance norm with its scale and shift in a single pass.
     h = F.group_norm(x.reshape(1, b * c, *x.shape[2:]), b * c, scale.flatten(), shift.flatten(), EPS)
@@ -29,9 +29,10 @@ def instance_norm_plus(x: Tensor, gamma: Tensor, alpha: Tensor, beta: Tensor) ->
 
 
 def _scaled(x: Tensor, mu: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """scale (x - mu) / s + shift for accelerators, as one product in the layout and the type that x has.
+    """scale (x - mu) / s + shift for accelerators and compilers, as one product in the layout and the type that x has.
 
-    CUDA's group norm takes at most 65,535 groups, wants float32 under autocast, and copies channels-last images.
+    CUDA's group norm takes at most 65,535 groups, wants float32 under autocast, and copies channels-last images, as a
+    processor's does; a compiler makes one pass of this and of what surrounds it.
     """
     a = scale * (x.var((2, 3), correction=0).to(scale.dtype) + EPS).rsqrt()
     b = shift - mu * a
