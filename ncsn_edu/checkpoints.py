@@ -146,10 +146,18 @@ def _ends_in(path: str | PathLike[str], name: str) -> bool:
         return file.read()[: len(name)] == name.encode()
 
 
+def _checksum(path: Path) -> str:
+    """The SHA-256 that a checkpoint ends with; its content is not looked at."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - COMMENT_SIZE))
+        return file.read().removeprefix(MARK).decode("ascii", "replace")
+
+
 class Folder:
     """The checkpoints of one run: `step-*.ckpt`, of which the last `keep` stay, and `best.ckpt`, one of them by name.
 
-    `best.json` says the loss of the best, so that a save reads no checkpoint.
+    `best.json` says the loss of the best, so that a save reads no checkpoint; of another file than it was written for
+    it says nothing.
     """
 
     def __init__(self, path: str | PathLike[str], *, keep: int = 2) -> None:
@@ -165,18 +173,23 @@ class Folder:
         path = save(self.path / f"step-{content['step']:09d}.ckpt", {**content, "loss": loss})
         if loss < self._lowest():
             link_whole(self.path / "best.ckpt", path)
-            about = {"step": int(content["step"]), "loss": float(loss), "bytes": path.stat().st_size}
+            about = {"step": int(content["step"]), "loss": float(loss), "sha256": _checksum(path)}
             write_whole(self.path / "best.json", json.dumps(about).encode())
         for old in self.steps()[self.keep :]:
             old.unlink()
         return path
 
     def _lowest(self) -> float:
-        """The loss of the best checkpoint; infinite where there is none that has the size it was written with."""
+        """The loss of the best checkpoint; infinite where there is none that can be read."""
+        best = self.path / "best.ckpt"
         try:
             about = json.loads((self.path / "best.json").read_text(encoding="utf-8"))
-            whole = (self.path / "best.ckpt").stat().st_size == about["bytes"]
-            return float(about["loss"]) if whole else math.inf
+            if about["sha256"] == _checksum(best):
+                return float(about["loss"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        try:  # written by a process that was killed before it wrote best.json, or by hand
+            return float(load(best)["loss"])
         except (OSError, ValueError, KeyError, TypeError):
             return math.inf
 

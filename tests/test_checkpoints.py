@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -172,6 +173,38 @@ def test_the_best_takes_no_room_of_its_own_and_is_read_by_no_save(tmp_path, monk
     monkeypatch.undo()
     assert checkpoints.load(tmp_path / "best.ckpt")["loss"] == 0.5
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("when", ["between the two files", "before either"])
+def test_a_save_that_is_killed_leaves_the_best_with_its_own_loss(when, tmp_path, monkeypatch):
+    folder = Folder(tmp_path, keep=1)
+    folder.save({**CONTENT, "step": 1}, loss=3.0)
+    dies = "write_whole" if when == "between the two files" else "link_whole"
+    real = getattr(checkpoints, dies)
+
+    def killed(path, *rest):
+        if Path(path).name.startswith("best"):
+            raise KeyboardInterrupt
+        return real(path, *rest)
+
+    monkeypatch.setattr(checkpoints, dies, killed)
+    with pytest.raises(KeyboardInterrupt):
+        folder.save({**CONTENT, "step": 2}, loss=1.0)
+    monkeypatch.undo()
+    folder.save({**CONTENT, "step": 3}, loss=2.0)  # better than the first, worse than the second
+    best = checkpoints.load(tmp_path / "best.ckpt")
+    assert (best["step"], best["loss"]) == ((2, 1.0) if dies == "write_whole" else (3, 2.0))
+    folder.save({**CONTENT, "step": 4}, loss=0.5)
+    assert checkpoints.load(tmp_path / "best.ckpt")["step"] == 4
+
+
+def test_the_best_of_a_run_that_was_copied_or_is_older_than_the_file_beside_it(tmp_path):
+    Folder(tmp_path / "a").save({**CONTENT, "step": 1}, loss=1.0)
+    shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=shutil.copyfile)
+    (tmp_path / "b" / "best.json").write_text('{"step": 1, "loss": 1.0, "bytes": 1}')  # as it was written once
+    for name in ("a", "b"):
+        Folder(tmp_path / name).save({**CONTENT, "step": 2}, loss=2.0)
+        assert checkpoints.load(tmp_path / name / "best.ckpt")["step"] == 1
 
 
 def test_without_hard_links_the_best_is_a_copy(tmp_path, monkeypatch):
