@@ -370,30 +370,45 @@ class Guided(nn.Module):
         return of_all if self.scale == 0 else torch.lerp(of_all, self.net(x, sigma, label=label), self.scale)
 
 
+class Compiled:
+    """A function by torch.compile in a mode: "default", "reduce-overhead" (CUDA graphs) or "max-autotune".
+
+    Where compiling fails it is called as it is, and a warning says so. Beware that a CUDA graph writes its next result
+    into the same memory.
+    """
+
+    def __init__(self, function: Callable[..., Any], mode: str) -> None:
+        self.function = function
+        self._compiled: Any = torch.compile(function, mode=None if mode == "default" else mode)
+
+    def __call__(self, *words: Any, **told: Any) -> Any:
+        """What the function returns."""
+        if self._compiled is not None:
+            try:
+                return self._compiled(*words, **told)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:  # whatever a compiler may come up with
+                self._compiled = None
+                warnings.warn(f"compiling failed, the net runs without it: {first_line(error)}", stacklevel=3)
+        return self.function(*words, **told)
+
+
 class Accelerated(nn.Module):
     """The same score, computed in bfloat16, or by a compiled net, or both.
 
-    mode  of torch.compile: "default", "reduce-overhead" (CUDA graphs) or "max-autotune"; None: not compiled. Where
-          compiling fails, the net runs without it, and a warning says so. Sigma reaches the net as a tensor (B,): each
-          float would be compiled anew
+    mode  of `Compiled`; None: not compiled. Sigma reaches the net as a tensor (B,): each float would be compiled anew
     """
 
     def __init__(self, score: nn.Module, *, bf16: bool = False, mode: str | None = None) -> None:
         super().__init__()
         self.score, self.bf16 = score, bf16
-        self._compiled = torch.compile(score, mode=None if mode == "default" else mode) if mode else None
+        self._compiled = Compiled(score, mode) if mode else None
 
     def forward(self, x: Tensor, sigma: float | Tensor, **told: Any) -> Tensor:
         """Score of p_sigma at x (B, *D), in the shape and the dtype of x."""
         sigmas = as_tensor(sigma, x).expand(len(x))
         with torch.autocast(x.device.type, torch.bfloat16) if self.bf16 else nullcontext():  # few devices have it
-            if self._compiled is not None:
-                try:
-                    # Copied: a CUDA graph writes its next result into the same memory.
-                    return self._compiled(x, sigmas, **told).to(x.dtype, copy=True)
-                except torch.OutOfMemoryError:
-                    raise
-                except Exception as error:  # whatever a compiler may come up with
-                    self._compiled = None
-                    warnings.warn(f"compiling failed, the net runs without it: {first_line(error)}", stacklevel=2)
-            return self.score(x, sigmas, **told).to(x.dtype)
+            if self._compiled is None:
+                return self.score(x, sigmas, **told).to(x.dtype)
+            return self._compiled(x, sigmas, **told).to(x.dtype, copy=True)  # of a CUDA graph's memory

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ncsn_edu import commands, features, trained
+from ncsn_edu import commands, features, metrics, trained
 from ncsn_edu.__main__ import main
 from ncsn_edu.datasets import load
 from ncsn_edu.distributions import GaussianMixture
@@ -59,6 +59,31 @@ def test_the_same_for_scale(here, capsys):
     assert distance["samples"] < distance["training images, noise 0.1"] < distance["Gaussian"]
 
 
+def test_a_compiled_net_measures_the_same_and_one_in_bfloat16_something_near_by_another_name(here, monkeypatch):
+    real, modes = torch.compile, []
+    monkeypatch.setattr(torch, "compile", lambda net, mode: modes.append(mode) or real(net, backend="eager"))
+    np.save("real.npy", DIGITS[:300].numpy())
+    found = {}
+    for options in ("", "--compile", "--compile max-autotune --bf16", "--bf16"):
+        assert main(["evaluate", "real.npy", "--alone", *options.split(), "--out", "x.json"]) == 0
+        found[options] = json.loads((here / "x.json").read_text())["samples"]
+    assert modes == [None, "max-autotune"]
+    exact, compiled, *narrow = ([number["value"] for number in numbers] for numbers in found.values())
+    assert compiled == pytest.approx(exact, rel=1e-4)
+    for values in narrow:  # eight bits of a feature are not its twenty-four
+        assert values != exact and values[0] == pytest.approx(exact[0], rel=0.02)
+    names = {options: numbers[0]["net"] for options, numbers in found.items()}
+    assert names["--compile"] == names[""] == "the digits classifier"
+    assert names["--bf16"] == names["--compile max-autotune --bf16"] == "the digits classifier in bfloat16"
+
+
+def test_features_in_bfloat16_are_compared_with_their_own_only():
+    net, x = features.classifier_net("digits"), DIGITS[:300]
+    exact, narrow = (features.extract(x, each) for each in (net, features.faster(net, bf16=True)))
+    with pytest.raises(ValueError, match="in bfloat16"):
+        metrics.frechet(narrow, exact)
+
+
 @pytest.mark.parametrize(
     ("make", "arguments", "code", "message"),
     [
@@ -79,6 +104,8 @@ def test_the_same_for_scale(here, capsys):
         (np.zeros((4, 1, 8, 8)), ["x.npy", "--data", "digit"], 2, "Did you mean digits?"),
         (np.zeros((4, 1, 8, 8)), ["x.npy", "--out", "x.txt"], 2, "give a name that ends in .json"),
         (np.full((300, 1, 8, 8), 200.0), ["x.npy", "--alone"], 1, "pass images / 255"),
+        (None, ["digits_unet", "--bits", "--bf16"], 2, "leave out --bf16"),
+        (None, ["x.npy", "--compile", "fast"], 2, "invalid choice: 'fast'"),
         (np.full((300, 1, 8, 8), np.nan), ["x.npy", "--alone"], 1, "NaN or infinite"),
         (np.zeros((300, 1, 8, 8)), ["x.npy", "--alone", "--features", "inception"], 1, "pip install torch-fidelity"),
     ],
@@ -245,11 +272,15 @@ def use(monkeypatch, score, network) -> None:
     monkeypatch.setattr(trained, "load_trained", lambda source, device: Trained(score, recipe, (1, 8, 8), 7))
 
 
-def test_bits_of_a_net_that_takes_pixels_for_gaussian(here, capsys, monkeypatch):
+@pytest.mark.parametrize("options", [[], ["--compile"]])
+def test_bits_of_a_net_that_takes_pixels_for_gaussian(options, here, capsys, monkeypatch):
     """-log2 p of the cells around the greys of all held-out images, by the normal distribution function."""
     score, n = GaussianMixture([64 * [0.3]], 0.16), 200
     use(monkeypatch, lambda x, sigma: score(x.flatten(1), sigma).view_as(x), EpsUnet())
-    assert main(["evaluate", "digits", "--bits", "--n", str(n), "--out", "b.json"]) == 0
+    real, modes = torch.compile, []
+    monkeypatch.setattr(torch, "compile", lambda net, mode: modes.append(mode) or real(net, backend="eager"))
+    assert main(["evaluate", "digits", "--bits", "--n", str(n), "--out", "b.json", *options]) == 0
+    assert len(modes) == len(options)
     found, said = json.loads((here / "b.json").read_text()), capsys.readouterr().out
     greys = load("digits", split="test")[0].double().numpy() / 255
     cells = np.diff(stats.norm(0.3, 0.4).cdf([greys - 1 / 32, greys + 1 / 32]), axis=0)

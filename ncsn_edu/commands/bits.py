@@ -18,8 +18,11 @@ def report_bits(arguments: argparse.Namespace) -> int:
     """Print bits a pixel with their standard error, and write them where asked."""
     if arguments.data or arguments.alone or arguments.features != "classifier":
         raise WrongUsage("--bits takes images of the net's own data set: leave out --data, --features and --alone")
+    if arguments.bf16:
+        raise WrongUsage("--bits solves an equation more exactly than bfloat16 is rounded: leave out --bf16")
     import torch
 
+    from ..adapters import Accelerated
     from ..likelihood import bits_of_images
     from ..odes import NotSolved
     from ..trained import load_trained
@@ -34,12 +37,13 @@ def report_bits(arguments: argparse.Namespace) -> int:
     train, held_out = load_images(net.recipe.data, "train"), load_images(net.recipe.data, "test")
     if n > len(held_out):
         raise Failed(f"there are {len(held_out)} held-out images of {net.recipe.data}, fewer than --n {n}")
+    score = Accelerated(net.score, mode=arguments.compile) if arguments.compile else net.score
     generator, levels = torch.Generator(device).manual_seed(arguments.seed), len(train.unique())
     chosen = held_out[torch.randperm(len(held_out), generator=torch.Generator().manual_seed(arguments.seed))[:n]]
     options: dict[str, Any] = {"levels": levels, "rtol": TOLERANCE, "atol": TOLERANCE, "generator": generator}
     try:
         with in_memory(f"there is too little memory for {n} images at once on {device}: give a smaller --n"):
-            bits = bits_of_images(net.score, chosen.to(device).float() / 255, net.sigmas, **options)
+            bits = bits_of_images(score, chosen.to(device).float() / 255, net.sigmas, **options)
     except (NotSolved, FloatingPointError) as error:
         raise Failed(str(error)) from error
     mean, scatter = bits.mean().item(), bits.std().item() / math.sqrt(n)

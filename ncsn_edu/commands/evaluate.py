@@ -20,6 +20,8 @@ from .common import (
     Failed,
     WrongUsage,
     add_device,
+    add_speed,
+    check_bf16,
     find_device,
     load_images,
     new_command,
@@ -40,7 +42,7 @@ the held-out images of a data set, in the space of a feature net. For scale the 
 the training set (the floor: no sampler can do better), for them with noise of 0.1, and for two Gaussians (with the
 mean and covariance of the data, and with their 32 largest principal components). Distances depend on the number of
 images: compare runs of equal N only. A distance is called FID where the features are those of Inception-v3, and
-nowhere else.
+nowhere else. Those of a net in bfloat16 (--bf16) are a little different, and compare with each other only.
 
 With --bits SAMPLES is a trained net instead, by name or file as for `sample`: how many bits a pixel it needs for images
 held out, by its probability flow. Numbers of nets whose smallest noise differs are not comparable to the last digit."""
@@ -63,6 +65,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="of the bootstrap (default: 0)")
     parser.add_argument("--bits", action="store_true", help="of a net: the likelihood of held-out images (--n: 64)")
     add_device(parser)
+    add_speed(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the numbers too, as .json")
 
 
@@ -83,10 +86,11 @@ def run(arguments: argparse.Namespace) -> int:
         fitting = _fitting(tuple(x.shape[1:]))
         hint = f": give --data {fitting[0]}" if fitting else ""
         raise Failed(f"{arguments.samples} holds images {tuple(x.shape[1:])}, and those of {name} are {shape}{hint}")
-    from ..features import extract
+    from ..features import extract, faster
 
     train, held_out, device = load_images(name, "train"), load_images(name, "test"), find_device(arguments.device)
-    net = _net(arguments.features, name, device)
+    check_bf16(arguments.bf16, device)
+    net = faster(_net(arguments.features, name, device), bf16=arguments.bf16, mode=arguments.compile)
     reference = extract(held_out, net, device=device)
     found: dict[str, list[Measured]] = {}
     sets = {"samples": x} if arguments.alone else {"samples": x, **dict(_for_scale(train, len(x)))}
