@@ -11,10 +11,12 @@ import numpy
 import pytest
 import torch
 from helpers import seeded
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from pretended import KIND, RANDOM
 from torch import nn
 
 from ncsn_edu import (
+    NCSN,
     Conditioned,
     Denoising,
     GaussianMixture,
@@ -46,8 +48,15 @@ from ncsn_edu.recipes import RECIPES, changed, to_json
 from ncsn_edu.runs import run
 from ncsn_edu.sampling import SAMPLERS, completion, guided, plan
 from ncsn_edu.schedules import eps_for_steps, stable_eps, stationary_variance, step_sizes, variance_ratio
-from ncsn_edu.trained import load_judge, load_net, load_trained, save_weights
+from ncsn_edu.trained import load_any, load_judge, load_net, load_trained, save_weights
 from ncsn_edu.training import train
+from ncsn_edu.widgets import (
+    InpaintingExplorer,
+    LatentExplorer,
+    NoiseLevelExplorer,
+    ResamplingExplorer,
+    SamplingExplorer,
+)
 
 IMAGES, LABELS = load("digits")
 MIXTURE = GaussianMixture([[0.0, 0.0], [2.0, 1.0]], torch.tensor([[[1.0, 0.3], [0.3, 0.5]], [[0.2, 0.0], [0.0, 0.4]]]))
@@ -382,6 +391,57 @@ def test_a_generator_on_another_device_is_refused_in_words(home, far):
     for call in calls:
         with pytest.raises(ValueError, match=rf"the generator lives on {home}, x on {x.device}: use torch.Generator"):
             call(seeded(0, home))
+
+
+# ---- explorers: the net is there, what is drawn comes back -----------------------------------------------------------
+
+
+def _score(device):
+    torch.manual_seed(0)
+    return NCSN(1, 4, LADDER[:3], 8).requires_grad_(False).to(device)
+
+
+def _sampling(device):
+    explorer = SamplingExplorer(_score(device), LADDER[:3], (1, 8, 8), n=3, n_steps_each=2).run()
+    return explorer, [explorer.grid, explorer.set(step=2).grid]
+
+
+def _inpainting(device):
+    explorer = InpaintingExplorer(_score(device), LADDER[:3], PICTURES, n_steps_each=2, n_completions=2)
+    return explorer.paint(2, 3, 2).run(), [explorer.completions, explorer.masked]
+
+
+def _resampling(device):
+    net = load_trained("digits_classes", device=device)
+    explorer = ResamplingExplorer(net.score, net.sigmas, PICTURES, n_levels=3, n_times=2, n_completions=2)
+    return explorer.set(mask="top").run(), [explorer.completions]
+
+
+def _latents(device):
+    explorer = LatentExplorer(load_any("vae_digits", device=device).net, PICTURES).set(walk=0.5, noise=True)
+    return explorer, list(explorer.shown.values())
+
+
+PICTURES = IMAGES[:4].float() / 255
+
+
+@pytest.mark.parametrize("explore", [_sampling, _inpainting, _resampling, _latents])
+def test_explorers_of_nets_that_are_there_show_what_they_show_here(explore, far, monkeypatch):
+    monkeypatch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)  # nobody looks at the pixels
+    (there, pictures), (here, expected) = explore(KIND), explore("cpu")
+    assert there.readout.value == here.readout.value and there.values == here.values
+    for picture, other in zip(pictures, expected, strict=True):
+        found = picture.get_array()
+        step = 1 if found.dtype == numpy.uint8 else 1e-4
+        assert found.std() > 20 * step and found.dtype == other.get_array().dtype
+        numpy.testing.assert_allclose(found.astype(float), other.get_array().astype(float), atol=step)
+
+
+def test_images_there_may_be_explored_too(far):
+    line = NoiseLevelExplorer(PICTURES).set(level=3).readout.value
+    assert NoiseLevelExplorer(on(PICTURES)).set(level=3).readout.value == line
+    vae = load_any("vae_digits", device=KIND).net
+    assert LatentExplorer(vae, on(PICTURES)).readout.value == LatentExplorer(vae, PICTURES).readout.value
 
 
 # ---- closed forms, losses, ladders ---------------------------------------------------------------------------------

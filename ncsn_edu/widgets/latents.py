@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import plots
+from ..devices import device_of
 from ..nets.vae import ConvVAE
 from ..pictures import tile
 from ..vae import kl_to_standard
@@ -23,7 +24,7 @@ IMAGE: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": 
 class LatentExplorer(Explorer):
     """What a decoder makes of latents on the way from one image to another, with and without its noise.
 
-    net     with a Gaussian decoder, gradients off
+    net     with a Gaussian decoder, gradients off, on any device
     images  (N, C, H, W) in [0, 1], N at least 2: the walk leads from one of them to another; all of them are the
             cloud of dots
     """
@@ -40,7 +41,7 @@ class LatentExplorer(Explorer):
         if len(images) < 2:
             raise ValueError(f"a walk leads from one image to another: give 2 images or more, not {len(images)}")
         with torch.no_grad():
-            self.means, self.stds = net.encode(images)
+            self.means, self.stds = (part.cpu() for part in net.encode(self.images.to(device_of(net))))
         self.used = [kl_to_standard(self.means[:, [k]], self.stds[:, [k]]).mean().item() for k in range(net.n_latents)]
         first, second = sorted(sorted(range(net.n_latents), key=lambda k: -self.used[k])[:2])
         last = len(images) - 1
@@ -104,7 +105,7 @@ class LatentExplorer(Explorer):
 
     def _decoded(self, v: Tensor, *, std: float, noise: bool, seed: int) -> Tensor:
         """Means of v (B, K), or draws with the std that the slider says."""
-        mean = self.net.sample(len(v), v=v)
+        mean = self.net.sample(len(v), v=v.to(device_of(self.net))).cpu()
         e = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed))
         return mean + std * e if noise else mean
 
