@@ -191,14 +191,20 @@ def context(browser: "playwright.sync_api.Browser") -> "playwright.sync_api.Brow
 
 
 @pytest.fixture
+def errors() -> list[str]:
+    """Errors of the page's own scripts: a test that leaves one fails."""
+    return []
+
+
+@pytest.fixture
 def page(
     context: "playwright.sync_api.BrowserContext",  # noqa: F821
     screenshots: Path,
+    errors: list[str],
     request: pytest.FixtureRequest,
 ) -> Iterator["playwright.sync_api.Page"]:  # noqa: F821
     """An empty page; if the test fails, a screenshot of it is kept."""
     page = context.new_page()
-    errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     if request.node.stash.get(FAILED, False):

@@ -149,9 +149,12 @@ function show(el, model) {
   const buttons = make("div", { className: "ncsn-buttons" }, settings.action ? [run, reset] : [reset]);
   const rows = make("div", { className: "ncsn-controls" }, [...controls.map((c) => c.element), buttons]);
   const root = make("div", { className: "ncsn-explorer" }, [make("style", { textContent: STYLE }), rows, canvas, readout, alone]);
-  for (const control of root.querySelectorAll("input, select, button")) {
-    control.setAttribute("data-lm-suppress-shortcuts", "true"); // or JupyterLab takes its keys
-  }
+  // Plain keys are the controls', and JupyterLab does not get them; Ctrl+S and its like stay the notebook's.
+  const share = (event) => {
+    const own = !(event.ctrlKey || event.metaKey || event.altKey);
+    if (root.contains(event.target)) event.target.toggleAttribute("data-lm-suppress-shortcuts", own);
+  };
+  window.addEventListener("keydown", share, true); // before the notebook hears of it
   el.append(root);
 
   let frame = 0, width = 0, said = "";
@@ -201,6 +204,7 @@ function show(el, model) {
   return () => {
     observer.disconnect();
     window.removeEventListener("resize", follow);
+    window.removeEventListener("keydown", share, true);
     cancelAnimationFrame(frame);
     model.off("change:values", follow);
     model.off("change:ran", rerun);
