@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 import address  # noqa: E402 (from tools)
 
-NOTEBOOK = "notebooks/source/00_start_here.py"
 GITHUB, GITLAB, OTHER = (
     "https://github.com/some/thing",
     "https://gitlab.com/a/b/thing",
@@ -31,7 +30,7 @@ GITHUB, GITLAB, OTHER = (
 def copy(tmp_path, monkeypatch):
     """A copy of the files, with no address; and a function that gives them one."""
     project = re.sub("^Repository.*\n", "", (ROOT / "pyproject.toml").read_text("utf-8"), flags=re.MULTILINE)
-    (tmp_path / NOTEBOOK).parent.mkdir(parents=True)
+    (tmp_path / address.SOURCES[0]).parent.mkdir(parents=True)
     for name in address.FILES:
         (tmp_path / name).write_text((ROOT / name).read_text("utf-8"), encoding="utf-8")
     monkeypatch.setattr(address, "ROOT", tmp_path)
@@ -60,7 +59,8 @@ def test_one_line_gives_every_file_the_address(copy, given):
     assert yaml.safe_load(now["CITATION.cff"])["repository-code"] == plain
     for name in ("README.md", "CONTRIBUTING.md"):
         assert f"git clone {plain} && cd thing" in now[name] and address.UNKNOWN not in now[name]
-    assert f"%pip install -q git+{plain}\n" in now["README.md"]
+    assert f"`pip install git+{plain}`" in now["README.md"]
+    assert all(f"# %pip install -q git+{plain}\n" in now[name] for name in address.SOURCES)
     assert give(None) == 0 and texts() == before
 
 
@@ -83,6 +83,8 @@ def test_links_ask_for_the_repository_and_open_the_first_notebook(copy):
         colab = re.findall(r"\((https://colab.research.google.com/github/[^)]*)\)", readme)
         place = "https://colab.research.google.com/github/some/thing/blob/main/notebooks/00_start_here.ipynb"
         assert colab == ([place] if given == GITHUB else [])
+        folder = place.replace("blob", "tree").removesuffix("/00_start_here.ipynb")
+        assert (f"<{folder}>" in readme) == (given == GITHUB)
 
 
 @pytest.mark.parametrize("given", ["", "thing", "http://github.com/a/b", "https://github.com/a", "https://x.y/a b/c"])
@@ -94,10 +96,9 @@ def test_what_is_no_address_is_refused(copy, capsys, given):
 
 
 def colab_cells(texts):
-    """What is run on Colab: README's cell, and that of the first notebook."""
-    (first,) = re.findall(r"```py\n(.*?)```", texts["README.md"], re.DOTALL)
-    cells = [cell.source for cell in jupytext.reads(texts[NOTEBOOK], "py:percent").cells if cell.cell_type == "code"]
-    return [first, cells[0]]
+    """What each notebook runs on Colab: its first cell of code."""
+    sources = [jupytext.reads(text, "py:percent") for name, text in texts.items() if name.endswith(".py")]
+    return [next(cell.source for cell in source.cells if cell.cell_type == "code") for source in sources]
 
 
 def run_as_a_cell(source):
@@ -110,15 +111,15 @@ def run_as_a_cell(source):
 
 def test_the_colab_cells_do_nothing_elsewhere(copy, monkeypatch):
     give, texts = copy
-    unknown = colab_cells(texts())[1]
+    unknown = colab_cells(texts())
     give(GITHUB)
     known = colab_cells(texts())
-    assert [run_as_a_cell(cell) for cell in [*known, unknown]] == [[], [], []]
+    assert len(known) == len(list((ROOT / "notebooks").glob("*.ipynb"))) and len({*known}) == len({*unknown}) == 1
+    assert [run_as_a_cell(cell) for cell in (known[0], unknown[0])] == [[], []]
     monkeypatch.setitem(sys.modules, "google.colab", sys)
-    for cell in known:
-        assert run_as_a_cell(cell) == [("pip", f"install -q git+{GITHUB}")]
+    assert run_as_a_cell(known[0]) == [("pip", f"install -q git+{GITHUB}")]
     with pytest.raises(SystemExit, match="address of the project's repository"):
-        run_as_a_cell(unknown)
+        run_as_a_cell(unknown[0])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Binder is Linux")

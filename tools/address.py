@@ -1,9 +1,9 @@
 """Write the repository's address, which pyproject.toml has in [project.urls], where readers need it.
 
-    python tools/address.py            README.md, CONTRIBUTING.md, CITATION.cff and the first notebook's source
+    python tools/address.py            README.md, CONTRIBUTING.md, CITATION.cff and the sources of all notebooks
     python tools/address.py --check    only say which of them has another one
 
-From it come the line that clones, the badges of Colab and Binder, the link for JupyterHubs, and what the first notebook
+From it come the line that clones, the badges of Colab and Binder, the link for JupyterHubs, and what each notebook
 installs on Colab. Without an address there are no badges, and the other lines say what to put in.
 """
 
@@ -21,19 +21,14 @@ else:
 ROOT = Path(__file__).resolve().parents[1]
 BRANCH, FIRST = "main", "00_start_here.ipynb"
 UNKNOWN = "<address of this repository>"
-FILES = ("README.md", "CONTRIBUTING.md", "CITATION.cff", "notebooks/source/00_start_here.py")
+SOURCES = tuple(f"notebooks/source/{path.name}" for path in sorted((ROOT / "notebooks" / "source").glob("*.py")))
+FILES = ("README.md", "CONTRIBUTING.md", "CITATION.cff", *SOURCES)
 ON_COLAB = 'if "google.colab" in sys.modules:\n'
 ASKED = """raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")"""
 BADGES = "<!-- badges, made by `make address` -->", "<!-- end of badges -->"
 PLACES = "<!-- places, made by `make address` -->", "<!-- end of places -->"
 ELSEWHERE = """\
-**Colab.** Open a notebook, and run this in a first cell; anywhere else it does nothing:
-
-```py
-import sys
-if "google.colab" in sys.modules:
-    %pip install -q git+{address}
-```
+**Colab.** {colab} The first cell of each installs the package there, and does nothing anywhere else.
 
 **Binder** needs no account and installs nothing: `binder/` says how it builds, and a learner's copy is in `work/`.
 {binder}
@@ -74,12 +69,21 @@ def binder(address: str) -> str:
     return f"https://mybinder.org/v2/{place}/{BRANCH}?urlpath=lab/tree/work/{FIRST}"
 
 
+def on_github(address: str) -> bool:
+    """Whether Colab can open it."""
+    return urlsplit(address).netloc == "github.com"
+
+
+def colab(address: str, kind: str) -> str:
+    """The address at which Colab shows the folder of the notebooks (kind tree), or opens what is in it (blob)."""
+    return f"https://colab.research.google.com/github{urlsplit(address).path}/{kind}/{BRANCH}/notebooks"
+
+
 def badges(address: str) -> str:
     """Markdown of the badges; Colab opens notebooks of GitHub alone."""
     found = [f"[![Binder](https://mybinder.org/badge_logo.svg)]({binder(address)})"]
-    parts = urlsplit(address)
-    if parts.netloc == "github.com":
-        place = f"https://colab.research.google.com/github{parts.path}/blob/{BRANCH}/notebooks/{FIRST}"
+    if on_github(address):
+        place = f"{colab(address, 'blob')}/{FIRST}"
         found.insert(0, f"[![Colab](https://colab.research.google.com/assets/colab-badge.svg)]({place})")
     return "\n".join(found)
 
@@ -90,7 +94,8 @@ def elsewhere(address: str | None) -> str:
     repository = quote(address, safe="") if address else UNKNOWN
     query = f"repo={repository}&branch={BRANCH}&urlpath={quote(f'lab/tree/{name}/notebooks/{FIRST}', safe='')}"
     link = f"Its address: <{binder(address)}>" if address else f"Give it `{UNKNOWN}` at mybinder.org."
-    return ELSEWHERE.format(address=address or UNKNOWN, binder=link, query=query)
+    here = f": <{colab(address, 'tree')}>" if address and on_github(address) else ", where they are on GitHub."
+    return ELSEWHERE.format(address=address or UNKNOWN, binder=link, query=query, colab=f"It opens the notebooks{here}")
 
 
 def written(name: str, text: str, address: str | None) -> str:
@@ -119,15 +124,17 @@ def main(argv: list[str] | None = None) -> int:
     except AddressError as error:
         print(f"address: {error}", file=sys.stderr)
         return 1
-    others = 0
+    others, sources = 0, False
     for name in FILES:
         text = (ROOT / name).read_text(encoding="utf-8")
         if (new := written(name, text, address)) != text:
             others += 1
-            also = ", and now: make notebooks ARGS=00" if name.endswith(".py") else ""
-            print(f"{name} {'has another address: make address' if check else f'written{also}'}")
+            sources |= name.endswith(".py")
+            print(f"{name} {'has another address: make address' if check else 'written'}")
             if not check:
                 (ROOT / name).write_text(new, encoding="utf-8")
+    if sources and not check:
+        print("and now, for the notebooks: make notebooks ARGS=--prose")
     return int(check and others > 0)
 
 

@@ -1,7 +1,7 @@
 """Make the notebooks from their sources, check that both agree, carry an edit made in JupyterLab back.
 
     python tools/notebooks.py build [NAME...]     run notebooks/source/NAME.py, store notebooks/NAME.ipynb
-    python tools/notebooks.py build --prose NAME  only the text has changed: keep the outputs, run nothing
+    python tools/notebooks.py build --prose NAME  only text, or the cell for Colab, has changed: run nothing
     python tools/notebooks.py check [NAME...]     do sources and notebooks agree? (runs nothing)
     python tools/notebooks.py pull  [NAME...]     write the cells of NAME.ipynb back to source/NAME.py
 
@@ -32,6 +32,7 @@ from ncsn_edu.kernels import CellFailed, run_cells
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT_METADATA = ("tags", "nbgrader")
+FOR_COLAB = 'import sys\n\nif "google.colab" in sys.modules:\n'  # and one line more, which address.py writes
 STYLE_METADATA = ("lines_to_next_cell", "lines_to_end_of_cell_marker", "cell_marker")  # how a cell is laid out in .py
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 NOTEBOOK_METADATA = {
@@ -151,13 +152,26 @@ def build(root: Path, name: str, *, timeout: int = 3600, prose: bool = False) ->
 
 
 def keep_outputs(notebook: NotebookNode, path: Path) -> None:
-    """Take the outputs from the notebook as it is stored, if its code is the same."""
-    stored = [cell for cell in read_notebook(path).cells if cell.cell_type == "code"] if path.exists() else []
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    """Take the outputs from the notebook as it is stored, if its code is the same.
+
+    What is for Colab alone may have changed, or come: it does nothing here. Cells are numbered as a run would.
+    """
+    stored = [cell for cell in read_notebook(path).cells if runs_here(cell)] if path.exists() else []
+    cells = [cell for cell in notebook.cells if runs_here(cell)]
     if [content(cell) for cell in cells] != [content(cell) for cell in stored]:
         raise NotebookError(f"the code of {path.name} is not that of its source: build it without --prose")
     for cell, kept in zip(cells, stored, strict=True):
-        cell.outputs, cell.execution_count = kept.outputs, kept.execution_count
+        cell.outputs = kept.outputs
+    for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), start=1):
+        cell.execution_count = number
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+
+
+def runs_here(cell: NotebookNode) -> bool:
+    """Whether a cell is code that does something on any machine."""
+    return cell.cell_type == "code" and not cell.source.startswith(FOR_COLAB)
 
 
 def execute(notebook: NotebookNode, *, cwd: Path, name: str, timeout: int) -> None:
@@ -242,6 +256,8 @@ def execution_problems(cells: list[NotebookNode]) -> list[str]:
         if cell.execution_count != expected:
             problems.append(f"cell {number} was run as [{cell.execution_count}], and a fresh run has [{expected}]")
         for output in cell.outputs:
+            if output.get("execution_count", expected) != expected:
+                problems.append(f"cell {number} has a result of [{output.execution_count}]")
             if output.output_type == "error" and "raises-exception" not in cell.metadata.get("tags", []):
                 problems.append(f"cell {number} stores an error: {output.ename}: {output.evalue}")
     return problems

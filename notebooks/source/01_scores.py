@@ -22,6 +22,14 @@
 # learned from data here yet; that is the subject of
 # [notebook 3](03_score_matching.ipynb). If you lose track of a letter: the page of
 # [symbols](symbols.md) has them all.
+#
+# On Google's Colab the next cell gets the package; anywhere else it does nothing.
+
+# %%
+import sys
+
+if "google.colab" in sys.modules:
+    raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")
 
 # %%
 import math

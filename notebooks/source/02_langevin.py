@@ -20,6 +20,14 @@
 #
 # You need: notebook 1. Every score in sections 2.1 to 2.6 is known in closed
 # form. The letters are on the page of [symbols](symbols.md).
+#
+# On Google's Colab the next cell gets the package; anywhere else it does nothing.
+
+# %%
+import sys
+
+if "google.colab" in sys.modules:
+    raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")
 
 # %%
 import math

@@ -23,6 +23,14 @@
 # [3 · Score matching](03_score_matching.ipynb) one fact, that a loss is the
 # Fisher divergence plus a constant. All letters are on the page of
 # [symbols](symbols.md).
+#
+# On Google's Colab the next cell gets the package; anywhere else it does nothing.
+
+# %%
+import sys
+
+if "google.colab" in sys.modules:
+    raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")
 
 # %%
 import itertools

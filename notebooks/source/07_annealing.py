@@ -21,6 +21,14 @@
 # You need: [1 · Scores](01_scores.ipynb) and
 # [2 · Langevin dynamics](02_langevin.ipynb). The letters are on the page of
 # [symbols](symbols.md), the four names of the step size too.
+#
+# On Google's Colab the next cell gets the package; anywhere else it does nothing.
+
+# %%
+import sys
+
+if "google.colab" in sys.modules:
+    raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")
 
 # %%
 import torch

@@ -26,6 +26,14 @@
 # density](06_low_density.ipynb), and Algorithm 1 from [7 ·
 # Annealing](07_annealing.ipynb). All letters are on the page of
 # [symbols](symbols.md).
+#
+# On Google's Colab the next cell gets the package; anywhere else it does nothing.
+
+# %%
+import sys
+
+if "google.colab" in sys.modules:
+    raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")
 
 # %%
 import itertools

@@ -32,6 +32,14 @@
 # net as in notebooks 8 to 10. Two come with the package, so
 # that nothing is trained here. The letters are on the page of
 # [symbols](symbols.md).
+#
+# On Google's Colab the next cell gets the package; anywhere else it does nothing.
+
+# %%
+import sys
+
+if "google.colab" in sys.modules:
+    raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")
 
 # %%
 import math

@@ -23,6 +23,14 @@
 # [10 · Train and sample](10_train_and_sample.ipynb), where three such
 # numbers were met for the first time. The letters are on the page of
 # [symbols](symbols.md).
+#
+# On Google's Colab the next cell gets the package; anywhere else it does nothing.
+
+# %%
+import sys
+
+if "google.colab" in sys.modules:
+    raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")
 
 # %%
 import math

@@ -42,6 +42,14 @@
 # sample](10_train_and_sample.ipynb) judges
 # digits. The letters are on the page of
 # [symbols](symbols.md).
+#
+# On Google's Colab the next cell gets the package; anywhere else it does nothing.
+
+# %%
+import sys
+
+if "google.colab" in sys.modules:
+    raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")
 
 # %%
 import itertools

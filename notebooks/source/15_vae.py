@@ -24,6 +24,14 @@
 # Nothing here needs a score. The letters are on the page of
 # [symbols](symbols.md); new are the latents $v$, the encoder
 # $q(v \mid x)$ and the decoder $p(x \mid v)$.
+#
+# On Google's Colab the next cell gets the package; anywhere else it does nothing.
+
+# %%
+import sys
+
+if "google.colab" in sys.modules:
+    raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")
 
 # %%
 import math

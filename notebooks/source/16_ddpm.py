@@ -31,6 +31,14 @@
 # levels](08_noise_conditional.ipynb), and the bound and its KL
 # divergences from [15 · Variational autoencoders](15_vae.ipynb).
 # The letters are on the page of [symbols](symbols.md).
+#
+# On Google's Colab the next cell gets the package; anywhere else it does nothing.
+
+# %%
+import sys
+
+if "google.colab" in sys.modules:
+    raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")
 
 # %%
 import itertools

@@ -32,6 +32,14 @@
 # samplers that pass the noise levels once
 # ([16](16_ddpm.ipynb), [17](17_sdes.ipynb)). The letters are on
 # the page of [symbols](symbols.md).
+#
+# On Google's Colab the next cell gets the package; anywhere else it does nothing.
+
+# %%
+import sys
+
+if "google.colab" in sys.modules:
+    raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")
 
 # %%
 import torch
