@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import partial
 from math import prod, sqrt
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from .losses import Denoising, Draw
     from .training import Batch, Objective, Training
+
+Device: TypeAlias = "torch.device | str"
 
 
 # ---- the network --------------------------------------------------------------------------------------------------
@@ -370,13 +372,19 @@ class Optimisation(Part):
         self, model: "nn.Module", batches: "Iterator[Batch]", objective: "Objective", compiled: bool | str
     ) -> "Training":
         """Training, ready to be iterated over."""
-        from .devices import computes_bf16, device_of
+        from .devices import device_of
         from .training import train
 
         settings = {name: value for name, value in vars(self).items() if name != "batch_size"}
         settings["cooldown"] = self.n_steps if self.cooldown is None else self.cooldown
-        settings["bf16"] = self.bf16 and computes_bf16(str(device_of(model)))
+        settings["bf16"] = self.in_bf16(device_of(model))
         return train(model, batches, objective=objective, compiled=compiled, **settings)
+
+    def in_bf16(self, device: Device) -> bool:
+        """Whether nets are run in bfloat16 on this device: as asked, where it has instructions for it."""
+        from .devices import computes_bf16
+
+        return self.bf16 and computes_bf16(str(device))
 
 
 @dataclass(frozen=True)

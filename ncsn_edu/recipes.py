@@ -14,12 +14,13 @@ from itertools import count
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from .parts import (
     ConvVae,
     DdpmLadder,
     DdpmUnet,
+    Device,
     EpsUnet,
     Ladder,
     LogNormal,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
     from .training import Batch, Objective, Training
 
-Device: TypeAlias = "torch.device | str"
 R = TypeVar("R", bound="Recipe")
 
 
@@ -83,7 +83,6 @@ class Recipe(Part):
         import torch
 
         from . import distributed
-        from .devices import computes_bf16
 
         rank, n_processes = distributed.rank(), distributed.world_size()
         size = self.optimisation.batch_size
@@ -97,7 +96,7 @@ class Recipe(Part):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # and not those of GPUs, which would stay changed
             model = self.build(images.shape[1], images.shape[-1]).to(device)
-        if self.optimisation.bf16 and (computes_bf16(str(device)) or str(device) == "cpu"):
+        if self.optimisation.in_bf16(device) or (self.optimisation.bf16 and str(device) == "cpu"):
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
         batches, objective = self.learned(model, images, labels, size // n_processes, seed + 1_000_003 * rank, device)
         return self.optimisation.training(model, batches, objective, compiled)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,31 @@ def test_binder_starts_as_lab_does(monkeypatch):
     assert started["NCSN_EDU_FIGURES_DIR"] == str(ROOT / "work/figures")
     python, pip = yaml.safe_load((ROOT / "binder/environment.yml").read_text("utf-8"))["dependencies"]
     assert pip == "pip" and tuple(map(int, python.partition("=")[2].split("."))) >= (3, 11)  # as constraints.txt wants
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Binder is Linux")
+def test_binder_builds_the_package_and_a_learner_s_copy(tmp_path):
+    """In a copy of the project; pip is only asked, as the package is here already."""
+    copy = tmp_path / "repository"
+    left = shutil.ignore_patterns("source", "assignments", "weights", "__pycache__")
+    for name in ("binder", "ncsn_edu", "notebooks"):
+        shutil.copytree(ROOT / name, copy / name, ignore=left)
+    (copy / "figures").symlink_to(ROOT / "figures")
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    asked, python = tmp_path / "asked", tmp_path / "python"
+    python.write_text(f"""#!/bin/bash
+if [ "$1 $2" = "-m pip" ]; then echo "$PIP_EXTRA_INDEX_URL ${{@:3}}" >> {asked}; else exec {sys.executable} "$@"; fi
+""")
+    python.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    assert subprocess.run([copy / "binder/postBuild"], cwd=copy, env=environment).returncode == 0
+    (installs,) = asked.read_text().splitlines()
+    assert installs == "https://download.pytorch.org/whl/cpu install --no-cache-dir -c constraints.txt -e ."
+    names = {path.name for path in (copy / "notebooks").glob("*.ipynb")}
+    assert {path.name for path in (copy / "work").glob("*.ipynb")} == names and len(names) == 20
+    assert (copy / "work" / address.FIRST).is_file(), "what the badge opens"
+    python.write_text("#!/bin/bash\nexit 3\n")  # an installation that fails is a build that fails
+    assert subprocess.run([copy / "binder/postBuild"], cwd=copy, env=environment).returncode == 3
 
 
 def test_the_container_uses_targets_that_there_are():

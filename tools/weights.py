@@ -32,7 +32,6 @@ from ncsn_edu.bounds import ddpm_bound
 from ncsn_edu.checkpoints import Folder
 from ncsn_edu.conditions import ClassifierGuide, Conditioned
 from ncsn_edu.core import Score, noise_like
-from ncsn_edu.devices import computes_bf16
 from ncsn_edu.features import classifier_net, extract
 from ncsn_edu.files import write_whole
 from ncsn_edu.logs import read_log, summary
@@ -192,7 +191,7 @@ def by_scale(
     data, labels, rows = net.recipe.data, torch.arange(10).repeat_interleave(10), []
     train, held_out = (datasets.load(data, split=split)[0].float()[:898] / 255 for split in ("train", "test"))
     reference, judge_net = held_out_features(data), trained.load_judge(data)
-    bf16 = net.recipe.optimisation.bf16 and computes_bf16("cpu")
+    bf16 = net.recipe.optimisation.in_bf16("cpu")
     how = "flow, in bfloat16" if bf16 else "flow"
     for scale in scales:
         score = Accelerated(guided(labels, scale), bf16=bf16)

@@ -191,7 +191,8 @@ def _say_begun(arguments: argparse.Namespace, recipe: recipes.Recipe, name: str,
     n_processes = distributed.world_size()
     where = f"{n_processes} processes, {device}" if n_processes > 1 else device
     if recipe.optimisation.bf16:
-        where += ", in bfloat16" if computes_bf16(device) else ", in float32, as it has no instructions for bfloat16"
+        narrow = recipe.optimisation.in_bf16(device)
+        where += ", in bfloat16" if narrow else ", in float32, as it has no instructions for bfloat16"
     what = ", ".join(filter(None, (arguments.recipe, arguments.scale, name)))
     if distributed.rank() == 0:
         print(f"{what}: {recipe.optimisation.n_steps} steps on {recipe.data}, on {where}", flush=True)
