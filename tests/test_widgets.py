@@ -238,7 +238,9 @@ def test_a_browser_that_rounds_changes_nothing(explorer_of, kind):
 def test_python_follows_the_page_and_the_page_follows_python(explorer_of, kind, changes):
     """What comes back from the page changes values at once, and picture and line when they are asked for."""
     explorer = explorer_of(kind)
-    start, before = explorer.values, (explorer.picture.value, says(explorer))
+    start = explorer.values
+    explorer.set(**changes).set(**start)  # whatever was run before is not shown
+    before = explorer.picture.value, says(explorer)
     assert explorer.view.values == start
     drawn = []
     explorer._png = lambda: drawn.append(1) or PageExplorer._png(explorer)
@@ -254,6 +256,19 @@ def test_python_follows_the_page_and_the_page_follows_python(explorer_of, kind, 
     assert moved == (fresh.picture.value, says(fresh)) != before
     explorer.set(**start)
     assert explorer.view.values == start and (explorer.picture.value, says(explorer)) == before
+
+
+def test_a_cell_that_sets_a_value_while_python_follows_the_page_is_heard_by_the_page():
+    explorer = widgets.ScoreFieldExplorer()
+    with ThreadPoolExecutor(1) as cell:
+
+        def meanwhile(_):
+            cell.submit(explorer.set, sigma=2.0).result()
+
+        explorer.controls["weight"].observe(meanwhile, names="value")
+        explorer.view.set_state({"values": explorer.values | {"weight": 0.6}})
+    assert explorer.view.values["sigma"] == explorer.values["sigma"] == 2.0 and explorer.values["weight"] == 0.6
+    assert "weight 0.60" in says(explorer) and "noise sigma 2.0" in says(explorer)
 
 
 @pytest.mark.parametrize("kind", EXPLORERS)

@@ -6,6 +6,7 @@ page without a kernel. What Python draws is the picture of a stored notebook, an
 
 import html
 import json
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -82,7 +83,8 @@ class PageExplorer(Explorer):
     """
 
     view: View | None = None
-    _stale = _by_page = False
+    _stale = False
+    _follows: int | None = None  # the thread in which it follows the page
 
     def settings(self) -> dict[str, Any]:
         """What the script is told, ready for JSON: its controls, which start as they are now, and its colours."""
@@ -104,11 +106,16 @@ class PageExplorer(Explorer):
         """Follow the page."""
         if change["new"] == self.values:
             return
-        self._by_page = True
+        self._follows = threading.get_ident()
         try:
-            self.set(**change["new"])
+            self.set(**{name: value for name, value in change["new"].items() if value != change["old"].get(name)})
         finally:
-            self._by_page = False
+            self._follows = None
+
+    @property
+    def _by_page(self) -> bool:
+        """Whether a change comes from the page: others may come meanwhile, from other threads."""
+        return self._follows == threading.get_ident()
 
     def _changed(self, _: Any = None) -> None:
         if self._by_page:
