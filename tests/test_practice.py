@@ -158,10 +158,10 @@ CALL = re.compile(r"^practice\.(\w+)\((\w+)\)$", re.MULTILINE)
 
 
 def cells_to_write():
-    """(notebook, its first code cell, the cell to write, the solution before it)."""
+    """(notebook, its cell of imports, the cell to write, the solution before it)."""
     for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
-        first = next(cell.source for cell in cells if cell.cell_type == "code")
+        first = next((cell.source for cell in cells if cell.cell_type == "code" and "practice" in cell.source), "")
         for before, cell in itertools.pairwise(cells):
             if cell.cell_type == "code" and CALL.search(cell.source):
                 yield path.stem, first, cell, before.source

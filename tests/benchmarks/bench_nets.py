@@ -1,7 +1,8 @@
-"""The RefineNet of NCSN here against a plain textbook one of the same weights: forward, and a training step.
+"""The RefineNet of NCSN here against a plain textbook one, or itself compiled: forward, and a training step.
 
     python tests/benchmarks/bench_nets.py                                    # the three sizes: a minute
     python tests/benchmarks/bench_nets.py --sizes 8:4:4 --repeats 1          # size:width:batch, seconds
+    python tests/benchmarks/bench_nets.py --against compiled --sizes 32:48:32   # minutes, and a C++ compiler
 
 Both sides alternate in one process. Numbers are printed, never asserted: they belong to the machine that made them.
 """
@@ -11,6 +12,7 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -74,11 +76,12 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def compare(size: int, width: int, batch: int, repeats: int) -> None:
+def compare(size: int, width: int, batch: int, repeats: int, against: str) -> None:
     torch.manual_seed(0)
     channels, sigmas = 3 if size == 32 else 1, geometric(1, 0.01, 10)
     ours = NCSN(channels, width, sigmas, size)
-    theirs, x = plain(ours), torch.rand(batch, channels, size, size)
+    theirs = plain(ours) if against == "plain" else cast(nn.Module, torch.compile(copy.deepcopy(ours)))
+    x = torch.rand(batch, channels, size, size)
     sigma = sigmas[torch.randint(10, (batch,))]
 
     def forward(net: nn.Module) -> Tensor:
@@ -104,11 +107,12 @@ def compare(size: int, width: int, batch: int, repeats: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=["8:32:128", "28:32:32", "32:32:16"], metavar="SIZE:WIDTH:BATCH")
+    parser.add_argument("--against", choices=("plain", "compiled"), default="plain", help="the other side")
     parser.add_argument("--repeats", type=int, default=7, help="pairs to time")
     options = parser.parse_args()
-    print(f"{'':<50}{'ms':>5}{'plain ms':>9}{'ratio':>8}")
+    print(f"{'':<50}{'ms':>5}{options.against:>9}{'ratio':>8}")
     for text in options.sizes:
-        compare(*map(int, text.split(":")), options.repeats)
+        compare(*map(int, text.split(":")), options.repeats, options.against)
     print(f"\nPyTorch {torch.__version__}, {torch.get_num_threads()} threads")
 
 
