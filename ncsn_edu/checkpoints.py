@@ -171,10 +171,9 @@ class Folder:
         for left in self.path.glob(".*.tmp"):  # of a process that was killed while it wrote
             left.unlink(missing_ok=True)
         path = save(self.path / f"step-{content['step']:09d}.ckpt", {**content, "loss": loss})
-        if loss < self._lowest():
+        if loss < math.inf and loss < self._lowest():
             link_whole(self.path / "best.ckpt", path)
-            about = {"step": int(content["step"]), "loss": float(loss), "sha256": _checksum(path)}
-            write_whole(self.path / "best.json", json.dumps(about).encode())
+            self._say_best(content["step"], loss)
         for old in self.steps()[self.keep :]:
             old.unlink()
         return path
@@ -188,10 +187,16 @@ class Folder:
                 return float(about["loss"])
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        try:  # written by a process that was killed before it wrote best.json, or by hand
-            return float(load(best)["loss"])
+        try:  # written by a process that was killed before it wrote best.json, or by an older version
+            content = load(best)
+            self._say_best(content["step"], content["loss"])
+            return float(content["loss"])
         except (OSError, ValueError, KeyError, TypeError):
             return math.inf
+
+    def _say_best(self, step: int, loss: float) -> None:
+        about = {"step": int(step), "loss": float(loss), "sha256": _checksum(self.path / "best.ckpt")}
+        write_whole(self.path / "best.json", json.dumps(about).encode())
 
     def steps(self) -> list[Path]:
         """The checkpoints there are, newest first."""

@@ -6,6 +6,7 @@ your own. This file does NOT compare anything: metrics.py does.
 
 import math
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import torch
@@ -73,7 +74,9 @@ def faster(net: FeatureNet, *, bf16: bool = False, mode: str | None = None) -> F
     describe = Compiled(net.describe, mode) if mode else net.describe
 
     def narrow(x: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with ExitStack() as settings:
+            for kind in {x.device.type, *(["cuda"] if torch.cuda.is_available() else [])}:  # the net may move x there
+                settings.enter_context(torch.autocast(kind, torch.bfloat16))
             return describe(x)
 
     return FeatureNet(f"{net.name} in bfloat16", narrow) if bf16 else FeatureNet(net.name, describe)

@@ -1,6 +1,7 @@
 """Checkpoints: whole or not there at all, and never taken for good when they are not."""
 
 import hashlib
+import math
 import os
 import shutil
 import signal
@@ -198,13 +199,17 @@ def test_a_save_that_is_killed_leaves_the_best_with_its_own_loss(when, tmp_path,
     assert checkpoints.load(tmp_path / "best.ckpt")["step"] == 4
 
 
-def test_the_best_of_a_run_that_was_copied_or_is_older_than_the_file_beside_it(tmp_path):
+def test_the_best_of_a_run_that_was_copied_or_is_older_than_the_file_beside_it(tmp_path, monkeypatch):
     Folder(tmp_path / "a").save({**CONTENT, "step": 1}, loss=1.0)
     shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=shutil.copyfile)
     (tmp_path / "b" / "best.json").write_text('{"step": 1, "loss": 1.0, "bytes": 1}')  # as it was written once
     for name in ("a", "b"):
         Folder(tmp_path / name).save({**CONTENT, "step": 2}, loss=2.0)
         assert checkpoints.load(tmp_path / name / "best.ckpt")["step"] == 1
+    monkeypatch.setattr(checkpoints, "load", lambda path: pytest.fail("it was read twice"))
+    Folder(tmp_path / "b").save({**CONTENT, "step": 3}, loss=3.0)
+    (tmp_path / "b" / "best.json").unlink()
+    Folder(tmp_path / "b").save({**CONTENT, "step": 4}, loss=math.inf)  # as at the end of a slice: none is lower
 
 
 def test_without_hard_links_the_best_is_a_copy(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -65,7 +66,9 @@ def test_a_compiled_net_measures_the_same_and_one_in_bfloat16_something_near_by_
     np.save("real.npy", DIGITS[:300].numpy())
     found = {}
     for options in ("", "--compile", "--compile max-autotune --bf16", "--bf16"):
-        assert main(["evaluate", "real.npy", "--alone", *options.split(), "--out", "x.json"]) == 0
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "compiling failed")
+            assert main(["evaluate", "real.npy", "--alone", *options.split(), "--out", "x.json"]) == 0
         found[options] = json.loads((here / "x.json").read_text())["samples"]
     assert modes == [None, "max-autotune"]
     exact, compiled, *narrow = ([number["value"] for number in numbers] for numbers in found.values())
@@ -279,7 +282,9 @@ def test_bits_of_a_net_that_takes_pixels_for_gaussian(options, here, capsys, mon
     use(monkeypatch, lambda x, sigma: score(x.flatten(1), sigma).view_as(x), EpsUnet())
     real, modes = torch.compile, []
     monkeypatch.setattr(torch, "compile", lambda net, mode: modes.append(mode) or real(net, backend="eager"))
-    assert main(["evaluate", "digits", "--bits", "--n", str(n), "--out", "b.json", *options]) == 0
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "compiling failed")
+        assert main(["evaluate", "digits", "--bits", "--n", str(n), "--out", "b.json", *options]) == 0
     assert len(modes) == len(options)
     found, said = json.loads((here / "b.json").read_text()), capsys.readouterr().out
     greys = load("digits", split="test")[0].double().numpy() / 255

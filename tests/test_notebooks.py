@@ -718,6 +718,7 @@ COLAB = """A line.
 import sys
 
 if "google.colab" in sys.modules:
+    print("it takes a minute")
     # %pip install -q git+https://git.example/a/b"""
 
 
@@ -743,6 +744,16 @@ def test_prose_alone_is_not_enough_where_code_has_changed(tiny, capsys, old, new
     assert "build it without --prose" in capsys.readouterr().err and stored.read_bytes() == before
     stored.unlink()
     assert tool.main(["--root", str(root), "build", "--prose", "00"]) == 1
+
+
+@pytest.mark.parametrize("count", [None, 9])
+def test_outputs_of_no_whole_run_are_not_kept(tiny, capsys, count):
+    root, source, stored = tiny
+    change_cells(stored, lambda cells: cells[2].update(execution_count=count))
+    before = stored.read_bytes()
+    edit(source, "A line.", "Another line.")
+    assert tool.main(["--root", str(root), "build", "--prose", "00"]) == 1
+    assert "was not run from top to bottom (cell 3" in capsys.readouterr().err and stored.read_bytes() == before
 
 
 def test_widgets_are_stored_as_their_still():

@@ -271,6 +271,33 @@ def test_a_cell_that_sets_a_value_while_python_follows_the_page_is_heard_by_the_
     assert "weight 0.60" in says(explorer) and "noise sigma 2.0" in says(explorer)
 
 
+def test_a_move_in_the_page_while_python_draws_is_drawn_the_next_time():
+    explorer = widgets.ScoreFieldExplorer()
+    explorer.view.set_state({"values": explorer.values | {"weight": 0.6}})
+    draws = PageExplorer._png
+
+    def moved_meanwhile():
+        explorer._png = lambda: draws(explorer)
+        with ThreadPoolExecutor(1) as page:  # waits for nobody: what it changes is drawn later
+            page.submit(explorer.view.set_state, {"values": explorer.values | {"weight": 0.7}}).result()
+        return draws(explorer)
+
+    explorer._png = moved_meanwhile
+    explorer.picture  # noqa: B018 (it draws)
+    assert "weight 0.70" in says(explorer)
+
+
+def test_what_a_cell_could_not_tell_the_page_is_told_at_its_next_move():
+    explorer = widgets.ScoreFieldExplorer()
+    explorer._png = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        explorer.set(sigma=2.0)
+    del explorer._png
+    assert explorer.view.values["sigma"] == 0.0
+    explorer.view.set_state({"values": explorer.view.values | {"weight": 0.6}})
+    assert explorer.view.values == explorer.values and explorer.values["sigma"] == 2.0
+
+
 @pytest.mark.parametrize("kind", EXPLORERS)
 def test_sliders_stand_on_their_steps(explorer_of, kind):
     """A browser moves a slider that stands between two steps, and so would change what was asked for."""

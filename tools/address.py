@@ -11,6 +11,7 @@ import argparse
 import re
 import sys
 from pathlib import Path
+from textwrap import indent
 from urllib.parse import quote, urlsplit
 
 if sys.version_info >= (3, 11):
@@ -25,10 +26,12 @@ SOURCES = tuple(f"notebooks/source/{path.name}" for path in sorted((ROOT / "note
 FILES = ("README.md", "CONTRIBUTING.md", "CITATION.cff", *SOURCES)
 ON_COLAB = 'if "google.colab" in sys.modules:\n'
 ASKED = """raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")"""
+# A line of Python stands before the magic, which is a comment to all but jupytext.
+GETS = 'print("Colab gets the package, which takes a minute or two")\n# %pip install -q git+{address}'
 BADGES = "<!-- badges, made by `make address` -->", "<!-- end of badges -->"
 PLACES = "<!-- places, made by `make address` -->", "<!-- end of places -->"
 ELSEWHERE = """\
-**Colab.** {colab} The first cell of each installs the package there, and does nothing anywhere else.
+**Colab.** {colab}
 
 **Binder** needs no account and installs nothing: `binder/` says how it builds, and a learner's copy is in `work/`.
 {binder}
@@ -74,16 +77,16 @@ def on_github(address: str) -> bool:
     return urlsplit(address).netloc == "github.com"
 
 
-def colab(address: str, kind: str) -> str:
-    """The address at which Colab shows the folder of the notebooks (kind tree), or opens what is in it (blob)."""
-    return f"https://colab.research.google.com/github{urlsplit(address).path}/{kind}/{BRANCH}/notebooks"
+def colab(address: str) -> str:
+    """The address at which Colab lists the notebooks of a repository."""
+    return f"https://colab.research.google.com/github{urlsplit(address).path}"
 
 
 def badges(address: str) -> str:
     """Markdown of the badges; Colab opens notebooks of GitHub alone."""
     found = [f"[![Binder](https://mybinder.org/badge_logo.svg)]({binder(address)})"]
     if on_github(address):
-        place = f"{colab(address, 'blob')}/{FIRST}"
+        place = f"{colab(address)}/blob/{BRANCH}/notebooks/{FIRST}"
         found.insert(0, f"[![Colab](https://colab.research.google.com/assets/colab-badge.svg)]({place})")
     return "\n".join(found)
 
@@ -94,8 +97,12 @@ def elsewhere(address: str | None) -> str:
     repository = quote(address, safe="") if address else UNKNOWN
     query = f"repo={repository}&branch={BRANCH}&urlpath={quote(f'lab/tree/{name}/notebooks/{FIRST}', safe='')}"
     link = f"Its address: <{binder(address)}>" if address else f"Give it `{UNKNOWN}` at mybinder.org."
-    here = f": <{colab(address, 'tree')}>" if address and on_github(address) else ", where they are on GitHub."
-    return ELSEWHERE.format(address=address or UNKNOWN, binder=link, query=query, colab=f"It opens the notebooks{here}")
+    first = "The first cell of each installs the package there, and does nothing anywhere else."
+    if address is None:
+        first = "Once `make address` was run, the first cell of each installs the package there, and nowhere else."
+    place = f": <{colab(address)}>." if address and on_github(address) else " that are on GitHub."
+    colabs = f"It opens notebooks{place} {first}"
+    return ELSEWHERE.format(address=address or UNKNOWN, binder=link, query=query, colab=colabs)
 
 
 def written(name: str, text: str, address: str | None) -> str:
@@ -105,8 +112,8 @@ def written(name: str, text: str, address: str | None) -> str:
         line = f'repository-code: "{address}"\n' if address else ""
         return re.sub(r"^(type: software\n)", rf"\1{line}", text, flags=re.MULTILINE)
     if name.endswith(".py"):
-        line = f"# %pip install -q git+{address}" if address else ASKED  # jupytext makes a magic of the comment
-        return re.sub(f"{ON_COLAB}.*\n", lambda _: f"{ON_COLAB}    {line}\n", text)
+        lines = GETS.format(address=address) if address else ASKED
+        return re.sub(f"{ON_COLAB}(    .*\n)+", lambda _: f"{ON_COLAB}{indent(lines, 4 * ' ')}\n", text)
     folder = (address or "ncsn_edu").rpartition("/")[2]
     text = re.sub(r"git clone .+ && cd \S+", lambda _: f"git clone {address or UNKNOWN} && cd {folder}", text)
     for (begin, end), made in ((BADGES, badges(address) if address else ""), (PLACES, elsewhere(address))):

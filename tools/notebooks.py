@@ -16,6 +16,7 @@ import argparse
 import difflib
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,11 @@ from ncsn_edu.kernels import CellFailed, run_cells
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT_METADATA = ("tags", "nbgrader")
-FOR_COLAB = 'import sys\n\nif "google.colab" in sys.modules:\n'  # and one line more, which address.py writes
+# What address.py writes, and nothing besides.
+FOR_COLAB = re.compile(
+    r'import sys\n\nif "google\.colab" in sys\.modules:\n'
+    r'    (raise SystemExit\(".*"\)|print\(".*"\)\n    %pip install -q \S+)'
+)
 STYLE_METADATA = ("lines_to_next_cell", "lines_to_end_of_cell_marker", "cell_marker")  # how a cell is laid out in .py
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 NOTEBOOK_METADATA = {
@@ -156,10 +161,13 @@ def keep_outputs(notebook: NotebookNode, path: Path) -> None:
 
     What is for Colab alone may have changed, or come: it does nothing here. Cells are numbered as a run would.
     """
-    stored = [cell for cell in read_notebook(path).cells if runs_here(cell)] if path.exists() else []
+    whole = read_notebook(path).cells if path.exists() else []
+    stored = [cell for cell in whole if runs_here(cell)]
     cells = [cell for cell in notebook.cells if runs_here(cell)]
     if [content(cell) for cell in cells] != [content(cell) for cell in stored]:
         raise NotebookError(f"the code of {path.name} is not that of its source: build it without --prose")
+    if problems := execution_problems(whole):
+        raise NotebookError(f"{path.name} was not run from top to bottom ({problems[0]}): build it without --prose")
     for cell, kept in zip(cells, stored, strict=True):
         cell.outputs = kept.outputs
     for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), start=1):
@@ -171,7 +179,7 @@ def keep_outputs(notebook: NotebookNode, path: Path) -> None:
 
 def runs_here(cell: NotebookNode) -> bool:
     """Whether a cell is code that does something on any machine."""
-    return cell.cell_type == "code" and not cell.source.startswith(FOR_COLAB)
+    return cell.cell_type == "code" and not FOR_COLAB.fullmatch(cell.source)
 
 
 def execute(notebook: NotebookNode, *, cwd: Path, name: str, timeout: int) -> None:

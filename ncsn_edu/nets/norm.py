@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 EPS = 1e-5
-GROUPS_ON = ("cpu",)  # kinds of devices that are fastest with group norm, of images in the usual layout
+GROUPS_ON = ("cpu",)  # kinds of devices that may be fastest with group norm
 
 
 def instance_norm_plus(x: Tensor, gamma: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
@@ -21,11 +21,16 @@ def instance_norm_plus(x: Tensor, gamma: Tensor, alpha: Tensor, beta: Tensor) ->
     mu, ratio = x.mean((2, 3), dtype=gamma.dtype), 1 - 1 / c  # layer_norm divides the variance by C, and m^ by C - 1
     m = ratio**0.5 * F.layer_norm(mu, (c,), eps=ratio * EPS)
     scale, shift = gamma.expand(b, c), gamma * alpha * m + beta
-    if x.device.type not in GROUPS_ON or not x.is_contiguous() or torch.compiler.is_compiling():
+    if not _as_groups(x):
         return _scaled(x, mu, scale, shift)
     # The batch as one image of B * C channels, each a group: instance norm with its scale and shift in a single pass.
     h = F.group_norm(x.reshape(1, b * c, *x.shape[2:]), b * c, scale.flatten(), shift.flatten(), EPS)
     return h.view(x.shape)
+
+
+def _as_groups(x: Tensor) -> bool:
+    """Whether group norm is fastest: on a processor, of images in the usual layout, and uncompiled."""
+    return x.device.type in GROUPS_ON and x.is_contiguous() and not torch.compiler.is_compiling()
 
 
 def _scaled(x: Tensor, mu: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

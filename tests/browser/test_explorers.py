@@ -17,6 +17,7 @@ import nbformat
 import numpy as np
 import pytest
 import site_check
+from IPython.core.inputtransformer2 import TransformerManager
 from PIL import Image
 
 from ncsn_edu import plots, widgets
@@ -90,7 +91,7 @@ def same_pixels(first: bytes, second: bytes) -> bool:
 
 def names_of(source: str) -> tuple[set[str], set[str]]:
     """The names that a cell defines, and those that it needs from the cells before it."""
-    nodes = list(ast.walk(ast.parse(source)))
+    nodes = list(ast.walk(ast.parse(TransformerManager().transform_cell(source))))  # a notebook has magics
     own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     own |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     own |= {node.arg for node in nodes if isinstance(node, ast.arg)}

@@ -111,6 +111,8 @@ class PageExplorer(Explorer):
             self.set(**{name: value for name, value in change["new"].items() if value != change["old"].get(name)})
         finally:
             self._follows = None
+            if self.view is not None and self.view.values != self.values:  # a cell changed something meanwhile
+                self.view.values = self.values
 
     @property
     def _by_page(self) -> bool:
@@ -127,8 +129,12 @@ class PageExplorer(Explorer):
 
     def _catch_up(self) -> None:
         if self._stale:
-            super()._changed()  # of which the page knows
-            self._stale = False
+            self._stale = False  # a move while it is drawn makes it so again
+            try:
+                super()._changed()  # of which the page knows
+            except BaseException:
+                self._stale = True
+                raise
 
     @property
     def picture(self) -> ipw.Image:

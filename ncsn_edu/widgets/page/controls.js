@@ -149,10 +149,11 @@ function show(el, model) {
   const buttons = make("div", { className: "ncsn-buttons" }, settings.action ? [run, reset] : [reset]);
   const rows = make("div", { className: "ncsn-controls" }, [...controls.map((c) => c.element), buttons]);
   const root = make("div", { className: "ncsn-explorer" }, [make("style", { textContent: STYLE }), rows, canvas, readout, alone]);
-  // Plain keys are the controls', and JupyterLab does not get them; Ctrl+S and its like stay the notebook's.
+  // Keys are the controls', and JupyterLab does not get them (Ctrl+Z takes back what was typed, and no code): all but
+  // those that save the notebook and search in it.
   const share = (event) => {
-    const own = !(event.ctrlKey || event.metaKey || event.altKey);
-    if (root.contains(event.target)) event.target.toggleAttribute("data-lm-suppress-shortcuts", own);
+    const asked = (event.ctrlKey || event.metaKey) && ["s", "f"].includes(event.key.toLowerCase());
+    if (root.contains(event.target)) event.target.toggleAttribute("data-lm-suppress-shortcuts", !asked);
   };
   window.addEventListener("keydown", share, true); // before the notebook hears of it
   el.append(root);
