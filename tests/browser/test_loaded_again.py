@@ -40,17 +40,10 @@ def test_explorers_outlive_their_page(
     moved, cells = notebook.press(label, "ArrowRight"), notebook.cells.count()
     if kind is PageNotebook:
         page.keyboard.press("b")  # would add a cell, were it not the slider's
+        page.keyboard.press("Control+Backspace")  # and this would join this cell and the one above
     page.keyboard.press("Control+s")  # with the slider in focus, too, this is the notebook's
     wait_for(lambda: WIDGET in (lab.notebooks / f"{name}-explorer.ipynb").read_text(), "the notebook is saved")
     assert notebook.cells.count() == cells
-    if kind is PageNotebook:  # what Ctrl+Z takes back in a field is what was typed there, and no line of the cell
-        code = notebook.cell.locator(".cm-content").inner_text()
-        notebook.field(label).press("1")
-        page.keyboard.press("Control+z")
-        page.keyboard.press("Control+a")
-        assert notebook.cell.locator(".cm-content").inner_text() == code
-        assert page.locator(".jp-Notebook .jp-Cell.jp-mod-selected").count() <= 1
-        wait_for(lambda: float(notebook.field(label).input_value()) == moved, "what was typed is taken back")
 
     page.reload()
     notebook.cell.locator(".ncsn-readout").wait_for(timeout=60 * SECONDS)

@@ -149,8 +149,8 @@ function show(el, model) {
   const buttons = make("div", { className: "ncsn-buttons" }, settings.action ? [run, reset] : [reset]);
   const rows = make("div", { className: "ncsn-controls" }, [...controls.map((c) => c.element), buttons]);
   const root = make("div", { className: "ncsn-explorer" }, [make("style", { textContent: STYLE }), rows, canvas, readout, alone]);
-  // Keys are the controls', and JupyterLab does not get them (Ctrl+Z takes back what was typed, and no code): all but
-  // those that save the notebook and search in it.
+  // Keys are the controls', and JupyterLab does not get them (a letter would add a cell, Ctrl+Backspace join two): all
+  // but those that save the notebook and search in it.
   const share = (event) => {
     const asked = (event.ctrlKey || event.metaKey) && ["s", "f"].includes(event.key.toLowerCase());
     if (root.contains(event.target)) event.target.toggleAttribute("data-lm-suppress-shortcuts", !asked);
