@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import pickle
 import platform
 import re
@@ -25,7 +24,7 @@ import torch
 
 from . import pickles
 from .errors import first_line
-from .files import check_there, link_whole, write_whole
+from .files import check_there, end_of, link_whole, write_whole
 from .kinds import COMMENT_SIZE, MARK, NOT_KNOWN, OLD_TORCH, PICKLE, PROGRAM, TORCH, Kind, describe
 
 
@@ -141,16 +140,12 @@ def _why_unread(path: Any, kind: Kind, error: Exception) -> str:
 
 def _ends_in(path: str | PathLike[str], name: str) -> bool:
     """Whether the file was cut short within this name, which torch reads without its last letter."""
-    with open(path, "rb") as file:
-        file.seek(max(0, os.path.getsize(path) - len(name) - 1))
-        return file.read()[: len(name)] == name.encode()
+    return end_of(path, len(name) + 1)[: len(name)] == name.encode()
 
 
 def _checksum(path: Path) -> str:
     """The SHA-256 that a checkpoint ends with; its content is not looked at."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - COMMENT_SIZE))
-        return file.read().removeprefix(MARK).decode("ascii", "replace")
+    return end_of(path, COMMENT_SIZE).removeprefix(MARK).decode("ascii", "replace")
 
 
 class Folder:

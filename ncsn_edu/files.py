@@ -40,6 +40,13 @@ def write_whole(path: str | PathLike[str], *parts: bytes | memoryview) -> Path:
     return path
 
 
+def end_of(path: str | PathLike[str], n: int) -> bytes:
+    """The last n bytes of a file, or all where there are fewer. Raises OSError where it cannot be read."""
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - n))
+        return file.read()
+
+
 def link_whole(path: Path, source: Path) -> None:
     """Let path be another name of the file source, which costs no time; a copy where the disk has no hard links."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 from zipfile import BadZipFile, ZipFile
 
+from .files import end_of
+
 HEAD = 4096  # bytes that are looked at
 MARK = b"ncsn_edu checkpoint, sha256 "  # what the comment of a checkpoint's archive starts with, then 64 digits
 COMMENT_SIZE = len(MARK) + 64
@@ -72,8 +74,7 @@ def kind_of(path: str | PathLike[str]) -> Kind:
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(HEAD)
-        file.seek(max(0, size - COMMENT_SIZE))
-        tail = file.read()
+    tail = end_of(path, COMMENT_SIZE)
     if not head:
         return Kind("empty", AGAIN)
     if tail.startswith(MARK):

@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import warnings
 
 import numpy as np
 import pytest
@@ -60,15 +59,20 @@ def test_the_same_for_scale(here, capsys):
     assert distance["samples"] < distance["training images, noise 0.1"] < distance["Gaussian"]
 
 
-def test_a_compiled_net_measures_the_same_and_one_in_bfloat16_something_near_by_another_name(here, monkeypatch):
-    real, modes = torch.compile, []
-    monkeypatch.setattr(torch, "compile", lambda net, mode: modes.append(mode) or real(net, backend="eager"))
+@pytest.fixture
+def modes(monkeypatch):
+    """The modes in which nets are compiled, without a C++ compiler."""
+    real, found = torch.compile, []
+    monkeypatch.setattr(torch, "compile", lambda net, mode: found.append(mode) or real(net, backend="eager"))
+    return found
+
+
+@pytest.mark.filterwarnings("error:compiling failed")
+def test_a_compiled_net_measures_the_same_and_one_in_bfloat16_something_near_by_another_name(here, modes):
     np.save("real.npy", DIGITS[:300].numpy())
     found = {}
     for options in ("", "--compile", "--compile max-autotune --bf16", "--bf16"):
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", "compiling failed")
-            assert main(["evaluate", "real.npy", "--alone", *options.split(), "--out", "x.json"]) == 0
+        assert main(["evaluate", "real.npy", "--alone", *options.split(), "--out", "x.json"]) == 0
         found[options] = json.loads((here / "x.json").read_text())["samples"]
     assert modes == [None, "max-autotune"]
     exact, compiled, *narrow = ([number["value"] for number in numbers] for numbers in found.values())
@@ -275,16 +279,13 @@ def use(monkeypatch, score, network) -> None:
     monkeypatch.setattr(trained, "load_trained", lambda source, device: Trained(score, recipe, (1, 8, 8), 7))
 
 
+@pytest.mark.filterwarnings("error:compiling failed")
 @pytest.mark.parametrize("options", [[], ["--compile"]])
-def test_bits_of_a_net_that_takes_pixels_for_gaussian(options, here, capsys, monkeypatch):
+def test_bits_of_a_net_that_takes_pixels_for_gaussian(options, here, capsys, modes, monkeypatch):
     """-log2 p of the cells around the greys of all held-out images, by the normal distribution function."""
     score, n = GaussianMixture([64 * [0.3]], 0.16), 200
     use(monkeypatch, lambda x, sigma: score(x.flatten(1), sigma).view_as(x), EpsUnet())
-    real, modes = torch.compile, []
-    monkeypatch.setattr(torch, "compile", lambda net, mode: modes.append(mode) or real(net, backend="eager"))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", "compiling failed")
-        assert main(["evaluate", "digits", "--bits", "--n", str(n), "--out", "b.json", *options]) == 0
+    assert main(["evaluate", "digits", "--bits", "--n", str(n), "--out", "b.json", *options]) == 0
     assert len(modes) == len(options)
     found, said = json.loads((here / "b.json").read_text()), capsys.readouterr().out
     greys = load("digits", split="test")[0].double().numpy() / 255

@@ -28,6 +28,10 @@ ON_COLAB = 'if "google.colab" in sys.modules:\n'
 ASKED = """raise SystemExit("Give the address of the project's repository here: %pip install -q git+https://...")"""
 # A line of Python stands before the magic, which is a comment to all but jupytext.
 GETS = 'print("Colab gets the package, which takes a minute or two")\n# %pip install -q git+{address}'
+# The whole of that cell in a notebook, with an address or without.
+FOR_COLAB = re.compile(
+    rf'import sys\n\n{re.escape(ON_COLAB)}    (raise SystemExit\(".*"\)|print\(".*"\)\n    %pip install -q \S+)'
+)
 BADGES = "<!-- badges, made by `make address` -->", "<!-- end of badges -->"
 PLACES = "<!-- places, made by `make address` -->", "<!-- end of places -->"
 ELSEWHERE = """\

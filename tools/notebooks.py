@@ -16,7 +16,6 @@ import argparse
 import difflib
 import hashlib
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any
 
 import jupytext
 import nbformat
+from address import FOR_COLAB
 from nbformat import NotebookNode
 
 from ncsn_edu.files import write_whole
@@ -33,11 +33,6 @@ from ncsn_edu.kernels import CellFailed, run_cells
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT_METADATA = ("tags", "nbgrader")
-# What address.py writes, and nothing besides.
-FOR_COLAB = re.compile(
-    r'import sys\n\nif "google\.colab" in sys\.modules:\n'
-    r'    (raise SystemExit\(".*"\)|print\(".*"\)\n    %pip install -q \S+)'
-)
 STYLE_METADATA = ("lines_to_next_cell", "lines_to_end_of_cell_marker", "cell_marker")  # how a cell is laid out in .py
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 NOTEBOOK_METADATA = {
