@@ -59,4 +59,6 @@ def test_formulas_and_search_work_without_anything_from_outside(site: Path, page
         page.locator("mjx-container").first.wait_for(timeout=20_000)
         assert page.locator("mjx-merror").count() == 0
         page.goto(address + "search.html?q=MALA")
-        page.locator("#search-results li a").first.wait_for(timeout=20_000)
+        page.locator("#search-results .context").first.wait_for(timeout=20_000)  # from a page that was found
+        page.locator("#search-results").get_by_text("Search finished").wait_for(timeout=20_000)
+        page.wait_for_load_state("networkidle")  # it fetches every page that was found: the server stays until then
