@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -13,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.spines import Spine
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator
+from matplotlib.transforms import Bbox
 from moves import places
 from PIL import Image
 
@@ -21,7 +23,7 @@ from ncsn_edu.distributions import Empirical
 from ncsn_edu.nets.vae import ConvVAE
 from ncsn_edu.schedules import geometric
 from ncsn_edu.widgets import Explorer
-from ncsn_edu.widgets.base import RunningExplorer, as_png
+from ncsn_edu.widgets.base import RunningExplorer, as_png, put
 from ncsn_edu.widgets.redraw import Redraw
 
 IMAGES = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -94,7 +96,7 @@ def test_pictures_are_files_that_another_library_reads(size):
 
 
 def drawn() -> tuple[Figure, dict]:
-    """A figure with two axes, and its artists."""
+    """A figure with two axes, a colour bar, and an image without axes; and their artists."""
     figure = Figure(figsize=(4, 2), dpi=50, layout="none")  # which would move the axes at each draw
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
@@ -103,7 +105,12 @@ def drawn() -> tuple[Figure, dict]:
     right.plot([0, 1], [0, 1], label="best")
     image = right.imshow(np.eye(3), extent=(0, 1, 0, 1), aspect="auto")
     names = {"left": left, "right": right, "line": line, "image": image, "text": left.text(1, 2, "words")}
-    return figure, names | {"legend": right.legend(loc="best"), "fixed": left.legend(loc="upper left")}
+    names |= {"legend": right.legend(loc="best"), "fixed": left.legend(loc="upper left")}
+    bar = figure.colorbar(image, ax=right, extend="max")
+    bare = figure.add_axes((0, 0, 0.2, 0.2))
+    bare.set_axis_off()
+    bare.set_title("bare")
+    return figure, names | {"bar": bar, "bare": bare, "pixels": bare.imshow(np.arange(4).reshape(2, 2))}
 
 
 CHANGES = {
@@ -135,6 +142,14 @@ CHANGES = {
     "wider": lambda a: a["left"].figure.set_size_inches(5, 2),
     "other axes": lambda a: a["left"].figure.add_axes((0.4, 0.4, 0.2, 0.2)),
     "axes in axes": lambda a: a["left"].inset_axes((0.5, 0.5, 0.4, 0.4)).plot([1, 2]),
+    "an image without axes": lambda a: a["pixels"].set_data(np.eye(2)),
+    "axes that had none": lambda a: a["bare"].set_axis_on(),
+    "a frame out of sight": lambda a: (a["bare"].patch.set_color("red"), a["bare"].set_axis_on()),
+    "limits of colours": lambda a: a["image"].set_clim(0.5, 3),
+    "the length of a colour bar": lambda a: a["bar"].ax.set_position((0.9, 0.3, 0.05, 0.3)),
+    "the shape of a colour bar": lambda a: a["bar"].ax.set_box_aspect(5),
+    "a rule for the place": lambda a: a["bare"].set_axes_locator(lambda *_: Bbox.from_bounds(0.1, 0.2, 0.1, 0.2)),
+    "the name of a colour bar": lambda a: a["bar"].set_label("height"),
     "a colour of the figure": lambda a: a["left"].figure.set_facecolor("yellow"),
 }
 
@@ -160,9 +175,9 @@ def test_a_change_of_a_figure_is_seen(change):
 
 
 def test_only_what_has_changed_is_asked(monkeypatch):
-    """A line under a legend: no tick, no title, no legend and nothing of the other axes."""
+    """A line under a legend, and an image without axes: nothing else, of these axes or others."""
     asked = []
-    for kind in (Line2D, Text, AxesImage, Spine):
+    for kind in (Line2D, Text, AxesImage, Spine, Axes):
         real = kind.draw
         monkeypatch.setattr(kind, "draw", lambda self, renderer, real=real: (asked.append(self), real(self, renderer)))
     figure, artists = drawn()
@@ -175,3 +190,20 @@ def test_only_what_has_changed_is_asked(monkeypatch):
     redraw.draw()
     best = artists["legend"].findobj()  # of a legend that seeks its place
     assert [artist for artist in asked if artist not in best] == [artists["line"]]
+    asked.clear()
+    artists["pixels"].set_data(np.eye(2))
+    redraw.draw()
+    assert [artist for artist in asked if artist not in best] == [artists["pixels"]]
+
+
+def test_data_that_are_shown_already_are_not_drawn_anew():
+    image = Figure().add_subplot().imshow(np.eye(3))
+    for data, stale in (
+        (np.eye(3), False),
+        (2 * np.eye(3), True),
+        (torch.eye(3), True),
+        (np.full((3, 3), np.nan), True),
+    ):
+        image.stale = False
+        put(image, data)
+        assert image.stale == stale and np.array_equal(np.ma.getdata(image.get_array()), data, equal_nan=True)

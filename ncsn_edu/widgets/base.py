@@ -23,14 +23,17 @@ from typing import Any, cast
 import ipywidgets as ipw
 import numpy as np
 import torch
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.layout_engine import LayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.quiver import Quiver
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 from .. import plots
 from ..bars import outputs_are_stored
@@ -64,7 +67,7 @@ class Explorer(ipw.VBox):
         self.controls = controls
         self._alone = threading.RLock()  # JupyterLab's messages come in a thread beside that of a run
         self._scale = sharpness()
-        with plots.style():
+        with plots.style(), rc_context({"axes.titley": 1}):  # as it is; and not sought anew among all ticks
             self.figure = Figure(figsize=size, dpi=100 * self._scale, layout="constrained")
             FigureCanvasAgg(self.figure)
             self._draw()
@@ -314,10 +317,11 @@ def as_png(figure: Figure) -> bytes:
     Rows are compressed as they are. Pillow tries five filters on each, which makes files of plots no smaller and takes
     as long again as everything else here.
     """
-    pixels = np.asarray(cast(FigureCanvasAgg, figure.canvas).buffer_rgba())[:, :, :3]
-    height, width, _ = pixels.shape
+    drawn = Image.fromarray(np.asarray(cast(FigureCanvasAgg, figure.canvas).buffer_rgba()))
+    rgb = np.asarray(drawn.convert("RGB"))  # NumPy itself would take as long as all of the compression
+    height, width, _ = rgb.shape
     rows = np.zeros((height, 1 + 3 * width), np.uint8)  # the byte before each row: no filter
-    rows[:, 1:].reshape(pixels.shape)[:] = pixels
+    rows[:, 1:] = rgb.reshape(height, -1)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits of each of three colours
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.data, 1)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -361,6 +365,13 @@ def relative_density(log_p: torch.Tensor) -> np.ndarray:
     """log p (n * n,) on a grid as a picture (n, n) of the density, which is 1 where it is largest."""
     side = math.isqrt(len(log_p))
     return (log_p - log_p.max()).exp().reshape(side, side).numpy()
+
+
+def put(image: AxesImage, data: torch.Tensor | np.ndarray) -> None:
+    """Show other data, (H, W) or (H, W, 3 or 4). Given those that are shown, Matplotlib would draw them anew."""
+    data = np.asarray(data)
+    if not np.array_equal(np.asarray(image.get_array()), data):
+        image.set_data(data)
 
 
 def still_arrows(ax: Axes, points: torch.Tensor, **look: Any) -> Quiver:

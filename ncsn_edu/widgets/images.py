@@ -33,6 +33,7 @@ from .base import (
     in_red,
     int_slider,
     log_slider,
+    put,
     wide,
 )
 
@@ -111,8 +112,8 @@ class NoiseLevelExplorer(Explorer):
         sigma, clean = sigmas[level - 1].item(), self.images[image]
         noisy = clean + sigma * self.noise
         for artist, picture in ((self.clean, clean), (self.noisy, noisy)):
-            artist.set_data(tile(picture[None]).numpy())
-        self.mean.set_data(tile(self.guess.denoise(noisy[None], sigma)).numpy())
+            put(artist, tile(picture[None]))
+        put(self.mean, tile(self.guess.denoise(noisy[None], sigma)))
         self.dots.set_data(range(1, n_levels + 1), sigmas.numpy())
         self.mark.set_data([level], [sigma])
         self.ladder.set_xlim(0, n_levels + 1)
@@ -131,7 +132,7 @@ class NoiseLevelExplorer(Explorer):
         shown = np.linspace(0, len(sigmas) - 1, min(len(sigmas), self.strip)).round().astype(int)
         row = torch.ones(self.strip, *clean.shape)
         row[: len(shown)] = clean + sigmas[shown].view(-1, 1, 1, 1) * self.noise
-        self.tiles.set_data(tile(row, self.strip).numpy())
+        put(self.tiles, tile(row, self.strip))
         labels = [f"{sigma:.2g}" for sigma in sigmas[shown].tolist()]
         self.tiles.axes.set_xticklabels(labels + [""] * (self.strip - len(shown)))
         self.frame.set_x((clean.shape[2] + 1) * np.abs(shown - (level - 1)).argmin() - 0.5)
@@ -249,7 +250,7 @@ class SamplingExplorer(RunningExplorer):
             step = numbers[-1]
             self._move("step", value=step)
         frame = self.history[bisect_right(numbers, step) - 1]
-        self.grid.set_data(frame.picture)
+        put(self.grid, frame.picture)
         self.mark.set_data([frame.number], [frame.sigma])
         self.norm.set_data(numbers, [frame.norm for frame in self.history])
         self.norm_mark.set_data([frame.number], [frame.norm])
@@ -388,11 +389,11 @@ class InpaintingExplorer(RunningExplorer):
 
     def _look(self, image: int, mask: str, seed: int, **settings: Any) -> str:
         known = self.mask.bool()
-        self.original.set_data(tile(self.image[None]).numpy())
-        self.masked.set_data(_colours(self.image, known, 1.0))
+        put(self.original, tile(self.image[None]))
+        put(self.masked, _colours(self.image, known, 1.0))
         self.nothing.set_visible(self.state is None)
         x = torch.ones(self.n, *self.image.shape) if self.state is None else self.state.x.cpu()
-        self.completions.set_data(tile(x, self.columns).numpy())
+        put(self.completions, tile(x, self.columns))
         line = (
             f"image {image}, mask: {KNOWN[mask]}, <b>{1 - self.mask.mean():.1%}</b> missing; "
             f"seed {seed}, {self._told()}"

@@ -15,7 +15,7 @@ from ..devices import device_of
 from ..nets.vae import ConvVAE
 from ..pictures import tile
 from ..vae import kl_to_standard
-from .base import Explorer, between_0_and_1, int_slider, log_slider, slider, wide
+from .base import Explorer, between_0_and_1, int_slider, log_slider, put, slider, wide
 
 PLACES = 7  # images on the walk
 IMAGE: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
@@ -89,11 +89,12 @@ class LatentExplorer(Explorer):
         strip = self._decoded(path, **rest)
         ends = {"start": self.images[[start]], "end": self.images[[end]], "image": decoded, "strip": strip}
         for name, x in ends.items():
-            self.shown[name].set_data(tile(x, PLACES).numpy())
+            put(self.shown[name], tile(x, PLACES))
         self.dots.set_data(self.means[:, first - 1].numpy(), self.means[:, second - 1].numpy())
         self.line.set_data(path[:, first - 1].numpy(), path[:, second - 1].numpy())
         self.here.set_data([v[first - 1]], [v[second - 1]])
-        self.cloud.set(xlabel=f"latent {first}", ylabel=f"latent {second}")
+        self.cloud.xaxis.label.set_text(f"latent {first}")
+        self.cloud.yaxis.label.set_text(f"latent {second}")
         told = "; ".join(
             f"{name} latent {k}, moved by {by:.1f}, is <b>{v[k - 1]:.2f}</b> (KL {self.used[k - 1]:.2f} nats)"
             for name, (k, by) in moves.items()

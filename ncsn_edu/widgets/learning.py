@@ -22,6 +22,7 @@ from .base import (
     int_slider,
     log_slider,
     moving_mean,
+    put,
     relative_density,
     slider,
     still_arrows,
@@ -154,7 +155,7 @@ class ObjectiveExplorer(TrainingExplorer):
         self.held_out = clean + sigma * noise_like(clean, generator)
         self.constant = self._constant(objective, clean, sigma, generator)
         log_p = self.mixture.log_prob(self.points, sigma)
-        self.field.images[0].set_data(relative_density(log_p))
+        put(self.field.images[0], relative_density(log_p))
         self.truth.set_UVC(*self._arrows(self.mixture, sigma).T)
         used = f": {n_projections} {distribution}" if objective.startswith("sliced") else ""
         self.curve.title.set_text(objective + used)  # set_title would take its size from the reader's settings
@@ -262,7 +263,7 @@ class ErrorExplorer(TrainingExplorer):
         noisy = self.mixture.perturb(sigma)
         self.held_out = noisy.sample(4000, generator=torch.Generator().manual_seed(2)).double()
         self.log_p, self.held_out_log_p = noisy.log_prob(self.points), noisy.log_prob(self.held_out)
-        self.field.images[0].set_data(relative_density(self.log_p))
+        put(self.field.images[0], relative_density(self.log_p))
 
     def _idle(self, **values: Any) -> Collection[str]:
         return () if values["distance"] else {"weight"}  # both modes are in one place
@@ -274,7 +275,7 @@ class ErrorExplorer(TrainingExplorer):
     def _look(self, distance: float, weight: float, sigma: float, threshold: float, n_steps: int) -> str:
         self.learned.set_UVC(*plots.arrows(self._score, self.cells, sigma, self.extent, 15).T)
         error = (self._score(self.points, sigma) - self.mixture(self.points, sigma)).norm(dim=1)
-        self.map.images[0].set_data(error.log10().reshape(60, 60).numpy())
+        put(self.map.images[0], error.log10().reshape(60, 60))
         low = self.log_p < threshold
         self._border(threshold)
         self.dots.set_data(self.log_p.numpy(), error.numpy())

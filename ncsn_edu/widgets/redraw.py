@@ -114,9 +114,9 @@ class Redraw:
             draw(renderer)
             return
         titles = ax.title, ax._left_title, ax._right_title  # type: ignore[attr-defined]  # its types lack them
-        moved = any(artist.stale for artist in (ax.patch, *titles, *ax.spines.values()))
+        frame = ax.patch, *titles, *ax.spines.values()
         panel = self._panels.get(ax)
-        if panel and panel[:2] == self._standing(ax) and not moved:
+        if panel and panel[:2] == self._standing(ax) and not any(artist.stale for artist in frame):
             for artist in panel.order:
                 artist.draw(renderer)
             ax.stale = False
@@ -124,7 +124,9 @@ class Redraw:
         order: list[Artist] = []
         self._panels[ax] = Panel((), [], order)
         draw(renderer)
-        if ax.get_axes_locator() is None and all("draw" in vars(artist) for artist in ax.get_children()):
+        for artist in frame:  # those, too, that are out of sight, as around images
+            artist.stale = False
+        if all("draw" in vars(artist) for artist in ax.get_children()):
             self._panels[ax] = Panel(*self._standing(ax), order)
 
     def _standing(self, ax: Axes) -> tuple[tuple[Any, ...], list[tuple[Artist, float]]]:
