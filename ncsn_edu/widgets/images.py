@@ -98,7 +98,8 @@ class NoiseLevelExplorer(Explorer):
         ax.spines[:].set_visible(False)
         ax.set_title("the image at levels of the ladder, sigma below")
         ax.set_yticks([])
-        ax.set_xticks((width + 1) * np.arange(self.strip) + (width - 1) / 2, ["0.01"] * self.strip, fontsize=9)
+        self.labels = ["0.01"] * self.strip
+        ax.set_xticks((width + 1) * np.arange(self.strip) + (width - 1) / 2, self.labels, fontsize=9)
         ax.tick_params(length=0)
         self.frame = Rectangle((0, -0.5), width, height, fill=False, color=plots.RED, lw=2.5, clip_on=False)
         ax.add_patch(self.frame)
@@ -133,8 +134,10 @@ class NoiseLevelExplorer(Explorer):
         row = torch.ones(self.strip, *clean.shape)
         row[: len(shown)] = clean + sigmas[shown].view(-1, 1, 1, 1) * self.noise
         put(self.tiles, tile(row, self.strip))
-        labels = [f"{sigma:.2g}" for sigma in sigmas[shown].tolist()]
-        self.tiles.axes.set_xticklabels(labels + [""] * (self.strip - len(shown)))
+        labels = [f"{sigma:.2g}" for sigma in sigmas[shown].tolist()] + [""] * (self.strip - len(shown))
+        if labels != self.labels:
+            self.labels = labels
+            self.tiles.axes.set_xticklabels(labels)
         self.frame.set_x((clean.shape[2] + 1) * np.abs(shown - (level - 1)).argmin() - 0.5)
 
 
