@@ -207,3 +207,31 @@ def test_data_that_are_shown_already_are_not_drawn_anew():
         image.stale = False
         put(image, data)
         assert image.stale == stale and np.array_equal(np.ma.getdata(image.get_array()), data, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["LatentExplorer", "ManifoldExplorer"])
+def test_a_screen_of_few_pixels_gets_no_more_of_them(name, monkeypatch):
+    """Nor do others lose theirs: a page says what screen it is on."""
+    monkeypatch.setenv("NCSN_EDU_FIGURES_SHARP", "1")
+    explorer = MADE[name](getattr(widgets, name))
+    sharp, size = explorer.picture.value, (int(explorer.picture.width), int(explorer.picture.height))
+    explorer.words.pixel_ratio = 2.0
+    assert explorer.picture.value == sharp
+    explorer.words.pixel_ratio = 1.0
+    with Image.open(io.BytesIO(explorer.picture.value)) as found, Image.open(io.BytesIO(sharp)) as fine:
+        assert found.size == size and fine.size == (2 * size[0], 2 * size[1])
+        small = fine.resize(found.size, Image.Resampling.BOX)
+        assert np.abs(np.asarray(found, float) - np.asarray(small, float)).mean() < 4, "the same, with fewer pixels"
+    assert explorer._repr_mimebundle_()[1]["image/png"].keys() == {"alt"}
+    control = next(control for each, control in explorer.controls.items() if each in ("walk", "sigma"))
+    control.value = control.max
+    moved = explorer.picture.value
+    explorer.words.pixel_ratio = 1.25  # a page that was zoomed
+    assert explorer.picture.value not in (moved, sharp)
+    twin = MADE[name](getattr(widgets, name)).set(**explorer.values)
+    assert explorer.picture.value == twin.picture.value
+    monkeypatch.delenv("NCSN_EDU_FIGURES_SHARP")
+    plain = MADE[name](getattr(widgets, name))
+    before = plain.picture.value
+    plain.words.pixel_ratio = 2.0
+    assert plain.picture.value == before, "who has asked for no sharp pictures gets none"

@@ -66,7 +66,7 @@ class Explorer(ipw.VBox):
     ):
         self.controls = controls
         self._alone = threading.RLock()  # JupyterLab's messages come in a thread beside that of a run
-        self._scale = sharpness()
+        self._scale = self._sharp = sharpness()
         with plots.style(), rc_context({"axes.titley": 1}):  # as it is; and not sought anew among all ticks
             self.figure = Figure(figsize=size, dpi=100 * self._scale, layout="constrained")
             FigureCanvasAgg(self.figure)
@@ -89,6 +89,7 @@ class Explorer(ipw.VBox):
     def _parts(self) -> list[ipw.Widget]:
         """What is shown while a kernel runs, from top to bottom."""
         self.words = Words(names={"img": self._alt()})
+        self.words.observe(self._seen, names="pixel_ratio")
         return [self.words, self.rows, self.picture, self.readout]
 
     @property
@@ -166,6 +167,15 @@ class Explorer(ipw.VBox):
         self.controls[name] = new
         self.rows.children = [new if child is old else child for child in self.rows.children]
         old.close()
+
+    def _seen(self, change: dict[str, Any]) -> None:
+        """On a screen where a sharp picture is no sharper, draw one with a quarter of its pixels: it comes sooner."""
+        scale = self._sharp if change["new"] > 1 else 1
+        with self._alone:
+            if scale != self._scale:
+                self._scale = scale
+                self.figure.set_dpi(100 * scale)
+                self._image.value = self._png()
 
     def _png(self) -> bytes:
         self._redraw.draw()

@@ -1,5 +1,6 @@
 // What ipywidgets leaves out of an explorer that a kernel answers: names for screen readers, and a line that says so
-// once the kernel is gone. `model` holds `names` (selector -> name of a picture), `busy` and `gone` (the line).
+// once the kernel is gone. `model` holds `names` (selector -> name of a picture), `busy` and `gone` (the line), and is
+// told `pixel_ratio`, that of the screen.
 // This file does NOT know what is explored.
 
 const WORDS_STYLE = `
@@ -76,6 +77,12 @@ function showWords(el, model) {
     if (handle) put(handle, "data-lm-suppress-shortcuts", own ? "true" : null);
   };
   window.addEventListener("keydown", keep, true); // before the notebook hears of it
+  const tellScreen = () => {
+    const dead = root.classList.contains("jupyter-widgets-disconnected");
+    if (dead || model.get("pixel_ratio") === window.devicePixelRatio) return;
+    model.set("pixel_ratio", window.devicePixelRatio);
+    model.save_changes();
+  };
   const observer = new MutationObserver(mend);
   const begin = () => { // this is made before it is put into its box
     root = el.parentElement;
@@ -88,12 +95,15 @@ function showWords(el, model) {
     observer.observe(root, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter });
     model.on("change:busy change:names", mend);
     mend();
+    window.addEventListener("resize", tellScreen); // so is zooming
+    tellScreen();
   };
   begin();
   return () => {
     cancelAnimationFrame(frame);
     observer.disconnect();
     window.removeEventListener("keydown", keep, true);
+    window.removeEventListener("resize", tellScreen);
     model.off("change:busy change:names", mend);
   };
 }

@@ -224,3 +224,43 @@ def test_ids_are_unique_among_explorers_and_lines(page):
     for label in page.locator("label[for]").all():
         section = label.locator("xpath=ancestor::section")
         assert section.locator(f"#{label.get_attribute('for')}").count() == 1, json.dumps(label.inner_text())
+
+
+SCREEN = """async (code) => {
+    const held = { names: {}, busy: false, gone: "" };
+    window.told = [];
+    const model = {
+        get: (name) => held[name],
+        set: (name, value) => (held[name] = value),
+        save_changes: () => told.push(held.pixel_ratio),
+        on: () => {},
+        off: () => {},
+    };
+    const el = document.body.appendChild(document.createElement("section"));
+    const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+    window.leave = (await import(url)).default.render({ model, el });
+}"""
+
+
+def test_the_kernel_is_told_what_screen_it_is_and_of_another_one(browser):
+    context = browser.new_context(device_scale_factor=2)
+    page = context.new_page()
+    page.set_content("<!doctype html><body></body>")
+    page.evaluate(SCREEN, words.Words._esm)
+    assert page.evaluate("told") == [2]
+    screen = context.new_cdp_session(page)
+    for ratio, width in ((2, 500), (1, 700), (1, 600)):  # the page alone; the screen; the page
+        settings = {"width": width, "height": 400, "deviceScaleFactor": ratio, "mobile": False}
+        screen.send("Emulation.setDeviceMetricsOverride", settings)
+        page.wait_for_function(
+            "([ratio, width]) => devicePixelRatio === ratio && innerWidth === width", arg=[ratio, width]
+        )
+        page.evaluate(FRAMES, 3)
+    assert page.evaluate("told") == [2, 1]
+    page.evaluate("leave()")
+    settings = {"width": 900, "height": 400, "deviceScaleFactor": 3, "mobile": False}
+    screen.send("Emulation.setDeviceMetricsOverride", settings)
+    page.wait_for_function("() => devicePixelRatio === 3")
+    page.evaluate(FRAMES, 3)
+    assert page.evaluate("told") == [2, 1], "it has left the page"
+    context.close()
