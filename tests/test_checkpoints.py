@@ -139,7 +139,7 @@ def test_kill_9_while_writing(tmp_path):
         command = [sys.executable, "-c", WRITER, str(tmp_path)]
         with started(command, env=environment, stdout=-1) as process:
             assert process.stdout.readline() == b"ready\n"
-            while not Folder(tmp_path).steps():
+            while not (Folder(tmp_path).steps() and (tmp_path / "best.ckpt").exists()):
                 time.sleep(0.01)
             time.sleep(pause)
             process.send_signal(signal.SIGKILL)

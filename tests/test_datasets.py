@@ -755,7 +755,7 @@ print(images.sum().item(), labels.sum().item())
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])
 def test_two_processes_download_once(server, root, name):
-    server.pause = 0.5 if name == "mnist" else 1.5
+    server.pause = 1.5 if name == "mnist" else 5.0  # until the other one has started, too
     both = [start_loading(name, root) for _ in range(2)]
     results = [process.communicate(timeout=60) for process in both]
     images, labels = datasets.load(name, root=root, download=False)

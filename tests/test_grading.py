@@ -327,14 +327,17 @@ def test_threads_that_wait_leave_the_processor_to_others():
 import time, torch
 torch.set_num_threads(2)
 x = torch.rand(400_000).exp()
-begin = time.process_time()
-for _ in range(100):
-    x.exp()
-    time.sleep(0.01)
-time.process_time() - begin
+def seconds(pause):
+    begin = time.process_time()
+    for _ in range(100):
+        x.exp()
+        time.sleep(pause)
+    return time.process_time() - begin
+seconds(0)
+seconds(0.01) - seconds(0)
 """
     cells, _ = run(waiting, limits=Limits(cell_seconds=60.0))
-    assert float(said(cells[0])) < 0.2  # seconds of all threads: 0.06 if they sleep, 0.4 if they spin
+    assert float(said(cells[0])) < 0.15  # seconds of all threads, work aside: 0.01 if they sleep, 0.4 if they spin
 
 
 def test_memory_is_limited_and_free_again_afterwards():
@@ -629,15 +632,15 @@ def test_ctrl_c_ends_at_once_and_keeps_what_was_graded(handed, course, tmp_path)
         config.write("\nc.Execute.cell_seconds = 300.0\n")
     command = [sys.executable, "-m", "ncsn_edu", "grade", str(handed), "--course", str(own), "--jobs", "1"]
     with started(command, stdout=-1, stderr=-1, text=True, start_new_session=True) as run:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while time.monotonic() < end and not handed_in.running(mark):
             time.sleep(0.3)
         assert handed_in.running(mark)
         os.kill(run.pid, signal.SIGINT)
-        run.communicate(timeout=30)
+        run.communicate(timeout=90)
     assert run.returncode == 130
     assert rows(handed)["anna"]["points"] == "5"
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end and handed_in.running(mark):
         time.sleep(0.2)
     assert not handed_in.running(mark)

@@ -179,7 +179,7 @@ def test_what_is_not_allowed_is_said_in_words(code, words, kernel):
 
 
 def test_a_command_that_does_not_end_is_interrupted(kernel):
-    assert "took more than 1 seconds" in said(kernel.run("!sleep 300", 1.0))
+    assert "took more than 5 seconds" in said(kernel.run("!sleep 300", 5.0))
     assert said(kernel.run("'still there'", 30)) == "'still there'"
 
 
@@ -193,7 +193,8 @@ def _():
     while True: pass
 task.done()
 """
-    outputs = kernel.run(code, 2.0)
+    kernel.run("import ncsn_edu.grading.tasks", 60)  # torch with it
+    outputs = kernel.run(code, 5.0)
     assert [float(output.data["text/plain"]) for output in outputs if "data" in output] == [2.0]
     assert "ran out of time" in said(outputs) and all(output.output_type != "error" for output in outputs)
 

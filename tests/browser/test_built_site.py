@@ -17,6 +17,10 @@ PHONE = (
     "notebooks/02_langevin.html",  # with an explorer that lives
 )
 DESK = ("notebooks/symbols.html", "api/schedules.html", "notebooks/07_annealing.html")  # with a run at a button
+# Each page that was found is fetched for its summary; a function or a class has a word about itself instead.
+SUMMARISED = (
+    """() => [...document.querySelectorAll("#search-results li")].every((li) => li.querySelector(".context, span"))"""
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +60,9 @@ def test_formulas_and_search_work_without_anything_from_outside(site: Path, page
         before = explorer.locator(".ncsn-readout").inner_text()
         explorer.get_by_role("slider", name="distance", exact=True).press("ArrowRight")
         explorer.locator(".ncsn-readout").filter(has_not_text=before).wait_for()
-        page.locator("mjx-container").first.wait_for(timeout=20_000)
+        page.locator("mjx-container").first.wait_for(timeout=60_000)
         assert page.locator("mjx-merror").count() == 0
         page.goto(address + "search.html?q=MALA")
-        page.locator("#search-results .context").first.wait_for(timeout=20_000)  # from a page that was found
-        page.locator("#search-results").get_by_text("Search finished").wait_for(timeout=20_000)
-        page.wait_for_load_state("networkidle")  # it fetches every page that was found: the server stays until then
+        page.locator("#search-results .context").first.wait_for(timeout=60_000)  # from a page that was found
+        page.locator("#search-results").get_by_text("Search finished").wait_for(timeout=60_000)
+        page.wait_for_function(SUMMARISED)  # the server stays until then
