@@ -216,7 +216,7 @@ def test_ids_are_unique_among_explorers_and_lines(page):
                 const box = document.body.appendChild(document.createElement("section"));
                 box.innerHTML = inside;
                 const held = { names: { img: "a picture" }, busy: false };
-                const model = { get: (name) => held[name], on() {}, off() {} };
+                const model = { get: (name) => held[name], set() {}, save_changes() {}, on() {}, off() {} };
                 const el = box.appendChild(document.createElement("div"));
                 (await import(url)).default.render({ model, el });
             }""",
