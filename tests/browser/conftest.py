@@ -187,7 +187,9 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def context(browser: "playwright.sync_api.Browser") -> "playwright.sync_api.BrowserContext":  # noqa: F821
     """A window that keeps what it has fetched: JupyterLab's own code is several megabytes."""
-    return browser.new_context(viewport={"width": WIDE, "height": HIGH})
+    context = browser.new_context(viewport={"width": WIDE, "height": HIGH})
+    context.set_default_timeout(120_000)  # milliseconds: other tests may have the processors
+    return context
 
 
 @pytest.fixture

@@ -708,8 +708,11 @@ def test_curves_come_in_pieces_after_what_was_moved(page):
 
 # Within the run, however slow the test's own process is.
 STOP_ON_THE_WAY = """async (cell) => {
-    while (!cell.querySelector(".ncsn-readout").innerText.includes("after level"))
+    const says = () => cell.querySelector(".ncsn-readout").innerText;
+    while (!says().includes("after level")) {
+        if (says().includes("Result")) throw new Error("the run has ended before it was stopped");
         await new Promise((drawn) => requestAnimationFrame(drawn));
+    }
     cell.querySelector(".ncsn-run").click();
 }"""
 
