@@ -63,8 +63,9 @@ function showWords(el, model) {
   line.setAttribute("role", "status");
   el.append(style, line);
   let root = null, frame = 0;
+  const isDead = () => root.classList.contains("jupyter-widgets-disconnected");
   const mend = () => {
-    const dead = root.classList.contains("jupyter-widgets-disconnected");
+    const dead = isDead();
     line.hidden = !dead;
     if (dead && !line.textContent) line.textContent = model.get("gone");
     for (const part of root.children) part.inert = dead && part.querySelector("button, input, select, .noUi-handle") !== null;
@@ -78,8 +79,7 @@ function showWords(el, model) {
   };
   window.addEventListener("keydown", keep, true); // before the notebook hears of it
   const tellScreen = () => {
-    const dead = root.classList.contains("jupyter-widgets-disconnected");
-    if (dead || model.get("pixel_ratio") === window.devicePixelRatio) return;
+    if (isDead() || model.get("pixel_ratio") === window.devicePixelRatio) return;
     model.set("pixel_ratio", window.devicePixelRatio);
     model.save_changes();
   };

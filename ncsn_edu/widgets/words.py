@@ -1,7 +1,8 @@
 """What ipywidgets leaves out: names for screen readers, a line for when the kernel is gone, and what screen it is.
 
 Sliders and pictures of ipywidgets have no names in the page, and once their kernel has ended they show broken links
-and move on in vain. A widget of no size beside them mends both: see words.js.
+and move on in vain. A widget of no size beside them mends both, and tells the kernel how many pixels the screen has:
+see words.js.
 """
 
 from pathlib import Path

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import matplotlib.colors
 import nbformat
@@ -49,6 +49,7 @@ EXPLORERS = {
 PROMPT = ".jp-InputArea-prompt"
 ERROR = ".jp-OutputArea-output[data-mime-type$='.error'], .jp-OutputArea-output[data-mime-type$='.stderr']"
 SECONDS = 1000  # Playwright counts milliseconds
+Shown = TypeVar("Shown")
 
 # What the picture of an image element is made of.
 READ_PICTURE = """async image => {
@@ -449,14 +450,14 @@ SCORE_FIELD = {
 }
 
 
-def settled(notebook: Notebook) -> str:
-    """What the page says once it has said the same for two seconds; a training that goes on comes to its last step."""
-    said, since = notebook.says(), time.monotonic()
+def settled(shown: Callable[[], Shown]) -> Shown:
+    """What is shown once it has been the same for two seconds; a training that goes on comes to its last step."""
+    last, since = shown(), time.monotonic()
     while time.monotonic() < since + 2:
         time.sleep(0.1)
-        if (now := notebook.says()) != said:
-            said, since = now, time.monotonic()
-    return said
+        if (now := shown()) != last:
+            last, since = now, time.monotonic()
+    return last
 
 
 def test_objective_explorer(open_notebook):
@@ -479,7 +480,7 @@ def test_objective_explorer(open_notebook):
     notebook.wait_for_picture(other_than=before)
     notebook.button("Stop").press("Space")
     notebook.button("Train").wait_for()
-    stopped = settled(notebook)  # the page may still have to show what came before the stop
+    stopped = settled(notebook.says)  # the page may still have to show what came before the stop
     assert 200 <= notebook.number("step {} of") < 3000
     assert notebook.number("Fisher divergence {}[ ;]") < notebook.number("before training {}")
     notebook.screenshot("stopped")
@@ -855,7 +856,7 @@ def test_sampling_explorer(open_notebook):
     wait_for(lambda: 0 < notebook.number("step {} of") < total / 2, "another run begins", seconds=60)
     notebook.button("Stop").press("Space")
     notebook.button("Sample").wait_for()
-    stopped = settled(notebook)  # the page may still have to show what came before the stop
+    stopped = settled(notebook.says)  # the page may still have to show what came before the stop
     assert 0 < notebook.number("step {} of") < total
     time.sleep(0.5)
     assert notebook.says() == stopped

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
 import site_check
+from test_explorers import SECONDS, settled, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -34,29 +33,11 @@ for k, state in enumerate(watch([TrainState(k, torch.rand(4), None, None, None) 
         time.sleep(0.1)
 """
 OUTPUTS = ".jp-OutputArea:has(.widget-image)"
-SECONDS = 1000  # Playwright counts milliseconds
-
-
-def wait_for(what: Callable[[], bool], description: str, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, f"after {seconds} s still not so: {description}"
-        time.sleep(0.03)
 
 
 def frame(cell: Locator) -> int:
     """The number in the line under the picture."""
     return int(re.search(r"frame (\d+) of 12", cell.locator(".ncsn-readout").inner_text())[1])
-
-
-def settled(cell: Locator) -> int:
-    """The frame that stays for two seconds, in which four would be played."""
-    shown, since = frame(cell), time.monotonic()
-    while time.monotonic() < since + 2:
-        time.sleep(0.1)
-        if (now := frame(cell)) != shown:
-            shown, since = now, time.monotonic()
-    return shown
 
 
 def slider(cell: Locator) -> int:
@@ -93,7 +74,7 @@ def test_player(page: Page, lab: Lab, screenshots: Path) -> None:
     play.press("Enter")
     wait_for(lambda: frame(cell) > 3, "it plays")
     play.press("Enter")
-    assert settled(cell) < 12
+    assert settled(lambda: frame(cell)) < 12  # in two seconds four would be played
     page.screenshot(path=screenshots / "player.png")
     play.press("Enter")
     wait_for(lambda: frame(cell) == 12, "it goes on to the last frame")

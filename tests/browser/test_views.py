@@ -29,6 +29,23 @@ START = """async ([code, settings, views]) => {
         (await import(url)).default.render({ model, el });
     }
 }"""
+# The widget of no size, in a box with what is inside; `told` is what the kernel hears.
+WORDS = """async ([code, inside]) => {
+    const held = { names: { img: "a picture" }, busy: false, gone: "" };
+    window.told = [];
+    const model = {
+        get: (name) => held[name],
+        set: (name, value) => (held[name] = value),
+        save_changes: () => told.push(held.pixel_ratio),
+        on: () => {},
+        off: () => {},
+    };
+    const box = document.body.appendChild(document.createElement("section"));
+    box.innerHTML = inside;
+    const el = box.appendChild(document.createElement("div"));
+    const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+    window.leave = (await import(url)).default.render({ model, el });
+}"""
 FRAMES = """async (n) => {
     for (let i = 0; i < n; i++) await new Promise((drawn) => requestAnimationFrame(drawn));
 }"""
@@ -210,18 +227,7 @@ def test_ids_are_unique_among_explorers_and_lines(page):
         page.evaluate(START, [explorer.view._esm, explorer.settings(), 1])
     line = '<div class="widget-html-content"><div class="ncsn-readout">line</div></div><img>'
     for _ in range(2):
-        page.evaluate(
-            """async ([code, inside]) => {
-                const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
-                const box = document.body.appendChild(document.createElement("section"));
-                box.innerHTML = inside;
-                const held = { names: { img: "a picture" }, busy: false };
-                const model = { get: (name) => held[name], set() {}, save_changes() {}, on() {}, off() {} };
-                const el = box.appendChild(document.createElement("div"));
-                (await import(url)).default.render({ model, el });
-            }""",
-            [words.Words._esm, line],
-        )
+        page.evaluate(WORDS, [words.Words._esm, line])
     page.evaluate(FRAMES, 5)
     ids = page.locator("[id]").evaluate_all("all => all.map((element) => element.id)")
     assert len(ids) > 12 and len(set(ids)) == len(ids)
@@ -232,27 +238,11 @@ def test_ids_are_unique_among_explorers_and_lines(page):
         assert section.locator(f"#{label.get_attribute('for')}").count() == 1, json.dumps(label.inner_text())
 
 
-SCREEN = """async (code) => {
-    const held = { names: {}, busy: false, gone: "" };
-    window.told = [];
-    const model = {
-        get: (name) => held[name],
-        set: (name, value) => (held[name] = value),
-        save_changes: () => told.push(held.pixel_ratio),
-        on: () => {},
-        off: () => {},
-    };
-    const el = document.body.appendChild(document.createElement("section"));
-    const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
-    window.leave = (await import(url)).default.render({ model, el });
-}"""
-
-
 def test_the_kernel_is_told_what_screen_it_is_and_of_another_one(browser):
     context = browser.new_context(device_scale_factor=2)
     page = context.new_page()
     page.set_content("<!doctype html><body></body>")
-    page.evaluate(SCREEN, words.Words._esm)
+    page.evaluate(WORDS, [words.Words._esm, ""])
     assert page.evaluate("told") == [2]
     screen = context.new_cdp_session(page)
     for ratio, width in ((2, 500), (1, 700), (1, 600)):  # the page alone; the screen; the page
