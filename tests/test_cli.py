@@ -7,13 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 import torch
 from helpers import started
+from waiting import PATIENCE, wait_for
 
 import ncsn_edu
 from ncsn_edu import commands, datasets, doctor, figures, losses, workcopy
@@ -226,16 +226,11 @@ def test_ctrl_c_stops_everything(checkout, tmp_path):
     write(checkout, "01_good", PLOT, wait)
     command = [sys.executable, "-m", "ncsn_edu", "figures", "good", "annealing"]
     with started(command, cwd=checkout, stdout=-1, stderr=-1, text=True) as process:
-        deadline = time.monotonic() + 60
-        while not (mark.exists() and mark.read_text()) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_for(lambda: mark.exists() and mark.read_text(), "the kernel runs", every=0.1)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=90)
+        out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and err.strip() == "" and "annealing" not in out
-    deadline = time.monotonic() + 60
-    while _alive(int(mark.read_text())) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not _alive(int(mark.read_text()))
+    wait_for(lambda: not _alive(int(mark.read_text())), "the kernel ends", every=0.1)
 
 
 def _alive(process):
@@ -428,11 +423,10 @@ def test_ctrl_c_in_training(here):
     command = [sys.executable, "-m", "ncsn_edu", "train", "manifold", "--scale", "smoke", "--steps", "1000000"]
     environment = {**os.environ, "PYTHONPATH": str(Path(ncsn_edu.__file__).parent.parent)}
     with started(command, cwd=here, env=environment, stdout=-1, stderr=-1, text=True) as process:
-        log, deadline = here / "runs/manifold-smoke/clean/log.jsonl", time.monotonic() + 60
-        while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        log = here / "runs/manifold-smoke/clean/log.jsonl"
+        wait_for(lambda: log.exists() and log.stat().st_size, "the training goes on", every=0.1)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=90)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and "Traceback" not in err
     lines = log.read_text().splitlines()
     assert f"stopped after {len(lines)} of 1000000 steps of the run clean; resume with: python" in err

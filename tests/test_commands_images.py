@@ -18,6 +18,7 @@ import pytest
 import torch
 from helpers import seeded, started
 from PIL import Image
+from waiting import PATIENCE
 
 import ncsn_edu
 from ncsn_edu import datasets, files, karras, pictures, sampling, trained
@@ -631,7 +632,7 @@ def test_ctrl_c_as_a_process(tmp_path):
         assert "evaluations" in process.stdout.readline()
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and err.strip() == "" and list(tmp_path.iterdir()) == []
 
 

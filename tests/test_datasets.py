@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tarfile
 import threading
-import time
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterable
@@ -22,14 +21,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO
 
 import numpy as np
 import pytest
 import requests
 import torch
 from helpers import FALSE_ALARM_Z, assert_mean, seeded
-from ports import closed_port
 from scipy import stats
+from waiting import PATIENCE, closed_port, wait_for
 
 from ncsn_edu import datasets
 from ncsn_edu.datasets import DATASETS, download
@@ -502,7 +502,8 @@ class Server:
         self.files, self.ranges, self.status, self.headers = files, True, 200, {}
         self.drops: list[int] = []  # hang up after so many bytes, once each
         self.stall = None  # wait for good after so many bytes
-        self.pause = 0.0  # seconds before each answer
+        self.answers = threading.Event()  # cleared, each answer waits
+        self.answers.set()
         self.requests: list[SimpleNamespace] = []
         self.open = threading.Event()
         server = self
@@ -523,7 +524,7 @@ class Server:
         file, asked = handler.path.lstrip("/"), handler.headers.get("Range")
         log = SimpleNamespace(file=file, range=asked, sent=0)
         self.requests.append(log)
-        time.sleep(self.pause)
+        self.answers.wait(PATIENCE)
         content = self.files.get(file)
         if content is None or self.status != 200:
             return handler.send_error(404 if content is None else self.status)
@@ -546,7 +547,7 @@ class Server:
         handler.wfile.flush()
         log.sent = len(piece)
         if limit is not None and limit == self.stall:
-            self.open.wait(30)
+            self.open.wait(PATIENCE)
 
     def asked_for(self, file: str) -> list[str | None]:
         return [log.range for log in self.requests if log.file == file]
@@ -735,7 +736,7 @@ def test_progress_is_silent_on_request(server, capsys, monkeypatch):
 # ---- processes --------------------------------------------------------------------------------------------------
 
 
-def start_loading(name: str, root: Path) -> subprocess.Popen:
+def start_loading(name: str, root: Path, said: IO[str] | int = subprocess.PIPE) -> subprocess.Popen:
     """load(name) in a process of its own, as set up here."""
     sources = [tuple(source) for source in DATASETS[name].sources]
     code = f"""
@@ -749,18 +750,21 @@ print(images.sum().item(), labels.sum().item())
 """
     environment = {**os.environ, "NCSN_EDU_PROGRESS": "0"}
     return subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=said, text=True
     )
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])
-def test_two_processes_download_once(server, root, name):
-    server.pause = 1.5 if name == "mnist" else 5.0  # until the other one has started, too
-    both = [start_loading(name, root) for _ in range(2)]
-    results = [process.communicate(timeout=60) for process in both]
+def test_two_processes_download_once(server, root, tmp_path, name):
+    server.answers.clear()
+    with open(tmp_path / "said", "w") as said:
+        both = [start_loading(name, root, said) for _ in range(2)]
+    waiting = f"waiting for another process that is getting {name}"
+    wait_for(lambda: waiting in (tmp_path / "said").read_text(), "the other one has started, too")
+    server.answers.set()
+    results = [process.communicate(timeout=PATIENCE)[0] for process in both]
     images, labels = datasets.load(name, root=root, download=False)
-    assert [out for out, _ in results] == [f"{images.sum()} {labels.sum()}\n"] * 2, results
-    assert any(f"waiting for another process that is getting {name}" in errors for _, errors in results)
+    assert results == [f"{images.sum()} {labels.sum()}\n"] * 2, (tmp_path / "said").read_text()
     asked = Counter(log.file for log in server.requests)
     assert asked == {source.url.rsplit("/", 1)[1]: 1 for source in DATASETS[name].sources}
 
@@ -770,10 +774,8 @@ def test_a_killed_download_leaves_a_part_that_the_next_call_resumes(server, root
     server.stall = 20_500
     process = start_loading("mnist", root)
     partial = root / f"mnist/{BIG}.partial"
-    until = time.monotonic() + 60
     # What is written reaches the file in blocks.
-    while not (partial.exists() and partial.stat().st_size >= 10_000) and time.monotonic() < until:
-        time.sleep(0.02)
+    wait_for(lambda: partial.exists() and partial.stat().st_size >= 10_000, "a part is there")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     server.open.set()

@@ -25,6 +25,7 @@ import torch
 from helpers import started
 from nbformat.v4 import new_code_cell, new_notebook
 from scipy import stats
+from waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests/assignments")]
@@ -318,7 +319,7 @@ def test_the_time_of_the_whole_is_limited():
     begin = time.monotonic()
     cells, _ = run("1", *["while True: pass"] * 3, "2", limits=Limits(cell_seconds=2.0, total_seconds=3.0))
     assert "the notebook took more than 3 seconds" in said(cells[-1])
-    assert time.monotonic() - begin < 60
+    assert time.monotonic() - begin < 300
 
 
 def test_threads_that_wait_leave_the_processor_to_others():
@@ -632,18 +633,12 @@ def test_ctrl_c_ends_at_once_and_keeps_what_was_graded(handed, course, tmp_path)
         config.write("\nc.Execute.cell_seconds = 300.0\n")
     command = [sys.executable, "-m", "ncsn_edu", "grade", str(handed), "--course", str(own), "--jobs", "1"]
     with started(command, stdout=-1, stderr=-1, text=True, start_new_session=True) as run:
-        end = time.monotonic() + 300
-        while time.monotonic() < end and not handed_in.running(mark):
-            time.sleep(0.3)
-        assert handed_in.running(mark)
+        wait_for(lambda: handed_in.running(mark), "zoe's endless cell runs", seconds=300, every=0.3)
         os.kill(run.pid, signal.SIGINT)
-        run.communicate(timeout=90)
+        run.communicate(timeout=PATIENCE)
     assert run.returncode == 130
     assert rows(handed)["anna"]["points"] == "5"
-    end = time.monotonic() + 60
-    while time.monotonic() < end and handed_in.running(mark):
-        time.sleep(0.2)
-    assert not handed_in.running(mark)
+    wait_for(lambda: not handed_in.running(mark), "the cell's process ends", every=0.2)
 
 
 def test_nothing_of_a_grading_is_left_in_the_temporary_folder(handed, course, tmp_path, monkeypatch):

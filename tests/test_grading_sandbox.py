@@ -12,7 +12,6 @@ import site
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import nbformat
 import pytest
 from helpers import started
 from nbformat.v4 import new_code_cell
+from waiting import wait_for
 
 from ncsn_edu.__main__ import main
 from ncsn_edu.grading import barrier, cleanup, sandbox
@@ -471,10 +471,7 @@ def test_folder_and_processes_go_when_the_grader_is_killed():
         place = Path(grader.stdout.readline().strip())
         assert place.is_dir() and handed_in.running("98765.75")
         grader.send_signal(signal.SIGKILL)
-    end = time.monotonic() + 30
-    while time.monotonic() < end and (place.exists() or handed_in.running("98765.75")):
-        time.sleep(0.1)
-    assert not place.exists() and not handed_in.running("98765.75")
+    wait_for(lambda: not place.exists() and not handed_in.running("98765.75"), "both are gone", every=0.1)
 
 
 # ---- other machines ---------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import started, torchrun
+from waiting import PATIENCE, wait_for
 
 from ncsn_edu import checkpoints
 from ncsn_edu.__main__ import main
@@ -321,12 +322,12 @@ def wait_for_progress(folder: Path, process: subprocess.Popen) -> bool:
     """Until the log has grown, so that something is there to be lost."""
     log = folder / "log.jsonl"
     before = log.read_text() if log.exists() else ""
-    end = time.monotonic() + 60
-    while time.monotonic() < end and process.poll() is None:
-        if log.exists() and len(log.read_text()) > len(before):
-            return True
-        time.sleep(0.01)
-    return False
+
+    def grown() -> bool:
+        return log.exists() and len(log.read_text()) > len(before)
+
+    wait_for(lambda: grown() or process.poll() is not None, "the log has grown", every=0.01)
+    return grown()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
@@ -335,7 +336,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path):
     with started(command, env=ENVIRONMENT, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         assert wait_for_progress(tmp_path / "x", process)
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=60)[1]
+        said = process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == 130
     step = checkpoints.Folder(tmp_path / "x").latest()["step"]
     assert f"stopped after {step} of 100000 steps; resume with: python -m ncsn_edu train digits_unet" in said

@@ -11,13 +11,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 import nbformat
 import pytest
-from ports import closed_port
+from waiting import closed_port, wait_for
 
 from ncsn_edu.kernels import child_environment
 
@@ -57,14 +56,16 @@ class Server:
             connection.close()
 
     def wait_until_ready(self):
-        end = time.monotonic() + 60
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                if self.ask("/api/status")[0] == 200:
-                    return self
-            except OSError:
-                time.sleep(0.1)
-        raise RuntimeError(self.log.read_text(errors="replace")[-2000:])
+        wait_for(self.answers, "the server answers", every=0.1)
+        return self
+
+    def answers(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(self.log.read_text(errors="replace")[-2000:])
+        try:
+            return self.ask("/api/status")[0] == 200
+        except OSError:
+            return False
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

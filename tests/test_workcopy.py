@@ -16,6 +16,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from waiting import PATIENCE
 
 from ncsn_edu import files, workcopy
 from ncsn_edu.kernels import child_environment, run_cells
@@ -634,7 +635,7 @@ def test_two_at_once(tmp_path, project):
     for text in ("x = 1", "x = 3"):
         store(project / "01_one.ipynb", text)
         started = [subprocess.Popen(command, env=child_environment()) for _ in range(3)]
-        assert [process.wait(60) for process in started] == [0, 0, 0]
+        assert [process.wait(PATIENCE) for process in started] == [0, 0, 0]
         assert texts(mine / "01_one.ipynb") == [text] and done(update(mine, project)) == {}
         assert not list(mine.glob("*.new.*")) and not list(mine.glob(".*.tmp"))
 

@@ -11,15 +11,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from ports import closed_port
+from waiting import PATIENCE, closed_port, wait_for
 
 from ncsn_edu.commands.lab import looks
 
@@ -110,15 +109,17 @@ class Lab:
     def address(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}/{path}?token={self.token}"
 
-    def wait_until_ready(self, seconds: float = 60) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                urllib.request.urlopen(self.address("api/status"), timeout=5).close()
-                return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.2)
-        raise RuntimeError(f"JupyterLab did not start. Its log:\n{self.log.read_text(errors='replace')[-3000:]}")
+    def wait_until_ready(self, seconds: float = PATIENCE) -> None:
+        wait_for(self._answers, f"JupyterLab answers; its log is {self.log}", seconds, every=0.2)
+
+    def _answers(self) -> bool:
+        if self.process.poll() is not None:
+            raise RuntimeError(f"JupyterLab did not start. Its log:\n{self.log.read_text(errors='replace')[-3000:]}")
+        try:
+            urllib.request.urlopen(self.address("api/status"), timeout=5).close()
+        except OSError:
+            return False
+        return True
 
     def stop(self) -> None:
         """End the server and its kernels, which live in process groups of their own."""
@@ -185,11 +186,21 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def context(browser: "playwright.sync_api.Browser") -> "playwright.sync_api.BrowserContext":  # noqa: F821
+def window(browser: "playwright.sync_api.Browser") -> Callable[..., "playwright.sync_api.BrowserContext"]:  # noqa: F821
+    """Opens a window, with Playwright's options, which waits as long as all tests do."""
+
+    def opened(**options: object) -> "playwright.sync_api.BrowserContext":  # noqa: F821
+        there = browser.new_context(**options)
+        there.set_default_timeout(1000 * PATIENCE)  # milliseconds
+        return there
+
+    return opened
+
+
+@pytest.fixture(scope="module")
+def context(window: Callable[..., "playwright.sync_api.BrowserContext"]) -> "playwright.sync_api.BrowserContext":  # noqa: F821
     """A window that keeps what it has fetched: JupyterLab's own code is several megabytes."""
-    context = browser.new_context(viewport={"width": WIDE, "height": HIGH})
-    context.set_default_timeout(120_000)  # milliseconds: other tests may have the processors
-    return context
+    return window(viewport={"width": WIDE, "height": HIGH})
 
 
 @pytest.fixture

@@ -57,12 +57,13 @@ def test_formulas_and_search_work_without_anything_from_outside(site: Path, page
         page.goto(address + "notebooks/01_scores.html")
         explorer = page.locator(".ncsn-explorer").first
         explorer.locator("canvas").wait_for()  # it lives here
+        explorer.locator(".ncsn-readout b").first.wait_for()
         before = explorer.locator(".ncsn-readout").inner_text()
         explorer.get_by_role("slider", name="distance", exact=True).press("ArrowRight")
         explorer.locator(".ncsn-readout").filter(has_not_text=before).wait_for()
-        page.locator("mjx-container").first.wait_for(timeout=60_000)
+        page.locator("mjx-container").first.wait_for()
         assert page.locator("mjx-merror").count() == 0
         page.goto(address + "search.html?q=MALA")
-        page.locator("#search-results .context").first.wait_for(timeout=60_000)  # from a page that was found
-        page.locator("#search-results").get_by_text("Search finished").wait_for(timeout=60_000)
+        page.locator("#search-results .context").first.wait_for()  # from a page that was found
+        page.locator("#search-results").get_by_text("Search finished").wait_for()
         page.wait_for_function(SUMMARISED)  # the server stays until then

@@ -19,6 +19,7 @@ import pytest
 import site_check
 from IPython.core.inputtransformer2 import TransformerManager
 from PIL import Image
+from waiting import wait_for
 
 from ncsn_edu import plots, widgets
 from ncsn_edu.outputs import sharpness
@@ -48,7 +49,6 @@ EXPLORERS = {
 }
 PROMPT = ".jp-InputArea-prompt"
 ERROR = ".jp-OutputArea-output[data-mime-type$='.error'], .jp-OutputArea-output[data-mime-type$='.stderr']"
-SECONDS = 1000  # Playwright counts milliseconds
 Shown = TypeVar("Shown")
 
 # What the picture of an image element is made of.
@@ -67,6 +67,20 @@ SIZES = """async (i) => {
     return [i.width, i.height, i.naturalWidth, i.naturalHeight];
 }"""
 
+# Press the button, and again on the way: once the line of numbers has a number in this range where the pattern says.
+PRESSED_TWICE = """async (cell, [action, pattern, least, most]) => {
+    const button = [...cell.querySelectorAll("button")].find((button) => button.innerText.includes(action));
+    const drawn = () => new Promise((done) => requestAnimationFrame(done));
+    const says = () => Number(cell.querySelector(".ncsn-readout").innerText.match(pattern)?.[1].replaceAll(",", ""));
+    button.click();
+    while (!button.innerText.includes("Stop")) await drawn();
+    while (!(least <= says() && says() <= most)) {
+        if (!button.innerText.includes("Stop")) throw new Error("the run has ended before it was stopped");
+        await drawn();
+    }
+    button.click();
+}"""
+
 OUTPUTS = ".jp-OutputArea:has(.ncsn-readout)"
 CONTROLS = "[role=slider], [role=textbox], .jp-OutputArea-output :is(input, select, button)"
 NAMELESS = """controls => controls.filter(c => c.offsetParent
@@ -81,13 +95,6 @@ DESCRIBES = """(cell, id) => {
 
 READ_CANVAS = """(canvas, [right, down]) => [...canvas.getContext("2d").getImageData(
     Math.floor(right * canvas.width), Math.floor(down * canvas.height), 1, 1).data]"""
-
-
-def wait_for(what: Callable[[], bool], description: str, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, f"after {seconds} s still not so: {description}"
-        time.sleep(0.03)
 
 
 def same_pixels(first: bytes, second: bytes) -> bool:
@@ -106,6 +113,11 @@ def names_of(source: str) -> tuple[set[str], set[str]]:
         node.target.id for node in nodes if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)
     }
     return own, {node.id for node in nodes if isinstance(node, ast.Name)} - own | changed
+
+
+def with_number(pattern: str) -> str:
+    """The pattern with a number where it has {}, as a regular expression of Python and of JavaScript."""
+    return pattern.replace("{}", r"([-+]?[\d.,]*\d(?:e[-+]?\d+)?)")
 
 
 class Notebook:
@@ -131,12 +143,12 @@ class Notebook:
         page.goto(lab.notebook(name if whole else f"{name}-explorer"))
         self.cells = page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-Cell")
         self.cell = self.cells.nth(self.place)
-        self.cell.wait_for(timeout=60 * SECONDS)
+        self.cell.wait_for()
         self.wait_until_idle()
         assert self.cells.count() == len(self.stored.cells)
 
     def wait_until_idle(self) -> None:
-        self.page.get_by_text(re.compile(r"^Python 3.* \| Idle$")).wait_for(timeout=60 * SECONDS)
+        self.page.get_by_text(re.compile(r"^Python 3.* \| Idle$")).wait_for()
 
     def run(self) -> None:
         """Run All Cells from the menu, wait until every code cell has run, and look at the explorer."""
@@ -186,7 +198,7 @@ class Notebook:
 
     def number(self, pattern: str) -> float:
         """The number in the line under the picture that stands where the pattern has {}."""
-        found = re.search(pattern.replace("{}", r"([-+]?[\d.,]*\d(?:e[-+]?\d+)?)"), self.says())
+        found = re.search(with_number(pattern), self.says())
         assert found, f"{pattern!r} is not in {self.says()!r}"
         return float(found[1].replace(",", ""))
 
@@ -215,6 +227,15 @@ class Notebook:
     def wait_for_picture(self, other_than: bytes) -> bytes:
         wait_for(lambda: self.picture() != other_than, "the picture changes")
         return self.picture()
+
+    def run_a_part(self, action: str, pattern: str, *, least: float, most: float = np.inf) -> str:
+        """Run it to a number in the line, and stop it, all in the page: a run may be over before this process looks.
+
+        Returns the line once it stays as it is: the page may still have to show what came before the stop.
+        """
+        self.cell.evaluate(PRESSED_TWICE, [action, with_number(pattern), least, most])
+        self.button(action).wait_for()
+        return settled(self.says)
 
     def still_picture(self) -> bytes:
         """The picture when it has been the same for half a second: the line below it may change first."""
@@ -311,7 +332,7 @@ class Notebook:
         self.page.get_by_role("menuitem", name="Kernel", exact=True).click()
         self.page.get_by_role("menuitem", name=re.compile("^Restart Kernel…")).click()
         self.page.locator(".jp-Dialog-button.jp-mod-accept").click()
-        self.cell.locator(".jupyter-widgets-disconnected").first.wait_for(timeout=60 * SECONDS)
+        self.cell.locator(".jupyter-widgets-disconnected").first.wait_for()
 
     def screenshot(self, what: str) -> None:
         self.cell.scroll_into_view_if_needed()
@@ -349,10 +370,10 @@ class PageNotebook(Notebook):
         self.cell.locator(".cm-content").click()
         self.page.keyboard.press("Escape")
         self.page.keyboard.press("b")
-        self.page.keyboard.press("Enter")
-        self.page.keyboard.type(f"print({expression})")
-        self.page.keyboard.press("Control+Enter")
-        output = self.cells.nth(self.place + 1).locator(".jp-OutputArea-output")
+        new = self.cells.nth(self.place + 1)
+        new.get_by_role("textbox").fill(f"print({expression})")
+        new.get_by_role("textbox").press("Control+Enter")
+        output = new.locator(".jp-OutputArea-output")
         output.wait_for()
         return output.inner_text().strip()
 
@@ -475,12 +496,8 @@ def test_objective_explorer(open_notebook):
     notebook.press("steps", "End")
 
     before = notebook.picture()
-    notebook.button("Train").press("Enter")
-    wait_for(lambda: notebook.number("step {} of") >= 200, "training shows itself", seconds=60)
+    stopped = notebook.run_a_part("Train", "step {} of", least=200)
     notebook.wait_for_picture(other_than=before)
-    notebook.button("Stop").press("Space")
-    notebook.button("Train").wait_for()
-    stopped = settled(notebook.says)  # the page may still have to show what came before the stop
     assert 200 <= notebook.number("step {} of") < 3000
     assert notebook.number("Fisher divergence {}[ ;]") < notebook.number("before training {}")
     notebook.screenshot("stopped")
@@ -488,7 +505,7 @@ def test_objective_explorer(open_notebook):
     assert notebook.says() == stopped
 
     notebook.button("Train").press("Enter")
-    wait_for(lambda: notebook.says() != stopped, "training begins anew", seconds=60)
+    wait_for(lambda: notebook.says() != stopped, "training begins anew")
     notebook.press("noise sigma", "PageUp")
     wait_for(lambda: "Press Train" in notebook.says(), "a slider moved meanwhile poses another problem")
     notebook.button("Train").wait_for()
@@ -507,9 +524,9 @@ def test_manifold_explorer(open_notebook):
     wait_for(lambda: "no lower bound" in notebook.says(), "without noise there is no bound")
     before = notebook.picture()
     notebook.button("Train").press("Enter")
-    wait_for(lambda: notebook.number("step {} of") >= 100, "training shows itself", seconds=60)
+    wait_for(lambda: notebook.number("step {} of") >= 100, "training shows itself")
     notebook.wait_for_picture(other_than=before)
-    wait_for(lambda: notebook.number("step {} of") == 600, "training comes to its end", seconds=120)
+    wait_for(lambda: notebook.number("step {} of") == 600, "training comes to its end")
     notebook.button("Train").wait_for()
     assert notebook.number("loss {} ") < 2 * lowest
     notebook.screenshot("clean")
@@ -526,10 +543,10 @@ def test_error_explorer(open_notebook):
     notebook.there_and_back("noise sigma", "noise sigma {}")
     before = notebook.picture()
     notebook.button("Train").press("Enter")
-    wait_for(lambda: notebook.number("step {} of") >= 250, "training shows itself", seconds=60)
+    wait_for(lambda: notebook.number("step {} of") >= 250, "training shows itself")
     notebook.wait_for_picture(other_than=before)
     notebook.press("threshold, log p", "PageUp")  # while it trains
-    wait_for(lambda: notebook.number("step {} of") == 1500, "training comes to its end", seconds=120)
+    wait_for(lambda: notebook.number("step {} of") == 1500, "training comes to its end")
     notebook.button("Train").wait_for()
     notebook.screenshot("noise")
 
@@ -707,17 +724,6 @@ def test_curves_come_in_pieces_after_what_was_moved(page):
     assert {count for _, count in page.evaluate(FRAMES)} == {green[-1]}, "they are known"
 
 
-# Within the run, however slow the test's own process is.
-STOP_ON_THE_WAY = """async (cell) => {
-    const says = () => cell.querySelector(".ncsn-readout").innerText;
-    while (!says().includes("after level")) {
-        if (says().includes("Result")) throw new Error("the run has ended before it was stopped");
-        await new Promise((drawn) => requestAnimationFrame(drawn));
-    }
-    cell.querySelector(".ncsn-run").click();
-}"""
-
-
 def test_annealing_explorer(open_page):
     notebook = open_page("07_annealing")
     notebook.run()
@@ -758,13 +764,8 @@ def test_annealing_explorer(open_page):
 
     notebook.press("levels L", "End")
     notebook.press("steps each T", "End")
-    start = time.monotonic()
-    run.press("Enter")
-    notebook.cell.evaluate(STOP_ON_THE_WAY)
-    print(f"progress, and stopped, after {1000 * (time.monotonic() - start):.0f} ms")
-    run.wait_for()
-    stopped = notebook.says()
-    assert "after level" in stopped and notebook.number("after level {} of") < 30
+    stopped = notebook.run_a_part("Run", "after level {} of", least=1)
+    assert notebook.number("after level {} of") < 30
     run.press("Enter")
     wait_for(lambda: notebook.says() != stopped, "it begins anew")
     notebook.handle("eps").press("ArrowRight")
@@ -840,28 +841,24 @@ def test_sampling_explorer(open_notebook):
     assert "Press Sample" in notebook.says() and notebook.slider("step") == 0
     before = notebook.picture()
     notebook.button("Sample").press("Enter")
-    wait_for(lambda: notebook.number("step {} of") > 0, "the chains show themselves", seconds=60)
+    wait_for(lambda: notebook.number("step {} of") > 0, "the chains show themselves")
     notebook.button("Stop").wait_for()
     notebook.wait_for_picture(other_than=before)
     notebook.control("step").locator(".noUi-handle").press("Home")
     wait_for(lambda: "uniform noise" in notebook.says(), "the slider goes back while the chains run on")
-    notebook.button("Sample").wait_for(timeout=120 * SECONDS)
+    notebook.button("Sample").wait_for()
     assert notebook.slider("step") == 0 and "uniform noise" in notebook.says()
     notebook.press("step", "End")
     wait_for(lambda: notebook.number("step {} of") == total, "the end of the run is there")
     notebook.screenshot("sampled")
     line = notebook.says()
 
-    notebook.button("Sample").press("Enter")
-    wait_for(lambda: 0 < notebook.number("step {} of") < total / 2, "another run begins", seconds=60)
-    notebook.button("Stop").press("Space")
-    notebook.button("Sample").wait_for()
-    stopped = settled(notebook.says)  # the page may still have to show what came before the stop
+    stopped = notebook.run_a_part("Sample", "step {} of", least=1, most=total - 1)
     assert 0 < notebook.number("step {} of") < total
     time.sleep(0.5)
     assert notebook.says() == stopped
     notebook.button("Sample").press("Enter")
-    wait_for(lambda: notebook.says() == line, "the same seed gives the same run", seconds=120)
+    wait_for(lambda: notebook.says() == line, "the same seed gives the same run")
 
 
 def test_inpainting_explorer(open_notebook):
@@ -899,9 +896,9 @@ def test_inpainting_explorer(open_notebook):
 
     before = notebook.picture()
     notebook.button("Complete").press("Enter")
-    wait_for(lambda: "spread by" in notebook.says(), "completions show themselves", seconds=60)
+    wait_for(lambda: "spread by" in notebook.says(), "completions show themselves")
     notebook.wait_for_picture(other_than=before)
-    notebook.button("Complete").wait_for(timeout=120 * SECONDS)
+    notebook.button("Complete").wait_for()
     notebook.screenshot("completed")
     assert notebook.number("level {} of") == notebook.number("level [0-9]+ of {},")
     assert 0 < notebook.number("at most {}$") < 6 * notebook.number("sigma {}\n")
@@ -920,7 +917,7 @@ def test_inpainting_explorer(open_notebook):
     notebook.screenshot("narrow")
     notebook.press("steps each T", "End")  # it takes a while, then
     notebook.button("Complete").press("Enter")
-    wait_for(lambda: "spread by" in notebook.says(), "it begins", seconds=60)
+    wait_for(lambda: "spread by" in notebook.says(), "it begins")
     notebook.button("Stop").press("Space")
     notebook.button("Complete").wait_for()
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import nbformat
 import site_check
-from test_explorers import SECONDS, settled, wait_for
+from test_explorers import settled
+from waiting import wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -50,12 +51,12 @@ def test_player(page: Page, lab: Lab, screenshots: Path) -> None:
     nbformat.write(notebook, lab.notebooks / "player.ipynb")
     page.goto(lab.notebook("player"))
     cell = page.locator(".jp-NotebookPanel:visible .jp-Notebook .jp-Cell").first
-    cell.wait_for(timeout=60 * SECONDS)
-    page.get_by_text(re.compile(r"^Python 3.* \| Idle$")).wait_for(timeout=60 * SECONDS)
+    cell.wait_for()
+    page.get_by_text(re.compile(r"^Python 3.* \| Idle$")).wait_for()
     cell.locator(".cm-content").click()
     page.keyboard.press("Control+Enter")
     image = cell.locator("img.widget-image")
-    image.wait_for(timeout=60 * SECONDS)
+    image.wait_for()
     assert cell.get_by_text("It turns.").last.is_visible()
     assert frame(cell) == 1
 
@@ -85,8 +86,8 @@ def test_player(page: Page, lab: Lab, screenshots: Path) -> None:
     cell.locator(".cm-content").click()
     page.keyboard.press("Control+Enter")
     live = cell.locator("img.widget-image[alt*='the last of which is 20:']")  # training, while it goes on
-    live.wait_for(timeout=60 * SECONDS)
+    live.wait_for()
     assert site_check.findings(page, site_check.axe_script(), within=OUTPUTS) == []
     (lab.notebooks / "seen").touch()
-    cell.locator(".jp-RenderedImage img").wait_for(timeout=60 * SECONDS)  # and a picture that stays
+    cell.locator(".jp-RenderedImage img").wait_for()  # and a picture that stays
     assert live.count() == 0

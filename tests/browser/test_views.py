@@ -179,9 +179,9 @@ def test_a_run_at_a_button_on_a_page_without_a_kernel(page, annealing):
     assert run.inner_text() == "Run" and "L 4" in line.inner_text()
 
 
-def test_by_touch_alone(browser, annealing):
+def test_by_touch_alone(window, annealing):
     """A finger on a slider's right end, and on Reset."""
-    phone = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+    phone = window(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
     touched = phone.new_page()
     touched.set_content(
         "<!doctype html><meta name=viewport content='width=device-width'>"
@@ -238,8 +238,8 @@ def test_ids_are_unique_among_explorers_and_lines(page):
         assert section.locator(f"#{label.get_attribute('for')}").count() == 1, json.dumps(label.inner_text())
 
 
-def test_the_kernel_is_told_what_screen_it_is_and_of_another_one(browser):
-    context = browser.new_context(device_scale_factor=2)
+def test_the_kernel_is_told_what_screen_it_is_and_of_another_one(window):
+    context = window(device_scale_factor=2)
     page = context.new_page()
     page.set_content("<!doctype html><body></body>")
     page.evaluate(WORDS, [words.Words._esm, ""])

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import nbformat
 import psutil
 import pytest
-from ports import closed_port
+from waiting import closed_port
 
 from conftest import NOTEBOOKS, Lab
 
